@@ -1,0 +1,60 @@
+# `make demo` and `make test` need nothing but make and git before them: as root they install what is
+# missing, as a user they say what is.
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+BUILD_INPUT := pyproject.toml setup.py $(wildcard wayshot_cli/kernels/*.py wayshot_cli/kernels/*.[ch])
+
+export PYTHON
+
+.PHONY: help demo test bench lint wheel clean venv
+
+help:
+	@echo 'make demo    take pictures of a screen (of a headless one, if there is none) into demo-output/'
+	@echo 'make test    run all tests; PYTEST_ARGS="-k name" for some'
+	@echo 'make lint    ruff, mypy, shellcheck'
+	@echo 'make bench   measure against other tools'
+	@echo 'make wheel   build a wheel into dist/'
+	@echo 'make venv    only set up $(VENV), with the package installed in place'
+	@echo 'make clean   remove all that these make, $(VENV) included'
+
+demo:
+	@scripts/need demo
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	@$(VENV)/bin/python -m demo
+
+test:
+	@scripts/need test
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	@scripts/test $(PYTEST_ARGS)
+
+bench:
+	@scripts/need bench
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	@$(VENV)/bin/python -m benchmarks
+
+lint:
+	@scripts/need lint
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy wayshot_cli tests benchmarks demo
+	shellcheck scripts/need scripts/test .ci/run
+
+wheel: venv
+	$(VENV)/bin/python -m build --wheel
+
+venv:
+	@scripts/need build
+	@$(MAKE) --no-print-directory $(INSTALLED)
+
+$(INSTALLED): $(BUILD_INPUT)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo-output *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find wayshot_cli -name '*.so' -o -name '*.o' | xargs -r rm -f
+	find wayshot_cli tests benchmarks demo -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""`make demo`: see wayshot at work, on a screen of its own if there is none."""

@@ -1,0 +1,84 @@
+"""Take three pictures with the wayshot command and say where they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from demo.desktop import desktop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WAYSHOT = Path(sys.executable).with_name("wayshot")
+FOLDER = Path("demo-output")
+
+
+def main() -> None:
+    """Use the running session if there is one, else bring up a headless one."""
+    FOLDER.mkdir(exist_ok=True)
+    if _session_runs():
+        print("Pictures of this session:")
+        _take_pictures(os.environ)
+    else:
+        print("No Wayland session here: pictures of a headless sway with two outputs.")
+        with desktop() as sway:
+            _take_pictures(sway.env)
+
+
+def _session_runs() -> bool:
+    display = os.environ.get("WAYLAND_DISPLAY")
+    if not display:
+        return False
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(Path(os.environ.get("XDG_RUNTIME_DIR", "/")) / display))
+    except OSError:
+        return False
+    return True
+
+
+def _take_pictures(env: Mapping[str, str]) -> None:
+    listing = _wayshot(env, "list", "--json")
+    outputs: list[dict[str, Any]] = json.loads(listing)["outputs"]
+    stills = {
+        "one-output.png": ["-o", outputs[0]["name"]],
+        "region.png": ["-g", _region(outputs)],
+        "everything.png": [],
+    }
+    for name, arguments in stills.items():
+        path = FOLDER / name
+        _wayshot(env, *arguments, str(path))
+        with Image.open(path) as image:
+            image.load()
+            size = f"{image.width}x{image.height}"
+        print(f"  wayshot {shlex.join([*arguments, str(path)])}")
+        print(f"      {path.resolve()}: {size}, {path.stat().st_size / 1000:.0f} kB")
+
+
+def _region(outputs: list[dict[str, Any]]) -> str:
+    """Choose a region in the middle of everything, which crosses outputs where there are two."""
+    left = min(output["x"] for output in outputs)
+    top = min(output["y"] for output in outputs)
+    right = max(output["x"] + output["width"] for output in outputs)
+    bottom = max(output["y"] + output["height"] for output in outputs)
+    width, height = (right - left) // 2, (bottom - top) // 2
+    return f"{left + width * 4 // 5},{top + height * 4 // 5} {width}x{height * 4 // 5}"
+
+
+def _wayshot(env: Mapping[str, str], *arguments: str) -> str:
+    return subprocess.run(
+        [WAYSHOT, *arguments], env=env, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""What pyproject.toml cannot say: the C module, and the tag of a wheel for every Python 3."""
+
+from setuptools import setup
+
+setup(
+    cffi_modules=["wayshot_cli/kernels/build_kernels.py:ffibuilder"],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

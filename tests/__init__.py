@@ -1,0 +1,1 @@
+"""The tests: unit, against a fake compositor, with faults, and live on a real one."""

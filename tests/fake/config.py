@@ -1,0 +1,132 @@
+"""What the fake compositor serves: its outputs, its globals and what is wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.fake.pixels import XRGB8888, Format, Picture, picture, to_buffer, turned
+
+if TYPE_CHECKING:
+    from tests.fake.faults import Fault
+
+CURRENT_AND_PREFERRED = 3
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A wl_output.mode event."""
+
+    width: int
+    height: int
+    refresh: int = 60_000
+    flags: int = CURRENT_AND_PREFERRED
+
+
+@dataclass(frozen=True)
+class ShmOffer:
+    """A zwlr_screencopy_frame_v1.buffer event."""
+
+    format: int
+    width: int
+    height: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output: what it shows and what it says of itself.
+
+    ``width`` and ``height`` are its mode in pixels, before the transform. What is left None is
+    said truthfully; ``modes``, ``logical`` and ``offers`` are there for lies.
+    """
+
+    name: str | bytes | None = "FAKE-1"  # None: no name event at all
+    width: int = 64
+    height: int = 48
+    transform: int = 0
+    scale: int = 1
+    x: int = 0
+    y: int = 0
+    logical: tuple[int, int] | None = None
+    refresh: int = 60_000  # mHz
+    description: str | bytes = "a fake output"
+    make: str | bytes = "Fake"
+    model: str | bytes = "One"
+    physical_size: tuple[int, int] = (320, 240)  # mm
+    shm_format: Format = XRGB8888
+    padding: int = 0  # bytes at the end of each row
+    y_invert: bool = False
+    modes: tuple[Mode, ...] | None = None
+    offers: tuple[ShmOffer, ...] | None = None
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of what the user sees, in pixels."""
+        return turned(self.width, self.height, self.transform)
+
+    @property
+    def logical_size(self) -> tuple[int, int]:
+        """Width and height in the compositor's space."""
+        if self.logical is not None:
+            return self.logical
+        width, height = self.upright_size
+        divisor = max(self.scale, 1)
+        return width // divisor, height // divisor
+
+    def upright_region(self, region: tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:
+        """Return left, top, right, bottom in upright pixels of a logical region, clipped."""
+        width, height = self.upright_size
+        if region is None:
+            return 0, 0, width, height
+        x, y, region_width, region_height = region
+        logical_width, logical_height = self.logical_size
+        edges = []
+        for low, length, pixels, logical in (
+            (x, region_width, width, logical_width),
+            (y, region_height, height, logical_height),
+        ):
+            edges += [
+                round(min(max(edge, 0), logical) * pixels / logical) for edge in (low, low + length)
+            ]
+        left, right, top, bottom = edges
+        return left, top, right, bottom
+
+    def true_offer(self, region: tuple[int, int, int, int] | None) -> ShmOffer:
+        """Return the buffer that a capture of a logical region (None: of all) takes."""
+        left, top, right, bottom = self.upright_region(region)
+        width, height = turned(right - left, bottom - top, self.transform)
+        stride = width * self.shm_format.bytes_per_pixel + self.padding
+        return ShmOffer(self.shm_format.code, width, height, stride)
+
+    def upright(self, index: int) -> Picture:
+        """Return what the user sees."""
+        return picture(index, *self.upright_size)
+
+    def memory(self, index: int, region: tuple[int, int, int, int] | None = None) -> bytes:
+        """Return the bytes that a capture writes."""
+        left, top, right, bottom = self.upright_region(region)
+        pixels = to_buffer(self.upright(index)[top:bottom, left:right], self.transform)
+        if self.y_invert:
+            pixels = pixels[::-1]
+        return self.shm_format.pack(pixels, self.true_offer(region).stride)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The compositor. A version of 0 hides the global."""
+
+    outputs: tuple[Output, ...] = (Output(),)
+    wl_shm_version: int = 1
+    wl_output_version: int = 4
+    xdg_output_version: int = 3
+    screencopy_version: int = 3
+    dmabuf_version: int = 0  # zwp_linux_dmabuf_v1: the feedback has a table without its fd
+    shm_formats: tuple[int, ...] | None = None  # None: the two required and those of the outputs
+    dmabuf_offer: int | None = None  # the fourcc of a linux_dmabuf event
+    decoys: int = 0  # further globals of an interface that nobody knows
+    accept: bool = True  # False: connections stay in the backlog
+    latency: float = 0.0  # seconds before anything that is said
+    dribble: float = 0.0  # seconds between one byte and the next
+    idle: bool = False  # True: copy_with_damage waits for FakeCompositor.damage()
+    faults: tuple[Fault, ...] = field(default=())

@@ -1,0 +1,115 @@
+"""The interfaces that the fake compositor serves: requests and events in the order of opcodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A name and its messages, each a (name, signature)."""
+
+    name: str
+    requests: tuple[tuple[str, str], ...] = ()
+    events: tuple[tuple[str, str], ...] = ()
+
+    def event(self, name: str) -> tuple[int, str]:
+        """Return the opcode and the signature of an event."""
+        for opcode, (event, signature) in enumerate(self.events):
+            if event == name:
+                return opcode, signature
+        raise KeyError(name)
+
+
+WL_DISPLAY = Interface(
+    "wl_display",
+    requests=(("sync", "n"), ("get_registry", "n")),
+    events=(("error", "ous"), ("delete_id", "u")),
+)
+WL_REGISTRY = Interface(
+    "wl_registry",
+    requests=(("bind", "usun"),),  # a new_id without an interface: name, interface, version, id
+    events=(("global", "usu"), ("global_remove", "u")),
+)
+WL_CALLBACK = Interface("wl_callback", events=(("done", "u"),))
+WL_SHM = Interface(
+    "wl_shm",
+    requests=(("create_pool", "nhi"), ("release", "2")),
+    events=(("format", "u"),),
+)
+WL_SHM_POOL = Interface(
+    "wl_shm_pool",
+    requests=(("create_buffer", "niiiiu"), ("destroy", ""), ("resize", "i")),
+)
+WL_BUFFER = Interface("wl_buffer", requests=(("destroy", ""),), events=(("release", ""),))
+WL_OUTPUT = Interface(
+    "wl_output",
+    requests=(("release", "3"),),
+    events=(
+        ("geometry", "iiiiissi"),
+        ("mode", "uiii"),
+        ("done", "2"),
+        ("scale", "2i"),
+        ("name", "4s"),
+        ("description", "4s"),
+    ),
+)
+ZXDG_OUTPUT_MANAGER_V1 = Interface(
+    "zxdg_output_manager_v1",
+    requests=(("destroy", ""), ("get_xdg_output", "no")),
+)
+ZXDG_OUTPUT_V1 = Interface(
+    "zxdg_output_v1",
+    requests=(("destroy", ""),),
+    events=(
+        ("logical_position", "ii"),
+        ("logical_size", "ii"),
+        ("done", ""),
+        ("name", "2s"),
+        ("description", "2s"),
+    ),
+)
+ZWLR_SCREENCOPY_MANAGER_V1 = Interface(
+    "zwlr_screencopy_manager_v1",
+    requests=(
+        ("capture_output", "nio"),
+        ("capture_output_region", "nioiiii"),
+        ("destroy", ""),
+    ),
+)
+ZWLR_SCREENCOPY_FRAME_V1 = Interface(
+    "zwlr_screencopy_frame_v1",
+    requests=(("copy", "o"), ("destroy", ""), ("copy_with_damage", "2o")),
+    events=(
+        ("buffer", "uuuu"),
+        ("flags", "u"),
+        ("ready", "uuu"),
+        ("failed", ""),
+        ("damage", "2uuuu"),
+        ("linux_dmabuf", "3uuu"),
+        ("buffer_done", "3"),
+    ),
+)
+ZWP_LINUX_DMABUF_V1 = Interface(
+    "zwp_linux_dmabuf_v1",
+    requests=(
+        ("destroy", ""),
+        ("create_params", "n"),
+        ("get_default_feedback", "4n"),
+        ("get_surface_feedback", "4no"),
+    ),
+    events=(("format", "u"), ("modifier", "3uuu")),
+)
+ZWP_LINUX_DMABUF_FEEDBACK_V1 = Interface(
+    "zwp_linux_dmabuf_feedback_v1",
+    requests=(("destroy", ""),),
+    events=(
+        ("done", ""),
+        ("format_table", "hu"),
+        ("main_device", "a"),
+        ("tranche_done", ""),
+        ("tranche_target_device", "a"),
+        ("tranche_formats", "a"),
+        ("tranche_flags", "u"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""The command against compositors that fail, lie, stall or hang up."""

@@ -1,0 +1,198 @@
+"""Failure, silence, hang-up, error and endless talk at every step of a session."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fake import Config, FakeCompositor, Fault, Step, faults
+from tests.faults.command import (
+    LIMIT,
+    TIMEOUT,
+    assert_failed,
+    assert_shot,
+    picture_of,
+    shoot,
+    wayshot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LISTING = "globals"
+OUTPUTS = "output"
+CAPTURING = "'FAKE-1'"
+
+# What the complaint must name when the session breaks off at a step.
+NAMED = {
+    Step.ACCEPT: LISTING,
+    Step.GLOBALS: LISTING,
+    Step.SYNC: LISTING,
+    Step.SHM_FORMATS: OUTPUTS,
+    Step.OUTPUT: OUTPUTS,
+    Step.OUTPUT_DONE: OUTPUTS,
+    Step.XDG_OUTPUT: OUTPUTS,
+    Step.BUFFER: CAPTURING,
+    Step.BUFFER_DONE: CAPTURING,
+    Step.OFFERED: CAPTURING,
+    Step.FLAGS: CAPTURING,
+    Step.READY: CAPTURING,
+}
+FRAME_STEPS = [Step.BUFFER, Step.BUFFER_DONE, Step.OFFERED, Step.FLAGS, Step.READY]
+
+
+@pytest.mark.parametrize("step", NAMED)
+def test_silence_ends_at_the_timeout_and_the_step_is_named(step: Step, tmp_path: Path) -> None:
+    result = shoot(Config(faults=(Fault(step, faults.fall_silent),)), tmp_path)
+    assert_failed(result, 1, NAMED[step])
+    assert TIMEOUT <= result.elapsed < LIMIT
+
+
+@pytest.mark.parametrize(
+    "step", [Step.SYNC, Step.BUFFER, Step.BUFFER_DONE, Step.FLAGS, Step.READY]
+)
+def test_one_missing_answer_ends_at_the_timeout(step: Step, tmp_path: Path) -> None:
+    result = shoot(Config(faults=(Fault(step, faults.withhold),)), tmp_path)
+    assert_failed(result, 1, NAMED[step])
+    assert TIMEOUT <= result.elapsed < LIMIT
+
+
+def test_a_later_sync_without_an_answer_ends_at_the_timeout(tmp_path: Path) -> None:
+    result = shoot(Config(faults=(Fault(Step.SYNC, faults.withhold, skip=1),)), tmp_path)
+    assert_failed(result, 1, OUTPUTS)
+    assert TIMEOUT <= result.elapsed < LIMIT
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_old_versions_without_a_buffer_event_end_at_the_timeout(
+    version: int, tmp_path: Path
+) -> None:
+    config = Config(screencopy_version=version, faults=(Fault(Step.BUFFER, faults.withhold),))
+    result = shoot(config, tmp_path)
+    assert_failed(result, 1, CAPTURING)
+    assert TIMEOUT <= result.elapsed < LIMIT
+
+
+@pytest.mark.parametrize(
+    "step", [Step.SHM_FORMATS, Step.OUTPUT, Step.OUTPUT_DONE, Step.XDG_OUTPUT]
+)
+def test_what_a_picture_does_not_need_may_be_missing(step: Step, tmp_path: Path) -> None:
+    config = Config(faults=(Fault(step, faults.withhold),))
+    assert_shot(shoot(config, tmp_path), picture_of(config))
+
+
+def test_no_globals_at_all_is_a_compositor_that_cannot_do_it(tmp_path: Path) -> None:
+    config = Config(faults=(Fault(Step.GLOBALS, faults.withhold),))
+    assert_failed(shoot(config, tmp_path), 4, "zwlr_screencopy_manager_v1")
+
+
+@pytest.mark.parametrize("action", [faults.flood, faults.trickle])
+@pytest.mark.parametrize("step", NAMED)
+def test_endless_talk_does_not_hold_the_timeout_up(
+    step: Step, action: faults.Action, tmp_path: Path
+) -> None:
+    faulty = (Fault(step, action), Fault(Step.READY, faults.withhold))
+    if step in {Step.ACCEPT, Step.GLOBALS}:
+        faulty += (Fault(Step.SYNC, faults.withhold),)
+    if step in {Step.SHM_FORMATS, Step.OUTPUT, Step.OUTPUT_DONE, Step.XDG_OUTPUT}:
+        faulty += (Fault(Step.SYNC, faults.withhold, skip=1),)
+    result = shoot(Config(faults=faulty), tmp_path)
+    assert_failed(result, 1, NAMED[step])
+    assert TIMEOUT <= result.elapsed < LIMIT
+
+
+@pytest.mark.parametrize("action", [faults.hang_up, faults.hang_up_midway, faults.protocol_error])
+@pytest.mark.parametrize("step", NAMED)
+def test_the_end_of_the_connection_is_told_at_once(
+    step: Step, action: faults.Action, tmp_path: Path
+) -> None:
+    result = shoot(Config(faults=(Fault(step, action),)), tmp_path, timeout=LIMIT * 2)
+    assert_failed(result, 1, NAMED[step])
+
+
+@pytest.mark.parametrize(
+    ("step", "interface"),
+    [
+        (Step.GLOBALS, "wl_registry"),
+        (Step.OUTPUT, "wl_output"),
+        (Step.BUFFER, "zwlr_screencopy_frame_v1"),
+        (Step.READY, "zwlr_screencopy_frame_v1"),
+    ],
+)
+def test_a_protocol_error_names_the_interface_and_the_code(
+    step: Step, interface: str, tmp_path: Path
+) -> None:
+    result = shoot(Config(faults=(Fault(step, faults.protocol_error),)), tmp_path)
+    assert_failed(result, 1, interface, "77")
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("step", FRAME_STEPS)
+def test_failed_is_legal_at_each_step(step: Step, version: int, tmp_path: Path) -> None:
+    config = Config(screencopy_version=version, faults=(Fault(step, faults.failed),))
+    assert_failed(shoot(config, tmp_path, timeout=LIMIT * 2), 1, CAPTURING, "failed")
+
+
+def test_failed_may_be_said_twice(tmp_path: Path) -> None:
+    twice = (Fault(Step.FLAGS, faults.saying_first("failed")), Fault(Step.FLAGS, faults.failed))
+    assert_failed(shoot(Config(faults=twice), tmp_path, timeout=LIMIT * 2), 1, CAPTURING)
+
+
+@pytest.mark.parametrize("action", [faults.fall_silent, faults.hang_up])
+def test_what_happens_after_ready_changes_nothing(action: faults.Action, tmp_path: Path) -> None:
+    config = Config(faults=(Fault(Step.AFTER_READY, action),))
+    assert_shot(shoot(config, tmp_path), picture_of(config))
+
+
+def test_a_compositor_that_never_accepts_ends_at_the_timeout(tmp_path: Path) -> None:
+    result = shoot(Config(accept=False), tmp_path)
+    assert_failed(result, 1, LISTING)
+    assert TIMEOUT <= result.elapsed < LIMIT
+
+
+@contextlib.contextmanager
+def full_backlog(compositor: FakeCompositor) -> Iterator[None]:
+    """Connect until the kernel takes no more."""
+    with contextlib.ExitStack() as stack:
+        while True:
+            waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)  # noqa: FBT003, positional only
+            try:
+                waiting.connect(str(compositor.socket_path))
+            except BlockingIOError:
+                break
+        yield
+
+
+def test_a_full_backlog_ends_at_the_timeout(tmp_path: Path) -> None:
+    with FakeCompositor(Config(accept=False)) as compositor, full_backlog(compositor):
+        result = wayshot(compositor, tmp_path, "--timeout", str(TIMEOUT), "shot.png")
+    assert_failed(result, 1, str(compositor.socket_path))
+    assert TIMEOUT <= result.elapsed < LIMIT
+
+
+def test_a_socket_that_nobody_listens_on_is_no_compositor(tmp_path: Path) -> None:
+    with FakeCompositor() as compositor, socket.socket(socket.AF_UNIX) as stale:
+        compositor.env["WAYLAND_DISPLAY"] = str(compositor.directory / "stale")
+        stale.bind(compositor.env["WAYLAND_DISPLAY"])
+        result = wayshot(compositor, tmp_path, "shot.png")
+        assert_failed(result, 4, compositor.env["WAYLAND_DISPLAY"])
+
+
+def test_a_socket_that_is_not_there_is_no_compositor(tmp_path: Path) -> None:
+    with FakeCompositor() as compositor:
+        compositor.env["WAYLAND_DISPLAY"] = "wayland-77"
+        assert_failed(wayshot(compositor, tmp_path, "shot.png"), 4, "wayland-77")
+
+
+@pytest.mark.parametrize("step", FRAME_STEPS)
+def test_each_frame_is_destroyed_however_it_ends(step: Step, tmp_path: Path) -> None:
+    with FakeCompositor(Config(faults=(Fault(step, faults.failed),))) as compositor:
+        result = wayshot(compositor, tmp_path, "shot.png")
+        assert_failed(result, 1)
+        assert compositor.count("zwlr_screencopy_manager_v1", "capture_output") == 1
+        assert [leak for leak in compositor.leaks if "frame" in leak] == []

@@ -1,0 +1,274 @@
+"""A Wayland client in plain sockets to judge wayshot with: they share no line and no library.
+
+It shows a picture as the background of an output, pixel for pixel at any scale and under any
+transform, and reads an output's buffer as the compositor stores it. Speaking the wire format itself
+costs a hundred lines and keeps libwayland out of the tests' process. Opcodes are counted from 0 in
+the order in which the protocol definitions (wayland.xml, viewporter.xml,
+wlr-layer-shell-unstable-v1.xml, wlr-screencopy-unstable-v1.xml) declare requests and events.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Picture = NDArray[np.uint8]
+    """Rows of pixels of red, green and blue: shape (height, width, 3)."""
+
+PATIENCE = 5.0
+"""Seconds that the compositor has for one answer."""
+
+XRGB8888 = 1
+"""wl_shm's code; in memory blue, green, red, unused."""
+
+DISPLAY = 1
+TOP_LEFT = 1 | 4
+BACKGROUND_LAYER = 0
+
+
+class WireError(Exception):
+    """The compositor refused, hung up or kept silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fd:
+    """A file descriptor as an argument of a request."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, its arguments still packed."""
+
+    sender: int
+    opcode: int
+    payload: bytes
+
+    def words(self) -> tuple[int, ...]:
+        """Unpack all arguments as unsigned 32-bit words, for events without strings."""
+        return struct.unpack(f"={len(self.payload) // 4}I", self.payload)
+
+    def string(self, offset: int = 0) -> str:
+        """Unpack the string whose length word stands at ``offset``."""
+        (length,) = struct.unpack_from("=I", self.payload, offset)
+        return self.payload[offset + 4 : offset + 4 + length - 1].decode()
+
+
+@dataclass(frozen=True, slots=True)
+class WlOutput:
+    """A bound output: its object and its transform as wl_output numbers them."""
+
+    object_id: int
+    transform: int
+
+
+class Client:
+    """One connection; what it shows stays on the screen until it is closed."""
+
+    def __init__(self, socket_path: Path) -> None:
+        """Connect, list the globals and learn the outputs' names."""
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._received = b""
+        self._last_id = DISPLAY
+        try:
+            self._socket.settimeout(PATIENCE)
+            self._socket.connect(str(socket_path))
+            self._registry = self._new_id()
+            self.request(DISPLAY, 1, self._registry)
+            self.globals = [self._global(event) for event in self.roundtrip()]
+            self.outputs = self._bind_outputs()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Nothing to prepare."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Hang up."""
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the compositor takes away what was shown."""
+        self._socket.close()
+
+    def request(self, target: int, opcode: int, *arguments: int | str | Fd) -> None:
+        """Send one request."""
+        body, fds = b"", []
+        for argument in arguments:
+            if isinstance(argument, Fd):
+                fds.append(argument.number)
+            elif isinstance(argument, str):
+                text = argument.encode() + b"\0"
+                body += struct.pack("=I", len(text)) + text + b"\0" * (-len(text) % 4)
+            else:
+                body += struct.pack("=I", argument & 0xFFFFFFFF)
+        header = struct.pack("=II", target, (8 + len(body)) << 16 | opcode)
+        socket.send_fds(self._socket, [header + body], fds)
+
+    def create(self, target: int, opcode: int, *arguments: int | str | Fd) -> int:
+        """Send a request whose first argument is the id of the object that it creates."""
+        new_id = self._new_id()
+        self.request(target, opcode, new_id, *arguments)
+        return new_id
+
+    def roundtrip(self) -> list[Event]:
+        """Wait until every request so far has been handled; return the events until then."""
+        callback = self.create(DISPLAY, 0)
+        events: list[Event] = []
+        while (event := self._next_event()).sender != callback:
+            events.append(event)
+        return events
+
+    def wait(self, sender: int, *opcodes: int) -> Event:
+        """Return the next event of ``sender`` that is one of ``opcodes``; drop all others."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            event = self._next_event()
+            if event.sender == sender and event.opcode in opcodes:
+                return event
+        message = f"no event {opcodes} of object {sender} within {PATIENCE} s"
+        raise WireError(message)
+
+    def bind(self, interface: str, version: int) -> int:
+        """Bind the first global of that interface."""
+        for name, offered, _ in self.globals:
+            if offered == interface:
+                return self._bind(name, interface, version)
+        message = f"the compositor has no {interface}"
+        raise WireError(message)
+
+    def show(self, output: str, picture: Picture, logical_size: tuple[int, int]) -> None:
+        """Make ``picture`` the background of ``output``, from its upper left corner on.
+
+        The picture covers ``logical_size``, and may reach beyond the right and the lower edge.
+        Returns once the compositor has drawn a frame with it.
+        """
+        height, width, _ = picture.shape
+        surface = self.create(self.bind("wl_compositor", 4), 0)
+        viewport = self.create(self.bind("wp_viewporter", 1), 1, surface)
+        layer_surface = self.create(
+            self.bind("zwlr_layer_shell_v1", 1),
+            0,
+            surface,
+            self.outputs[output].object_id,
+            BACKGROUND_LAYER,
+            "wayshot-tests",
+        )
+        self.request(layer_surface, 0, *logical_size)
+        self.request(layer_surface, 1, TOP_LEFT)
+        self.request(layer_surface, 2, -1)
+        self.request(surface, 6)
+        serial, _, _ = self.wait(layer_surface, 0).words()
+        self.request(layer_surface, 6, serial)
+
+        buffer, memory = self._shm_buffer(width, height, width * 4)
+        bgrx = np.frombuffer(memory, np.uint8).reshape(height, width, 4)
+        bgrx[..., :3] = picture[..., ::-1]
+        self.request(viewport, 2, *logical_size)
+        self.request(surface, 1, buffer, 0, 0)
+        self.request(surface, 9, 0, 0, width, height)
+        drawn = self.create(surface, 3)
+        self.request(surface, 6)
+        self.wait(drawn, 0)
+
+    def dump(self, output: str) -> Picture:
+        """Read the pixels of ``output`` as the compositor stores them: before any transform."""
+        manager = self.bind("zwlr_screencopy_manager_v1", 1)
+        frame = self.create(manager, 0, 0, self.outputs[output].object_id)
+        shm_format, width, height, stride = self.wait(frame, 0).words()
+        if shm_format not in {0, XRGB8888} or stride != width * 4:
+            message = f"{output}: wl_shm format {shm_format:#x}, stride {stride}: not handled here"
+            raise WireError(message)
+        buffer, memory = self._shm_buffer(width, height, stride, shm_format)
+        self.request(frame, 0, buffer)
+        if self.wait(frame, 1).words() != (0,):
+            message = f"{output}: y_invert: not handled here"
+            raise WireError(message)
+        ready, failed = 2, 3
+        if self.wait(frame, ready, failed).opcode == failed:
+            message = f"{output}: the compositor failed to copy"
+            raise WireError(message)
+        bgrx = np.frombuffer(memory, np.uint8).reshape(height, width, 4)
+        return bgrx[..., 2::-1].copy()
+
+    def _shm_buffer(
+        self, width: int, height: int, stride: int, shm_format: int = XRGB8888
+    ) -> tuple[int, mmap.mmap]:
+        size = stride * height
+        fd = os.memfd_create("wayshot-tests")
+        try:
+            os.ftruncate(fd, size)
+            pool = self.create(self.bind("wl_shm", 1), 0, Fd(fd), size)
+            memory = mmap.mmap(fd, size)
+        finally:
+            os.close(fd)
+        return self.create(pool, 0, 0, width, height, stride, shm_format), memory
+
+    def _bind_outputs(self) -> dict[str, WlOutput]:
+        bound = [
+            self._bind(name, interface, 4)
+            for name, interface, _ in self.globals
+            if interface == "wl_output"
+        ]
+        geometry, name_event = 0, 4
+        events = self.roundtrip()
+        names = {event.sender: event.string() for event in events if event.opcode == name_event}
+        transforms = {
+            event.sender: struct.unpack("=I", event.payload[-4:])[0]
+            for event in events
+            if event.sender in bound and event.opcode == geometry
+        }
+        return {names[output]: WlOutput(output, transforms[output]) for output in bound}
+
+    def _bind(self, name: int, interface: str, version: int) -> int:
+        new_id = self._new_id()
+        self.request(self._registry, 0, name, interface, version, new_id)
+        return new_id
+
+    @staticmethod
+    def _global(event: Event) -> tuple[int, str, int]:
+        (name,) = struct.unpack_from("=I", event.payload)
+        (version,) = struct.unpack("=I", event.payload[-4:])
+        return name, event.string(4), version
+
+    def _new_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def _next_event(self) -> Event:
+        sender, second = struct.unpack("=II", self._read(8))
+        event = Event(sender, second & 0xFFFF, self._read((second >> 16) - 8))
+        if (event.sender, event.opcode) == (DISPLAY, 0):
+            culprit, code = struct.unpack_from("=II", event.payload)
+            message = f"protocol error {code} of object {culprit}: {event.string(8)}"
+            raise WireError(message)
+        return event
+
+    def _read(self, count: int) -> bytes:
+        while len(self._received) < count:
+            try:
+                data = self._socket.recv(65536)
+            except TimeoutError:
+                message = f"no answer from the compositor within {PATIENCE} s"
+                raise WireError(message) from None
+            if not data:
+                message = "the compositor hung up"
+                raise WireError(message)
+            self._received += data
+        result, self._received = self._received[:count], self._received[count:]
+        return result

@@ -1,0 +1,95 @@
+"""Running wayshot as its users do, and reading what it made."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from typing import IO
+
+    from tests.live.client import Picture
+    from tests.stage import Sway
+
+WAYSHOT = (sys.executable, "-m", "wayshot_cli")
+
+PATIENCE = 20.0
+"""Seconds after which a command that should have ended counts as hung."""
+
+
+def wayshot(
+    sway: Sway,
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run wayshot in the session, with ``env`` added, until it ends."""
+    return subprocess.run(
+        [*WAYSHOT, *arguments],
+        env={**sway.env, **(env or {})},
+        input=stdin.encode(),
+        cwd=cwd,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def start(
+    sway: Sway,
+    *arguments: str | Path,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start wayshot in the session and leave it running."""
+    return subprocess.Popen(
+        [*WAYSHOT, *arguments],
+        env={**sway.env, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+    )
+
+
+def shoot(sway: Sway, folder: Path, *arguments: str) -> Picture:
+    """Take a PNG, check that nothing was said, and read it as it is: three channels or four."""
+    path = folder / "shot.png"
+    result = wayshot(sway, *arguments, path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+    picture = read(path)
+    path.unlink()
+    return picture
+
+
+def read(path: Path) -> Picture:
+    """Decode a picture file wholly."""
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def error(result: subprocess.CompletedProcess[bytes]) -> str:
+    """Return what a failed run said on stderr, having checked that it spoke to people."""
+    text = result.stderr.decode()
+    assert "Traceback" not in text
+    assert result.stdout == b""
+    return text
+
+
+@contextmanager
+def frozen(sway: Sway) -> Iterator[None]:
+    """Let the compositor be there and say nothing: its process is stopped."""
+    os.kill(sway.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(sway.pid, signal.SIGCONT)

@@ -1,0 +1,118 @@
+"""Interruptions: at any moment, and there is a whole picture or none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tests.live.command import PATIENCE, frozen, read, start, wayshot
+from tests.stage import Output, Sway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MOMENTS = 25
+"""How many moments of a shot's life are tried for each signal."""
+
+PROMPT = 2.0
+"""Seconds within which a waiting command must give way."""
+
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
+
+
+@pytest.fixture(scope="module")
+def sway() -> Iterator[Sway]:
+    """Show noise: it takes long to compress and cannot be confused with anything."""
+    noise = np.random.default_rng(1).integers(0, 256, (1000, 1400, 3), np.uint8)
+    with Sway(Output(1400, 1000, background=noise)) as sway:
+        yield sway
+
+
+@pytest.mark.parametrize("number", STATUS)
+class TestWaiting:
+    """Wherever the command may wait for long, a signal ends it at once, without a traceback."""
+
+    def test_for_the_compositor(self, sway: Sway, tmp_path: Path, number: signal.Signals) -> None:
+        """The compositor hangs."""
+        with frozen(sway), start(sway, "--timeout", "60", tmp_path / "a.png") as process:
+            time.sleep(0.5)
+            assert process.poll() is None
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=PROMPT)
+        assert process.returncode == STATUS[number]
+        assert b"Traceback" not in stderr
+        assert not list(tmp_path.iterdir())
+
+    def test_for_a_reader_of_a_fifo(
+        self, sway: Sway, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        """Nobody opens the other end."""
+        os.mkfifo(tmp_path / "fifo.png")
+        with start(sway, tmp_path / "fifo.png") as process:
+            time.sleep(0.7)
+            assert process.poll() is None
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=PROMPT)
+        assert process.returncode == STATUS[number]
+        assert b"Traceback" not in stderr
+
+    def test_for_a_pipe_to_drain(self, sway: Sway, number: signal.Signals) -> None:
+        """The reader takes nothing; the picture is larger than the pipe."""
+        with start(sway, "-t", "ppm", "-") as process:
+            assert process.stdout
+            assert process.stdout.read(1)
+            time.sleep(0.2)
+            assert process.poll() is None
+            process.send_signal(number)
+            deadline = time.monotonic() + PROMPT
+            while process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            ended = process.poll()
+            process.kill()
+            assert process.stderr
+            stderr = process.stderr.read()
+        assert ended == STATUS[number]
+        assert b"Traceback" not in stderr
+
+
+@pytest.mark.parametrize("number", [*STATUS, signal.SIGKILL])
+@pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
+def test_at_any_moment(
+    sway: Sway, tmp_path: Path, number: signal.Signals, *, existing: bool
+) -> None:
+    """The file is whole, or what it was; the status says which; nothing lies beside it."""
+    path = tmp_path / "a.png"
+    before = time.monotonic()
+    assert wayshot(sway, path).returncode == 0
+    duration = time.monotonic() - before
+    picture = read(path)
+    statuses = set()
+    for moment in np.linspace(0, 1.2 * duration, MOMENTS):
+        path.unlink()
+        if existing:
+            path.write_text("old")
+        process = start(sway, path)
+        time.sleep(float(moment))
+        process.send_signal(number)
+        process.communicate(timeout=PATIENCE)
+        statuses.add(process.returncode)
+        if process.returncode == 0 or (path.exists() and path.read_bytes() != b"old"):
+            assert np.array_equal(read(path), picture)
+        elif existing:
+            assert path.read_bytes() == b"old"
+        if number == signal.SIGKILL:  # a temporary file may outlive what nothing can catch
+            for other in tmp_path.iterdir():
+                assert other == path or existing
+                if other != path:
+                    other.unlink()
+        assert {entry.name for entry in tmp_path.iterdir()} <= {"a.png"}
+        path.touch()
+    # Before Python runs a line of ours, the signal itself ends it: the shell's 128 + n.
+    assert statuses <= {0, -number, STATUS.get(number, -number)}
+    assert statuses > {0}

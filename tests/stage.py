@@ -1,0 +1,326 @@
+"""A private headless sway per test, with outputs whose every pixel is known.
+
+    with Sway(Output(640, 480), Output(800, 600, scale=1.5, transform="90")) as sway:
+        sway.set_background("HEADLESS-1", pattern(640, 480))
+        subprocess.run([sys.executable, "-m", "wayshot_cli", "-o", "HEADLESS-1"], env=sway.env)
+
+sway refuses to run as root: then it runs as nobody, and the tests, still root, connect to its
+socket. Nothing outlives the ``with`` block, nor the tests if they are killed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from PIL import Image
+
+from tests.live.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.live.client import Picture
+
+PATIENCE = 10.0
+"""Seconds that sway has for a start or for a change of an output."""
+
+NOBODY = 65534
+"""Who runs the session when the tests are root: any user but root does, this one always exists."""
+
+LONGEST_RUNTIME_DIR = 107 - len("/sway-ipc.4294967295.4194304.sock")
+"""A socket's path has at most 107 bytes (sun_path in unix(7)); sway aborts when it is longer."""
+
+TRANSFORMS = (
+    "normal",
+    "90",
+    "180",
+    "270",
+    "flipped",
+    "flipped-90",
+    "flipped-180",
+    "flipped-270",
+)
+"""What ``transform`` may be, in sway's words: sway-output(5) turns clockwise, wl_output.transform
+counter-clockwise, so that sway's 90 is wl_output's 270."""
+
+
+class StageError(Exception):
+    """sway did not start, did not do as told, or did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One headless output: its mode in pixels and how sway presents it.
+
+    Without a position, sway puts it to the right of the outputs before it.
+    """
+
+    width: int = 640
+    height: int = 480
+    position: tuple[int, int] | None = None
+    scale: float = 1.0
+    transform: str = "normal"
+    background: Picture | Path | str | None = None
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of the picture that a viewer sees, in pixels."""
+        turned = self.transform.endswith(("90", "270"))
+        return (self.height, self.width) if turned else (self.width, self.height)
+
+
+class Sway:
+    """A headless sway, from ``__enter__`` to ``__exit__``.
+
+    Outputs are named HEADLESS-1, HEADLESS-2, ... in their order. ``config`` is appended to sway's.
+    """
+
+    def __init__(self, *outputs: Output, config: str = "") -> None:
+        """Describe the session; nothing runs yet."""
+        self._outputs = {f"HEADLESS-{n}": output for n, output in enumerate(outputs, 1)}
+        self._config = config
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._backgrounds: dict[str, Client] = {}
+        self._as_nobody = os.geteuid() == 0
+        self.runtime_dir = Path()
+        self.env: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        """Start sway and wait until its outputs are as described."""
+        self.runtime_dir = _short_directory()
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End everything that was started."""
+        self.close()
+
+    def close(self) -> None:
+        """End the clients, then sway, and remove the runtime directory."""
+        for client in self._backgrounds.values():
+            client.close()
+        self._backgrounds.clear()
+        while self._processes:
+            _end(self._processes.pop())
+        shutil.rmtree(self.runtime_dir, ignore_errors=True)
+
+    @property
+    def names(self) -> list[str]:
+        """The outputs' names."""
+        return list(self._outputs)
+
+    @property
+    def pid(self) -> int:
+        """The process id of sway."""
+        return self._processes[0].pid
+
+    @property
+    def socket(self) -> Path:
+        """The Wayland socket."""
+        return self.runtime_dir / self.env["WAYLAND_DISPLAY"]
+
+    def output(self, name: str) -> Output:
+        """Return the output as it was last set."""
+        return self._outputs[name]
+
+    def msg(self, *arguments: str) -> Any:  # noqa: ANN401 (JSON)
+        """Run ``swaymsg -r ARGUMENTS`` and parse what it prints."""
+        result = subprocess.run(
+            ["swaymsg", "-r", *arguments],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if result.returncode:
+            message = f"swaymsg {arguments}: {result.stdout}{result.stderr}{self._log_tail()}"
+            raise StageError(message)
+        return json.loads(result.stdout) if result.stdout.strip() else None
+
+    def spawn(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        log: str = "clients.log",
+    ) -> subprocess.Popen[bytes]:
+        """Run a client as the session's user until the session ends; it writes to ``log``."""
+        lead = ["setpriv", "--pdeathsig", "TERM"]
+        if self._as_nobody:
+            lead += [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        with (self.runtime_dir / log).open("ab") as output:
+            process = subprocess.Popen(
+                [*lead, *command],
+                env={**self.env, **(env or {})},
+                cwd=self.runtime_dir,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+    def set_output(self, name: str, **changes: Any) -> None:  # noqa: ANN401 (fields of Output)
+        """Change an output; returns when the change is on the screen, background included.
+
+        ``changes`` are fields of Output.
+        """
+        self._outputs[name] = output = replace(self._outputs[name], **changes)
+        self.msg(_output_command(name, output))
+        self._wait_for_outputs()
+        self.set_background(name, output.background)
+
+    def set_background(self, name: str, background: Picture | Path | str | None) -> None:
+        """Cover an output with a picture (an array or a file) or a colour (``#rrggbb``).
+
+        A picture lies pixel on pixel at any scale and under any transform, as a viewer sees it; its
+        upper left corner is the output's; the last row and column repeat where it is too small.
+        Returns when it has been drawn.
+        """
+        self._outputs[name] = output = replace(self._outputs[name], background=background)
+        if name in self._backgrounds:
+            self._backgrounds.pop(name).close()
+        if background is None:
+            return
+        width, height = output.upright_size
+        # A layer surface's size is an integer of logical units. The smallest that covers the
+        # output may reach over its edge; drawn in a buffer of exactly as many pixels as the
+        # compositor gives it, no pixel is resampled.
+        logical = math.ceil(width / output.scale), math.ceil(height / output.scale)
+        pixels = [math.floor(length * output.scale + 0.5) for length in logical]
+        picture = _picture(background)[: pixels[1], : pixels[0]]
+        rows, columns, _ = picture.shape
+        padding = ((0, pixels[1] - rows), (0, pixels[0] - columns), (0, 0))
+        client = Client(self.socket)
+        self._backgrounds[name] = client
+        client.show(name, np.pad(picture, padding, mode="edge"), logical)
+
+    def dump(self, name: str) -> Picture:
+        """Read an output's pixels as the compositor stores them, before any transform."""
+        with Client(self.socket) as client:
+            return client.dump(name)
+
+    def _start(self) -> None:
+        if self._as_nobody:
+            os.chown(self.runtime_dir, NOBODY, NOBODY)
+        config = self.runtime_dir / "config"
+        lines = ["xwayland disable", "default_border none"]
+        for number, (name, output) in enumerate(self._outputs.items(), 1):
+            lines += [_output_command(name, output), f"workspace {number} output {name}"]
+        config.write_text("\n".join([*lines, self._config, ""]))
+        self.env = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.runtime_dir),
+            "LANG": "C.UTF-8",
+            "XDG_RUNTIME_DIR": str(self.runtime_dir),
+            "WLR_BACKENDS": "headless",
+            "WLR_RENDERER": "pixman",
+            "WLR_LIBINPUT_NO_DEVICES": "1",
+            "WLR_HEADLESS_OUTPUTS": str(len(self._outputs)),
+        }
+        sway = self.spawn(["sway", "-c", str(config)], log="sway.log")
+        deadline = time.monotonic() + PATIENCE
+        while not (found := self._sockets()):
+            if sway.poll() is not None:
+                message = f"sway ended with status {sway.returncode}{self._log_tail()}"
+                raise StageError(message)
+            if time.monotonic() > deadline:
+                message = f"sway made no sockets within {PATIENCE} s{self._log_tail()}"
+                raise StageError(message)
+            time.sleep(0.005)
+        self.env |= found
+        self._wait_for_outputs()
+        for name, output in list(self._outputs.items()):
+            self.set_background(name, output.background)
+
+    def _sockets(self) -> dict[str, str]:
+        displays = [path.name for path in self.runtime_dir.glob("wayland-[0-9]")]
+        controls = [str(path) for path in self.runtime_dir.glob("sway-ipc.*.sock")]
+        if not displays or not controls:
+            return {}
+        return {"WAYLAND_DISPLAY": displays[0], "SWAYSOCK": controls[0]}
+
+    def _wait_for_outputs(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not self._outputs_settled():
+            if time.monotonic() > deadline:
+                message = f"outputs did not become {self._outputs}{self._log_tail()}"
+                raise StageError(message)
+            time.sleep(0.005)
+
+    def _outputs_settled(self) -> bool:
+        actual = {output["name"]: output for output in self.msg("-t", "get_outputs")}
+        return all(
+            name in actual
+            and actual[name]["active"]
+            and math.isclose(actual[name]["scale"], wanted.scale, abs_tol=0.01)
+            and actual[name]["transform"] == wanted.transform
+            and actual[name]["current_mode"]["width"] == wanted.width
+            and actual[name]["current_mode"]["height"] == wanted.height
+            and wanted.position in {None, (actual[name]["rect"]["x"], actual[name]["rect"]["y"])}
+            for name, wanted in self._outputs.items()
+        )
+
+    def _log_tail(self) -> str:
+        try:
+            log = (self.runtime_dir / "sway.log").read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+        return "\nThe end of sway's log:\n" + "\n".join(log.splitlines()[-15:])
+
+
+def pattern(width: int, height: int) -> Picture:
+    """Paint a picture in which no two pixels are alike, up to 4096x4096: each says where it is."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x & 255, y & 255, (x >> 8) | (y >> 8) << 4], axis=-1).astype(np.uint8)
+
+
+def _picture(background: Picture | Path | str) -> Picture:
+    if isinstance(background, str):
+        colour = bytes.fromhex(background.removeprefix("#"))
+        return np.frombuffer(colour, np.uint8).reshape(1, 1, 3)
+    if isinstance(background, Path):
+        with Image.open(background) as image:
+            return np.asarray(image.convert("RGB"))
+    return background
+
+
+def _output_command(name: str, output: Output) -> str:
+    place = "" if output.position is None else "position {} {}".format(*output.position)
+    return (
+        f"output {name} resolution {output.width}x{output.height} {place}"
+        f" scale {output.scale} transform {output.transform}"
+    )
+
+
+def _short_directory() -> Path:
+    directory = tempfile.mkdtemp(prefix="stage-")
+    if len(directory) > LONGEST_RUNTIME_DIR:
+        Path(directory).rmdir()
+        directory = tempfile.mkdtemp(prefix="stage-", dir="/tmp")
+    return Path(directory)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,81 @@
+"""wayshot: pictures of a Wayland screen, exact to the pixel.
+
+    import wayshot_cli as wayshot
+
+    frame = wayshot.shot(output="DP-1")
+    frame.save("shot.png")
+    pixels = frame.to_numpy()  # (height, width, 3), no copy
+
+Names are loaded when they are first used: importing the package costs next to nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wayshot_cli.errors import (
+        CancelledError,
+        CaptureError,
+        CaptureTimeoutError,
+        FrameClosedError,
+        InvalidArgumentError,
+        NotFoundError,
+        TargetLostError,
+        UnsupportedError,
+        WayshotError,
+        WriteError,
+    )
+    from wayshot_cli.frame import Alpha, Frame
+    from wayshot_cli.geometry import Box, Size, Transform, parse_region
+    from wayshot_cli.shot import outputs, shot
+    from wayshot_cli.wayland.connection import Connection
+    from wayshot_cli.wayland.outputs import Output
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Alpha",
+    "Box",
+    "CancelledError",
+    "CaptureError",
+    "CaptureTimeoutError",
+    "Connection",
+    "Frame",
+    "FrameClosedError",
+    "InvalidArgumentError",
+    "NotFoundError",
+    "Output",
+    "Size",
+    "TargetLostError",
+    "Transform",
+    "UnsupportedError",
+    "WayshotError",
+    "WriteError",
+    "outputs",
+    "parse_region",
+    "shot",
+]
+
+_HOMES = {
+    "Alpha": "frame",
+    "Frame": "frame",
+    "Box": "geometry",
+    "Size": "geometry",
+    "Transform": "geometry",
+    "parse_region": "geometry",
+    "Connection": "wayland.connection",
+    "Output": "wayland.outputs",
+    "outputs": "shot",
+    "shot": "shot",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from the module that defines it (PEP 562)."""
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 - not needed by the command
+
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,19 @@
+"""``python -m wayshot_cli``, and what the ``wayshot`` command runs."""
+
+import signal
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command on sys.argv and exit with its code."""
+    # Their default is death, and a key binding may send one before we are ready for it.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+    from wayshot_cli import cli  # noqa: PLC0415 - after the signals, on purpose
+
+    cli.run_and_exit()
+
+
+if __name__ == "__main__":
+    main()

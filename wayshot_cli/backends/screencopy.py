@@ -1,0 +1,177 @@
+"""wlr-screencopy-unstable-v1, versions 1 to 3, into shared memory."""
+
+from time import CLOCK_MONOTONIC, clock_gettime_ns
+
+from wayshot_cli import pixels
+from wayshot_cli.buffers.shm import ShmLayout, ShmPool
+from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
+from wayshot_cli.frame import Frame
+from wayshot_cli.geometry import Box, Size
+from wayshot_cli.wayland.connection import Connection
+from wayshot_cli.wayland.outputs import Output
+from wayshot_cli.wayland.protocols.core import WL_SHM
+from wayshot_cli.wayland.protocols.wlr_screencopy import ZWLR_SCREENCOPY_MANAGER_V1
+
+_Y_INVERT = 1  # zwlr_screencopy_frame_v1.flags
+_BUFFER_DONE_SINCE = 3  # before it, a frame offers one shm buffer and wants the copy at once
+_MAX_CLOCK_SKEW_NS = 1_000_000_000
+
+
+class Screencopy:
+    """The backend: opens sessions on outputs of one connection.
+
+    A capture returns as soon as the compositor has a frame; it does not wait for damage.
+    """
+
+    name = "screencopy"
+
+    def __init__(self, connection: Connection) -> None:
+        """Bind the globals. Raises UnsupportedError when one is missing."""
+        offers = {i: connection.find(i) for i in (ZWLR_SCREENCOPY_MANAGER_V1, WL_SHM)}
+        for interface, offer in offers.items():
+            if offer is None:
+                message = f"{connection.compositor} does not offer {interface.name}"
+                raise UnsupportedError(message)
+        self.connection = connection
+        self.manager, shm = (connection.bind(o, i) for i, o in offers.items() if o)
+        self.pool = ShmPool(shm)
+
+    def open(self, output: Output, *, region: Box | None = None, cursor: bool = False) -> "Session":
+        """Return a session on an output, or on a region of it.
+
+        ``region`` is in logical units, relative to the output; it must lie inside. The
+        protocol leaves its rounding open: ask for one only where a logical unit is
+        ``integer_scale`` whole pixels and the output is not transformed.
+        """
+        return Session(self, output, region, cursor=cursor)
+
+
+class Session:
+    """Captures one output, a frame at a time: ``start()``, then ``finish()`` for the Frame."""
+
+    def __init__(
+        self, backend: Screencopy, output: Output, region: Box | None, *, cursor: bool
+    ) -> None:
+        """Take what ``Screencopy.open`` was asked for."""
+        self._backend = backend
+        self._output = output
+        self._what = f"output {output.name!r}"
+        self._region = region
+        self._part = region and region.scaled(output.integer_scale)
+        self._cursor = int(cursor)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._offered_codes: list[int] = []
+        self._layout: ShmLayout | None = None
+        self._memory: memoryview | None = None
+        self._flags = 0
+        self._time_ns = 0
+        self._ready = False
+        self._failed = False
+
+    def start(self) -> None:
+        """Ask for a frame, waiting for nothing: several sessions can be under way at once."""
+        self._reset()
+        events = {
+            "buffer": self._on_buffer,
+            "buffer_done": self._copy,
+            "flags": self._on_flags,
+            "ready": self._on_ready,
+            "failed": self._on_failed,
+        }
+        manager, output = self._backend.manager, self._output.proxy
+        if self._region is None:
+            self._frame = manager.create("capture_output", self._cursor, output, **events)
+        else:
+            self._frame = manager.create(
+                "capture_output_region", self._cursor, output, *self._region, **events
+            )
+
+    def finish(self, deadline: float) -> Frame:
+        """Wait for the frame that was asked for; ``deadline`` is a time.monotonic().
+
+        Raises CaptureTimeoutError, CaptureError when the compositor fails, TargetLostError
+        when the output is gone, UnsupportedError when no offered format can be read.
+        """
+        frame = self._wait(deadline)
+        if frame and (self._part is None or (frame.width, frame.height) == self._part.size):
+            return frame
+        if self._part:
+            # Some compositors refuse or clip what others serve: take all and cut it here.
+            part, self._region, self._part = self._part, None, None
+            self.start()
+            return self.finish(deadline).crop(part)
+        message = f"{self._backend.connection.compositor} failed to capture {self._what}"
+        raise CaptureError(message)
+
+    def _wait(self, deadline: float) -> Frame | None:
+        """Wait for ``ready`` or ``failed``; None after the latter."""
+        connection = self._backend.connection
+        try:
+            connection.wait(
+                lambda: self._ready or self._failed or self._is_lost,
+                f"capturing {self._what} by wlr-screencopy",
+                deadline,
+            )
+        finally:
+            self._frame.destroy()
+        if self._ready and self._layout and self._memory:
+            return self._make_frame(self._layout, self._memory)
+        if self._is_lost:
+            message = f"{self._what} went away while it was being captured"
+            raise TargetLostError(message)
+        return None
+
+    @property
+    def _is_lost(self) -> bool:
+        return self._output.offer.name not in self._backend.connection.globals
+
+    def _make_frame(self, layout: ShmLayout, memory: memoryview) -> Frame:
+        transform = self._output.transform
+        if self._flags & _Y_INVERT:
+            transform = transform.y_inverted()
+        return Frame(
+            memory,
+            layout.format,
+            layout.size,
+            layout.stride,
+            transform,
+            scale=self._output.scale,
+            time_ns=self._time_ns,
+        )
+
+    def _on_buffer(self, code: int, width: int, height: int, stride: int) -> None:
+        format_ = pixels.by_shm_code(code)
+        if format_ is None:
+            self._offered_codes.append(code)
+        elif self._layout is None:
+            self._layout = ShmLayout(format_, Size(width, height), stride)
+        if self._frame.version < _BUFFER_DONE_SINCE:
+            self._copy()
+
+    def _copy(self) -> None:
+        if self._memory is not None:
+            return  # a second copy of the same frame would be a protocol error of ours
+        if self._layout is None:
+            offered = ", ".join(f"{code:#x}" for code in self._offered_codes) or "none"
+            message = f"no pixel format of shared memory that wayshot can read (offered: {offered})"
+            raise UnsupportedError(message)
+        buffer, self._memory = self._backend.pool.acquire(self._layout)
+        self._frame.send("copy", buffer)
+
+    def _on_flags(self, flags: int) -> None:
+        self._flags = flags
+
+    def _on_ready(self, seconds_high: int, seconds_low: int, nanoseconds: int) -> None:
+        if self._memory is None:
+            message = "the compositor says that a frame is ready which was never copied"
+            raise CaptureError(message)
+        now = clock_gettime_ns(CLOCK_MONOTONIC)
+        time_ns = (seconds_high << 32 | seconds_low) * 1_000_000_000 + nanoseconds
+        # Some compositors stamp zero or another clock: arrival is then the better truth.
+        self._time_ns = time_ns if abs(now - time_ns) <= _MAX_CLOCK_SKEW_NS else now
+        self._ready = True
+
+    def _on_failed(self) -> None:
+        self._failed = True

@@ -1,0 +1,1 @@
+"""Memory that a compositor can write into."""

@@ -1,0 +1,94 @@
+"""What the user types, and what he reads: only this package prints, exits and knows click."""
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from wayshot_cli import sinks
+from wayshot_cli.errors import WayshotError
+
+
+def run_and_exit() -> NoReturn:
+    """Run the command line of sys.argv; the process ends here, with the documented code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # What nohup or a background shell has us ignore, stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
+    _open_standard_descriptors()
+    code = run(sys.argv[1:])
+    if os.environ.get("WAYSHOT_CLEAN_EXIT"):
+        sys.exit(code)
+    # Everything is flushed and closed. Taking the interpreter apart would cost a quarter of
+    # the time that a small shot takes.
+    os._exit(code)
+
+
+def run(args: list[str]) -> int:
+    """Run a command line, words to stderr, and return the exit code (wayshot(1))."""
+    import click  # noqa: PLC0415 - after the signal handlers: it takes a while
+
+    from wayshot_cli.cli.app import app  # noqa: PLC0415
+
+    try:
+        app.main(args, prog_name="wayshot", standalone_mode=False)
+        _flush()
+    except click.ClickException as error:
+        return _fail_usage(error)
+    except WayshotError as error:
+        if not isinstance(error.__cause__, BrokenPipeError):
+            say(str(error))
+            if error.hint:
+                print(f"  {printable(error.hint)}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return 1  # whoever read our output has gone, and knows it
+    except OSError as error:
+        say(f"cannot write: {error.strerror or error}")
+        return 1
+    except MemoryError:
+        say("out of memory")
+        return 1
+    return 0
+
+
+def say(message: str) -> None:
+    """Print one line on stderr; nothing in it can move the cursor or change colours."""
+    print(f"wayshot: {printable(message)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Escape control characters: names come from compositors and are not to be trusted."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _fail_usage(error: "click.ClickException") -> int:  # type: ignore[name-defined]  # noqa: F821
+    say(error.format_message())
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        print(f"  see {context.command_path} --help", file=sys.stderr)
+    return error.exit_code
+
+
+def _flush() -> None:
+    """Let a full disk or a closed pipe behind stdout show while we can still say so."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    # Nothing but a temporary file needs putting away, and an exception would have to find its
+    # way out of callbacks and finalisers: leave from here, wherever that is.
+    sinks.remove_temporaries()
+    os._exit(128 + number)
+
+
+def _open_standard_descriptors() -> None:
+    """Fill closed standard descriptors, so that no file or socket of ours becomes one."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # Read-only: what is then written to "stdout" fails instead of vanishing.
+            os.open(os.devnull, os.O_RDONLY)

@@ -1,0 +1,62 @@
+"""The command: ``wayshot [OPTIONS] [FILE]``, and the subcommands beside it."""
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from wayshot_cli.cli.shot import shot
+
+# Loaded only when they are called for: a plain shot needs none of them.
+_SUBCOMMANDS = {
+    "completions": "wayshot_cli.cli.completions",
+    "list": "wayshot_cli.cli.list",
+}
+
+
+class App(click.Group):
+    """A still, unless the first word is a subcommand.
+
+    Any other word, and the same word after an option, after ``--`` or with a slash in it,
+    is FILE: so that ``wayshot ./list`` and ``wayshot -c list`` write a file.
+    """
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Name the subcommands, for the help page."""
+        return sorted(_SUBCOMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a subcommand."""
+        module = _SUBCOMMANDS.get(cmd_name)
+        return import_module(module).command if module else None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Leave the line alone when a subcommand begins it; else it is a still's."""
+        if args and args[0] in _SUBCOMMANDS:
+            ctx.invoked_subcommand = args[0]
+            ctx.args = args[1:]
+            return ctx.args
+        return click.Command.parse_args(self, ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand, or take the still."""
+        if ctx.invoked_subcommand is None:
+            return click.Command.invoke(self, ctx)
+        command = self.get_command(ctx, ctx.invoked_subcommand)
+        assert command is not None  # noqa: S101 - parse_args has looked
+        with command.make_context(ctx.invoked_subcommand, ctx.args, parent=ctx) as sub_context:
+            return sub_context.command.invoke(sub_context)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Write the usage line without the ``COMMAND`` that every group promises."""
+        return click.Command.collect_usage_pieces(self, ctx)
+
+
+app = App(
+    name="wayshot",
+    callback=shot.callback,
+    params=shot.params,
+    help=shot.help,
+    epilog=shot.epilog,
+    context_settings=shot.context_settings,
+)

@@ -1,0 +1,42 @@
+"""Options that more than one command has, and the checks of their values."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_LONGEST_WAIT = 1_000_000.0  # seconds; poll counts milliseconds in an int
+
+
+def positive(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
+    """Accept finite numbers above zero (FloatRange lets nan and infinity through)."""
+    if value is not None and not (math.isfinite(value) and value > 0):
+        message = f"{value} is not a number above 0"
+        raise click.BadParameter(message)
+    return value
+
+
+def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    """Accept a time that can be waited for."""
+    if not 0 <= value <= _LONGEST_WAIT:
+        message = f"{value} is not a number of seconds from 0 to {_LONGEST_WAIT:.0f}"
+        raise click.BadParameter(message)
+    return value
+
+
+def timeout_option() -> Decorator:
+    """``--timeout``: how long the compositor may take for an answer that it owes."""
+    return click.option(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        default=DEFAULT_TIMEOUT,
+        show_default=True,
+        callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
+        help="Give up on a silent compositor.",
+    )

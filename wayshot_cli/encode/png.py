@@ -1,0 +1,241 @@
+"""PNG: rows packed and filtered by the kernels in strips, deflated by zlib-ng in bands.
+
+A band is about 1 MiB of filtered rows. Bands are deflated apart, on all cores, and become one
+zlib stream: each is primed with the 32 KiB before it and ends on a byte (Z_SYNC_FLUSH),
+and the Adler-32 of the whole is combined from theirs. Bands depend on the picture's
+size alone, so that the file does not depend on the machine.
+"""
+
+import os
+import struct
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from zlib_ng.zlib_ng import (
+    DEFLATED,
+    MAX_WBITS,
+    Z_DEFAULT_STRATEGY,
+    Z_FINISH,
+    Z_SYNC_FLUSH,
+    adler32,
+    compressobj,
+    crc32,
+)
+
+from wayshot_cli import kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from threading import Thread
+
+    from zlib_ng.zlib_ng import _Compress
+
+    from wayshot_cli.frame import Frame
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPES = {3: 2, 4: 6}  # PNG, 11.2.1: truecolour; truecolour with alpha
+_WINDOW = 32768
+_BAND_BYTES = 1 << 20
+_STRIP_ROWS = 32  # of 4K these are 0.4 MB packed and as much filtered: they stay in L2
+_MEM_LEVEL = 8
+_MOST_THREADS = 8  # each holds a strip and a deflater; beyond, the disk is the limit
+
+
+class _Band(NamedTuple):
+    """Deflated rows; the Adler-32 and length of what they were."""
+
+    data: bytes
+    adler: int
+    length: int
+
+
+class _Deflater:
+    """Deflates any band of one picture, in any order, from any thread."""
+
+    def __init__(self, frame: "Frame", target: kernels.Target, level: int) -> None:
+        self._frame = frame
+        self._target = target
+        self._level = level
+        self._row_bytes = 1 + frame.width * target.bytes_per_pixel
+        self._band_rows = max(_BAND_BYTES // self._row_bytes, 1)
+        self._filters: list[kernels.PngFilter] = []  # those that no thread uses just now
+
+    @property
+    def count(self) -> int:
+        """How many bands there are."""
+        return -(-self._frame.height // self._band_rows)
+
+    def __call__(self, index: int) -> _Band:
+        filters = self._filters.pop() if self._filters else self._new_filter()
+        top = index * self._band_rows
+        bottom = min(top + self._band_rows, self._frame.height)
+        deflate = self._compressor(filters, top)
+        pieces, adler = [], 1
+        for y in range(top, bottom, _STRIP_ROWS):
+            rows = filters.strip(y, min(_STRIP_ROWS, bottom - y))
+            adler = adler32(rows, adler)
+            pieces.append(deflate.compress(rows))
+        last = bottom == self._frame.height
+        pieces.append(deflate.flush(Z_FINISH if last else Z_SYNC_FLUSH))
+        self._filters.append(filters)
+        return _Band(b"".join(pieces), adler, (bottom - top) * self._row_bytes)
+
+    def _new_filter(self) -> kernels.PngFilter:
+        window_rows = -(-_WINDOW // self._row_bytes)
+        most = min(max(_STRIP_ROWS, window_rows), self._frame.height)
+        return kernels.PngFilter(self._frame, self._target, most)
+
+    def _compressor(self, filters: kernels.PngFilter, top: int) -> "_Compress":
+        above = min(-(-_WINDOW // self._row_bytes), top)
+        if above == 0:
+            return compressobj(self._level, DEFLATED, -MAX_WBITS, _MEM_LEVEL, Z_DEFAULT_STRATEGY)
+        window = filters.strip(top - above, above)[-_WINDOW:]
+        return compressobj(
+            self._level, DEFLATED, -MAX_WBITS, _MEM_LEVEL, Z_DEFAULT_STRATEGY, zdict=window
+        )
+
+
+def adler32_combine(first: int, second: int, second_length: int) -> int:
+    """Return the Adler-32 of two pieces of data in a row, from that of each.
+
+    ``second_length`` is the length of the second piece in bytes. An Adler-32 (RFC 1950, 9) is
+    two sums modulo 65521: ``a`` = 1 + all bytes, and ``b`` = all the values of ``a``. Behind the
+    first piece, every ``a`` of the second is greater by the first's ``a`` - 1.
+    """
+    base = 65521
+    a1, b1 = first & 0xFFFF, first >> 16
+    a2, b2 = second & 0xFFFF, second >> 16
+    a = (a1 + a2 - 1) % base
+    b = (b1 + b2 + (a1 - 1) * second_length) % base
+    return b << 16 | a
+
+
+def encode(frame: "Frame", level: int = 2, *, metadata: bool = False) -> "Iterator[bytes]":
+    """Yield the pieces of a PNG of the frame: RGB or RGBA, with 8 or 16 bits a channel.
+
+    ``level`` is zlib's, 0 to 9. A frame with alpha whose pixels are all opaque is
+    written as RGB. ``metadata`` adds the time, the software and the resolution.
+    """
+    target = kernels.Target.of(frame)
+    if kernels.is_opaque(frame):
+        target = target._replace(channels=3)
+    size = struct.pack(">II", frame.width, frame.height)
+    kind = bytes((target.depth, _COLOUR_TYPES[target.channels], 0, 0, 0))
+    yield SIGNATURE + _chunk(b"IHDR", size + kind) + (_metadata(frame) if metadata else b"")
+    bands = _Deflater(frame, target, level)
+    adler = 1
+    prefix = _zlib_header(level)
+    for index, band in enumerate(_in_order(bands, bands.count), start=1):
+        adler = adler32_combine(adler, band.adler, band.length)
+        suffix = adler.to_bytes(4, "big") if index == bands.count else b""
+        yield _chunk(b"IDAT", prefix, band.data, suffix)
+        prefix = b""
+    yield _chunk(b"IEND")
+
+
+def _chunk(name: bytes, *pieces: bytes) -> bytes:
+    """Return a chunk: length, name, data, CRC-32 of name and data (PNG, 5.3)."""
+    crc = 0
+    for piece in (name, *pieces):
+        crc = crc32(piece, crc)
+    length = sum(map(len, pieces)).to_bytes(4, "big")
+    return b"".join((length, name, *pieces, crc.to_bytes(4, "big")))
+
+
+def _zlib_header(level: int) -> bytes:
+    """Return the two bytes before a deflate stream: a window of 32 KiB, the level (RFC 1950)."""
+    effort = 0 if level < 2 else 1 if level < 6 else 2 if level == 6 else 3  # noqa: PLR2004
+    header = 0x7800 | effort << 6
+    return (header + 31 - header % 31).to_bytes(2, "big")
+
+
+def _metadata(frame: "Frame") -> bytes:
+    """Return the time, the software, and the resolution that makes a logical unit 1/96 inch."""
+    import time  # noqa: PLC0415 - built in, but wanted by few
+
+    now = time.gmtime()
+    written = struct.pack(">HBBBBB", now.tm_year, *now[1:5], min(now.tm_sec, 60))
+    per_metre = round(96 * frame.scale / 0.0254)
+    density = struct.pack(">IIB", per_metre, per_metre, 1)
+    return b"".join(
+        (
+            _chunk(b"pHYs", density),
+            _chunk(b"tIME", written),
+            _chunk(b"tEXt", b"Software\0wayshot"),
+        )
+    )
+
+
+def _in_order(work: "Callable[[int], _Band]", count: int) -> "Iterator[_Band]":
+    """Yield ``work(0)`` to ``work(count - 1)``, made by this thread and one for each other core.
+
+    What ``work`` raises in a thread is raised here. However the iterator ends, its
+    threads take up nothing new and have ended before it does.
+    """
+    others = min(len(os.sched_getaffinity(0)), _MOST_THREADS, count) - 1
+    if others == 0:
+        yield from map(work, range(count))
+        return
+    crew = _Crew(work, count)
+    ready: dict[int, _Band] = {}
+    try:
+        crew.start(others)
+        for wanted in range(count):
+            while wanted not in ready:
+                index, band = crew.next()
+                ready[index] = band
+            yield ready.pop(wanted)
+    finally:
+        crew.stop()
+
+
+class _Crew:
+    """Threads that each take the first band that nobody has taken yet."""
+
+    def __init__(self, work: "Callable[[int], _Band]", count: int) -> None:
+        from queue import SimpleQueue  # noqa: PLC0415 - small pictures do without
+
+        self._work = work
+        self._todo = deque(range(count))
+        self._results: SimpleQueue[tuple[int, _Band | BaseException]] = SimpleQueue()
+        self._threads: list[Thread] = []
+
+    def start(self, count: int) -> None:
+        """Start that many threads, or as many as the system grants."""
+        from threading import Thread  # noqa: PLC0415 - small pictures do without
+
+        for _ in range(count):
+            thread = Thread(target=self._run)
+            try:
+                thread.start()
+            except RuntimeError:  # the user may have no more of them: then fewer do the work
+                return
+            self._threads.append(thread)
+
+    def next(self) -> tuple[int, _Band]:
+        """Return a band that has been made, with its number; make one where none is waiting."""
+        if self._results.empty() and (index := self._take()) is not None:
+            return index, self._work(index)
+        index, result = self._results.get()
+        if isinstance(result, BaseException):
+            raise result
+        return index, result
+
+    def stop(self) -> None:
+        """Let the threads finish what they are at, and wait for that."""
+        self._todo.clear()
+        for thread in self._threads:
+            thread.join()
+
+    def _take(self) -> int | None:
+        try:
+            return self._todo.popleft()
+        except IndexError:
+            return None
+
+    def _run(self) -> None:
+        try:
+            while (index := self._take()) is not None:
+                self._results.put((index, self._work(index)))
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+            self._results.put((-1, error))

@@ -1,0 +1,194 @@
+"""The hot loops in C, over frames: packing pixels upright, filtering rows for PNG, QOI.
+
+Frame has proved that every pixel lies inside its memory, so only the sizes of outputs are
+checked here. The C functions run without the GIL and may be called from several threads.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from wayshot_cli.errors import InvalidArgumentError
+from wayshot_cli.frame import Alpha
+from wayshot_cli.kernels._kernels import ffi, lib
+
+if TYPE_CHECKING:
+    from cffi import FFI
+    from typing_extensions import Buffer
+
+    from wayshot_cli.frame import Frame
+
+# Zeroing what is overwritten at once would cost as much as the overwriting.
+_new_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
+
+
+class Target(NamedTuple):
+    """What packing makes of a pixel: red, green, blue and perhaps alpha, side by side.
+
+    ``depth`` is 8 or 16 bits a channel, ``channels`` 3 or 4. The fourth is straight alpha,
+    opaque where the frame's is ignored; with three, a translucent picture is
+    composed over black.
+    """
+
+    depth: int
+    channels: int
+
+    @classmethod
+    def of(cls, frame: "Frame") -> "Target":
+        """Return the target that keeps all of a frame: its depth, and alpha if it means any."""
+        return cls(16 if frame.format.is_deep else 8, 3 if frame.alpha is Alpha.IGNORED else 4)
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Bytes of a packed pixel: 3, 4, 6 or 8."""
+        return self.depth // 8 * self.channels
+
+
+class _Image:
+    """A frame as ``struct ws_image``; holds an export of the memory as long as it lives."""
+
+    def __init__(self, frame: "Frame") -> None:
+        fmt = frame.format
+        self._memory = ffi.from_buffer("uint8_t[]", frame.memory)
+        self.struct = ffi.new(
+            "struct ws_image *",
+            (
+                self._memory + frame.origin,
+                frame.step_x,
+                frame.step_y,
+                frame.width,
+                frame.height,
+                fmt.kind,
+                fmt.bytes_per_pixel,
+                fmt.red,
+                fmt.green,
+                fmt.blue,
+                fmt.alpha,
+                frame.alpha.value,
+            ),
+        )
+
+
+def _target(target: Target, *, big_endian: bool) -> "FFI.CData":
+    return ffi.new("struct ws_target *", (target.depth, target.channels, big_endian))
+
+
+def _view(memory: "FFI.CData") -> memoryview:
+    return memoryview(ffi.buffer(memory)).cast("B")
+
+
+def pack(
+    frame: "Frame",
+    target: Target,
+    *,
+    y: int = 0,
+    rows: int | None = None,
+    big_endian: bool = False,
+) -> memoryview:
+    """Return rows of the upright picture as packed pixels, tight, in memory of its own.
+
+    The rows are ``y`` to ``y + rows``, or to the end. 16-bit channels come in the machine's byte
+    order, or in PNG's and PPM's. Values are rounded to the nearest, halves
+    up; half floats are taken from 0 to 1 and clamped; premultiplied colours are divided by
+    their alpha, or taken as they are when the target has none.
+    """
+    count = frame.height - y if rows is None else rows
+    _check_rows(frame, y, count)
+    stride = frame.width * target.bytes_per_pixel
+    out = _new_uncleared("uint8_t[]", stride * count)
+    image = _Image(frame)
+    lib.ws_pack(image.struct, y, count, _target(target, big_endian=big_endian), out, stride)
+    return _view(out)
+
+
+def copy(frame: "Frame", *, y: int = 0, rows: int | None = None) -> memoryview:
+    """Return rows of the upright picture in the frame's own format, tight."""
+    count = frame.height - y if rows is None else rows
+    _check_rows(frame, y, count)
+    out = _new_uncleared("uint8_t[]", frame.width * frame.format.bytes_per_pixel * count)
+    image = _Image(frame)
+    lib.ws_copy(image.struct, y, count, out)
+    return _view(out)
+
+
+def blit(frame: "Frame", target: Target, canvas: "Buffer", offset: int, stride: int) -> None:
+    """Pack the whole frame into a writable canvas that has the target's layout.
+
+    Its upper left pixel goes to byte ``offset``, the rows below ``stride`` bytes apart. A
+    canvas is itself a frame's memory: a target of 8 bits is BGR888 or ABGR8888, one
+    of four 16-bit channels XBGR16161616 or ABGR16161616 (in DRM's names).
+    Raises InvalidArgumentError when the picture does not fit.
+    """
+    out = ffi.from_buffer("uint8_t[]", canvas, require_writable=True)
+    row = frame.width * target.bytes_per_pixel
+    if offset < 0 or stride < row or offset + (frame.height - 1) * stride + row > len(out):
+        message = f"{frame!r} does not fit the canvas at byte {offset}"
+        raise InvalidArgumentError(message)
+    image = _Image(frame)
+    packed = _target(target, big_endian=False)
+    lib.ws_pack(image.struct, 0, frame.height, packed, out + offset, stride)
+
+
+def is_opaque(frame: "Frame") -> bool:
+    """Tell whether every pixel of the frame is opaque."""
+    image = _Image(frame)
+    return bool(lib.ws_is_opaque(image.struct))
+
+
+class PngFilter:
+    """Packs and filters rows for PNG, in strips that stay in the processor's cache.
+
+    Each row gets the filter that PNG's specification recommends to try: the one with the least
+    sum of absolute differences. One object serves one thread.
+    """
+
+    def __init__(self, frame: "Frame", target: Target, rows: int) -> None:
+        """Make room for strips of at most ``rows`` rows."""
+        self._frame = frame
+        self._image = _Image(frame)
+        self._target = _target(target, big_endian=True)
+        self._most = rows
+        self._row = 1 + frame.width * target.bytes_per_pixel
+        stride = lib.ws_filter_stride(self._image.struct, self._target)
+        self._work = ffi.new("uint8_t[]", (rows + 1) * stride)
+        self._out = _new_uncleared("uint8_t[]", rows * self._row)
+        self._view = _view(self._out)
+        self._next = self._kept = 0
+
+    def strip(self, y: int, rows: int) -> memoryview:
+        """Return filtered rows, each behind its filter's number; valid until the next call."""
+        _check_rows(self._frame, y, rows)
+        if rows > self._most:
+            message = f"a strip of {rows} rows, made for {self._most}"
+            raise InvalidArgumentError(message)
+        kept = self._kept if y == self._next else 0
+        lib.ws_filter(self._image.struct, y, rows, self._target, kept, self._work, self._out)
+        self._next, self._kept = y + rows, rows
+        return self._view[: rows * self._row]
+
+
+class QoiEncoder:
+    """Encodes packed 8-bit pixels as QOI, piece by piece, without header and end mark."""
+
+    def __init__(self, channels: int) -> None:
+        """Take the number of channels: 3 or 4."""
+        self._channels = channels
+        self._state = ffi.new("struct ws_qoi *")
+        lib.ws_qoi_start(self._state)
+
+    def encode(self, pixels: memoryview) -> memoryview:
+        """Return what the pixels add to the stream; a run at their end stays open."""
+        count = len(pixels) // self._channels
+        out = _new_uncleared("uint8_t[]", count * (self._channels + 1) + 1)
+        packed = ffi.from_buffer("uint8_t[]", pixels)
+        used = lib.ws_qoi_encode(self._state, packed, count, self._channels, out)
+        return _view(out)[:used]
+
+    def finish(self) -> bytes:
+        """Return the end of a run that is still open."""
+        out = ffi.new("uint8_t[1]")
+        return bytes(ffi.buffer(out, lib.ws_qoi_finish(self._state, out)))
+
+
+def _check_rows(frame: "Frame", y: int, rows: int) -> None:
+    if y < 0 or rows <= 0 or y + rows > frame.height:
+        message = f"no rows {y} to {y + rows} in {frame!r}"
+        raise InvalidArgumentError(message)

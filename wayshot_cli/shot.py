@@ -1,0 +1,91 @@
+"""One still: the way from a target to a picture, for the library and the command alike."""
+
+from collections.abc import Callable, Sequence
+
+from wayshot_cli import backends, layout
+from wayshot_cli.errors import InvalidArgumentError
+from wayshot_cli.frame import Frame
+from wayshot_cli.geometry import Box, parse_region
+from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, Connection
+from wayshot_cli.wayland.outputs import Output, read_outputs
+
+
+def shot(  # noqa: PLR0913 - the options of the command, all but the first optional
+    output: str | Sequence[str] | None = None,
+    *,
+    region: str | Box | tuple[int, int, int, int] | None = None,
+    cursor: bool = False,
+    scale: float | None = None,
+    backend: str = "auto",
+    timeout: float = DEFAULT_TIMEOUT,
+    connection: Connection | None = None,
+    report: Callable[[str], None] | None = None,
+) -> Frame:
+    """Take a picture of an output, of several, of a region, or (by default) of everything.
+
+    ``output`` is a name or several; ``region`` is ``X,Y WxH`` or a box in logical
+    coordinates; they exclude each other. ``scale`` asks for that many pixels per logical unit
+    instead of the native ones. ``timeout`` in seconds bounds each answer of the compositor.
+    An open ``connection`` can be handed in and stays open; without it one is made.
+    ``report`` is called with a line for each step, for people.
+
+    The frame outlives the connection. Raises the errors of ``wayshot_cli.errors``:
+    NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError.
+    """
+    if output and region is not None:
+        message = "an output and a region exclude each other"
+        raise InvalidArgumentError(message)
+    names = [output] if isinstance(output, str) else list(output or ())
+    box = parse_region(region) if isinstance(region, str) else region and Box(*region)
+    if connection is None:
+        with Connection(timeout=timeout) as own:
+            return _shot(own, names, box, scale, backend, report, cursor=cursor)
+    return _shot(connection, names, box, scale, backend, report, cursor=cursor)
+
+
+def outputs(
+    *, timeout: float = DEFAULT_TIMEOUT, connection: Connection | None = None
+) -> list[Output]:
+    """Return the outputs of the session, in the compositor's order.
+
+    Raises UnsupportedError when there is no compositor, CaptureError when it misbehaves.
+    """
+    if connection is None:
+        with Connection(timeout=timeout) as own:
+            return read_outputs(own)
+    return read_outputs(connection)
+
+
+def _shot(  # noqa: PLR0913 - see shot
+    connection: Connection,
+    names: list[str],
+    region: Box | None,
+    scale: float | None,
+    backend: str,
+    report: Callable[[str], None] | None,
+    *,
+    cursor: bool,
+) -> Frame:
+    report = report or (lambda _line: None)
+    chosen, passed_over = backends.choose(connection, backend)
+    for rung in passed_over:
+        report(f"not {rung.name}: {rung.reason}")
+    report(f"{connection.compositor}: capturing by {chosen.name} into shared memory")
+    plan = layout.plan(read_outputs(connection), names=names, region=region)
+    parts = [None if scale else plan.request_region(output) for output in plan.outputs]
+    sessions = [
+        chosen.open(output, region=part, cursor=cursor)
+        for output, part in zip(plan.outputs, parts, strict=True)
+    ]
+    for session in sessions:  # all at once, so that they show the same moment
+        session.start()
+    deadline = connection.deadline()
+    pieces = [
+        layout.Piece(part.moved(output.box.x, output.box.y) if part else output.box, frame)
+        for output, part, frame in zip(
+            plan.outputs, parts, [session.finish(deadline) for session in sessions], strict=True
+        )
+    ]
+    for output, (shown, frame) in zip(plan.outputs, pieces, strict=True):
+        report(f"output {output.name!r} at {shown}: {frame!r}, stride {frame.stride}")
+    return layout.render(plan.box, pieces, scale)

@@ -1,0 +1,1 @@
+"""The wire: interface tables, proxies, and a connection that never waits without end."""

@@ -1,0 +1,267 @@
+"""Connection: one compositor, and the one place that waits for it."""
+
+import errno
+import os
+import select
+from collections.abc import Callable
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import pywayland._ffi
+from pywayland import ffi, lib
+
+from wayshot_cli.errors import (
+    CancelledError,
+    CaptureError,
+    CaptureTimeoutError,
+    UnsupportedError,
+)
+from wayshot_cli.kernels._kernels import ffi as own_ffi
+from wayshot_cli.kernels._kernels import lib as own_lib
+from wayshot_cli.wayland.interface import Interface
+from wayshot_cli.wayland.protocols.core import WL_DISPLAY
+from wayshot_cli.wayland.proxy import Proxy, take_raised
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds that a compositor has for an answer that it owes at once."""
+
+# libwayland's request buffer is 4 KiB, a bind some 50 bytes: send them before it overflows.
+_BINDS_PER_FLUSH = 32
+
+
+class Global(NamedTuple):
+    """What the compositor offers under a number: an interface in some version."""
+
+    name: int
+    interface: str
+    version: int
+
+
+class Connection:
+    """A connection to the compositor that WAYLAND_DISPLAY names.
+
+    Every wait polls three things: the display, a wake-up fd that ``wake()`` writes to from
+    any thread or signal handler, and a deadline. So whatever the compositor does, the caller
+    gets an answer or an error in bounded time, and the error says what was being done.
+
+    Use from one thread at a time. ``close()`` (or leaving the ``with`` block) frees
+    everything; frames that were captured stay valid.
+    """
+
+    def __init__(self, display: str | None = None, *, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """Connect, and read the list of globals.
+
+        ``display`` is a socket's name or path; without it WAYLAND_SOCKET or WAYLAND_DISPLAY
+        decide, as for every Wayland client. ``timeout`` in seconds bounds each wait that
+        names no deadline of its own.
+
+        Raises UnsupportedError when there is no compositor to talk to, CaptureTimeoutError
+        when it does not answer, CaptureError when it hangs up.
+        """
+        if not own_lib.ws_wayland_open(os.fsencode(pywayland._ffi.__file__)):  # noqa: SLF001 - the extension itself
+            message = "pywayland's libwayland lacks functions of version 1.21"
+            raise UnsupportedError(message, hint="install a newer pywayland or libwayland")
+        self.timeout = timeout
+        self.proxies: dict[int, Proxy] = {}
+        self.globals: dict[int, Global] = {}
+        self._unflushed_binds = 0
+        self._wake_fd = -1
+        self._display = ffi.NULL
+        fd = _connect(display, self.deadline())
+        self._compositor_pid = own_lib.ws_peer_pid(fd)
+        self._display = lib.wl_display_connect_to_fd(fd)
+        if self._display == ffi.NULL:
+            os.close(fd)
+            raise MemoryError
+        try:
+            self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._poll = select.poll()
+            self._poll.register(self._wake_fd, select.POLLIN)
+            root = ffi.cast("struct wl_proxy *", self._display)
+            self._root = Proxy(self, root, WL_DISPLAY, WL_DISPLAY.version)
+            self._registry = self._root.create(
+                "get_registry", **{"global": self._on_global}, global_remove=self._on_global_remove
+            )
+            self.roundtrip("listing the compositor's globals")
+        except BaseException:
+            self.close()
+            raise
+
+    def _on_global(self, name: int, interface: str, version: int) -> None:
+        self.globals[name] = Global(name, interface, version)
+
+    def _on_global_remove(self, name: int) -> None:
+        self.globals.pop(name, None)
+
+    @property
+    def compositor(self) -> str:
+        """The name of the process that serves the socket, ``the compositor`` if unknown."""
+        try:
+            with open(f"/proc/{self._compositor_pid}/comm", "rb") as comm:
+                return comm.read().decode(errors="replace").strip()
+        except OSError:
+            return "the compositor"
+
+    def deadline(self) -> float:
+        """Return the time.monotonic() by which an answer asked for now is owed."""
+        return monotonic() + self.timeout
+
+    def find(self, interface: Interface) -> Global | None:
+        """Return the first global of that interface."""
+        return next((g for g in self.globals.values() if g.interface == interface.name), None)
+
+    def find_all(self, interface: Interface) -> list[Global]:
+        """Return all globals of that interface, in the order they were announced."""
+        return [g for g in self.globals.values() if g.interface == interface.name]
+
+    def bind(self, offer: Global, interface: Interface) -> Proxy:
+        """Bind a global at the highest version that both sides know."""
+        self._unflushed_binds += 1
+        if self._unflushed_binds == _BINDS_PER_FLUSH:
+            self.flush("binding globals")
+        return self._registry.bind(offer.name, interface, min(offer.version, interface.version))
+
+    def flush(self, what: str) -> None:
+        """Send all queued requests, waiting for the compositor to take them if need be."""
+        self._unflushed_binds = 0
+        deadline = self.deadline()
+        while not self._flush():
+            self._wait_for_fd(select.POLLOUT, deadline, what)
+
+    def roundtrip(self, what: str) -> None:
+        """Wait until the compositor has answered all that was sent so far."""
+        answered: list[int] = []
+        callback = self._root.create("sync", done=answered.append)
+        self.wait(lambda: bool(answered), what)
+        callback.forget()  # the server has destroyed it with the event
+
+    def wait(self, done: Callable[[], bool], what: str, deadline: float | None = None) -> None:
+        """Dispatch events until ``done()``; ``what`` says in errors what was being done.
+
+        Raises CaptureTimeoutError at the deadline (time.monotonic()), CaptureError for a hang-up
+        or protocol error, CancelledError after ``wake()``, and whatever a handler raises.
+        """
+        deadline = self.deadline() if deadline is None else deadline
+        self._dispatch(what)
+        while not done():
+            if lib.wl_display_prepare_read(self._display) == 0:
+                try:
+                    events = 0 if self._flush() else select.POLLOUT
+                    self._wait_for_fd(events | select.POLLIN, deadline, what)
+                except BaseException:
+                    own_lib.ws_wayland_cancel_read(_void(self._display))
+                    raise
+                if lib.wl_display_read_events(self._display) < 0:
+                    self._raise_display_error(what)
+            self._dispatch(what)
+
+    def wake(self) -> None:
+        """Make the current or next wait raise CancelledError; safe in signal handlers."""
+        os.eventfd_write(self._wake_fd, 1)
+
+    def close(self) -> None:
+        """Free every object and the connection. Harmless twice."""
+        for proxy in list(self.proxies.values()):
+            proxy.forget()
+        if self._display != ffi.NULL:
+            lib.wl_display_disconnect(self._display)
+            self._display = ffi.NULL
+        if self._wake_fd >= 0:
+            os.close(self._wake_fd)
+            self._wake_fd = -1
+
+    def __enter__(self) -> "Connection":
+        """Return the connection, to be closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def _flush(self) -> bool:
+        """Send what fits; False when the compositor has to read first."""
+        if lib.wl_display_flush(self._display) >= 0:
+            return True
+        # After EPIPE the compositor's last words can still be read, and tell the reason.
+        return ffi.errno != errno.EAGAIN
+
+    def _wait_for_fd(self, events: int, deadline: float, what: str) -> None:
+        remaining = deadline - monotonic()
+        # Asked here, not by poll: a flood of other events must not outlast the deadline.
+        if remaining <= 0:
+            message = f"{self.compositor} did not answer in time while {what}"
+            raise CaptureTimeoutError(message)
+        self._poll.register(lib.wl_display_get_fd(self._display), events)
+        for fd, _ in self._poll.poll(remaining * 1000):
+            if fd == self._wake_fd:
+                os.eventfd_read(self._wake_fd)
+                message = f"cancelled while {what}"
+                raise CancelledError(message)
+
+    def _dispatch(self, what: str) -> None:
+        result = lib.wl_display_dispatch_pending(self._display)
+        if error := take_raised():
+            raise error
+        if result < 0:
+            self._raise_display_error(what)
+
+    def _raise_display_error(self, what: str) -> None:
+        code = lib.wl_display_get_error(self._display)
+        if code == errno.EPROTO:
+            interface, object_id = own_ffi.new("const void **"), own_ffi.new("uint32_t *")
+            error = own_lib.ws_wayland_protocol_error(_void(self._display), interface, object_id)
+            name = "an unknown object"
+            if interface[0] != own_ffi.NULL:
+                address = int(own_ffi.cast("uintptr_t", interface[0]))
+                name = ffi.string(ffi.cast("struct wl_interface *", address).name).decode()
+            problem = f"reported error {error} on {name}#{object_id[0]}"
+        elif code in (errno.EPIPE, errno.ECONNRESET):
+            problem = "closed the connection"
+        else:
+            problem = f"sent something that is not Wayland ({os.strerror(code)})"
+        message = f"{self.compositor} {problem} while {what}"
+        raise CaptureError(message)
+
+
+def _void(pointer: Any) -> Any:
+    return own_ffi.cast("void *", int(ffi.cast("uintptr_t", pointer)))
+
+
+def _connect(display: str | None, deadline: float) -> int:
+    """Return a connected socket: wl_display_connect's rules, but never blocking."""
+    inherited = os.environ.pop("WAYLAND_SOCKET", None) if display is None else None
+    if inherited is not None:
+        try:
+            fd = int(inherited)
+            os.set_inheritable(fd, False)  # noqa: FBT003 - positional only
+        except (ValueError, OSError):
+            message = f"WAYLAND_SOCKET is not an open descriptor: {inherited!r}"
+            raise UnsupportedError(message) from None
+        return fd
+    path = _socket_path(display)
+    while (fd := own_lib.ws_connect(os.fsencode(path))) == -errno.EAGAIN:
+        if monotonic() > deadline:
+            message = f"the compositor at {path} accepts no connections"
+            raise CaptureTimeoutError(message)
+        sleep(0.01)  # the backlog is full, and no poll tells when it is not
+    if fd < 0:
+        message = f"no Wayland compositor at {path}: {os.strerror(-fd)}"
+        raise UnsupportedError(message, hint="is WAYLAND_DISPLAY that of a running session?")
+    return int(fd)
+
+
+def _socket_path(display: str | None) -> str:
+    display = display or os.environ.get("WAYLAND_DISPLAY") or "wayland-0"
+    if display.startswith("/"):
+        return display
+    runtime_dir = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not runtime_dir.startswith("/"):
+        message = "no Wayland session: XDG_RUNTIME_DIR is not set"
+        raise UnsupportedError(message, hint="run wayshot inside a Wayland session")
+    return f"{runtime_dir}/{display}"

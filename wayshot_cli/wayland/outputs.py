@@ -1,0 +1,189 @@
+"""Outputs: what the compositor says of each, gathered into one immutable record."""
+
+from typing import NamedTuple
+
+from wayshot_cli.errors import CaptureError, NotFoundError
+from wayshot_cli.geometry import Box, Size, Transform, true_scale
+from wayshot_cli.wayland.connection import Connection, Global
+from wayshot_cli.wayland.protocols.core import WL_OUTPUT
+from wayshot_cli.wayland.protocols.xdg_output import ZXDG_OUTPUT_MANAGER_V1
+from wayshot_cli.wayland.proxy import Proxy
+
+_MODE_CURRENT = 1  # wl_output.mode
+_MAX_SIDE = 65535  # pixels; no output is larger, and products stay far from overflow
+_UNKNOWN = Size(0, 0)
+
+
+class Output(NamedTuple):
+    """One output of the compositor.
+
+    ``box`` is where it lies in logical space, ``mode`` its size in pixels before the
+    transform (0x0 when unknown), ``refresh_mhz`` its refresh in millihertz (likewise),
+    ``integer_scale`` what wl_output.scale says (the true scale rounded up).
+    """
+
+    name: str
+    description: str
+    make: str
+    model: str
+    box: Box
+    mode: Size
+    refresh_mhz: int
+    transform: Transform
+    integer_scale: int
+    physical_size_mm: Size
+    offer: Global
+    proxy: Proxy
+
+    @property
+    def native_size(self) -> Size:
+        """Size of an upright picture of the whole output in pixels."""
+        return self.transform.apply(self.mode)
+
+    @property
+    def scale(self) -> float:
+        """The true scale, in pixels per logical unit; wl_output.scale where no mode is known."""
+        if self.mode == _UNKNOWN:
+            return float(self.integer_scale)
+        return true_scale(self.native_size, self.box.size)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the record that ``wayshot list --json`` prints."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "make": self.make,
+            "model": self.model,
+            **self.box._asdict(),
+            "scale": self.scale,
+            "integer_scale": self.integer_scale,
+            "transform": self.transform.label,
+            "mode": {
+                **self.mode._asdict(),
+                "refresh": self.refresh_mhz / 1000 if self.refresh_mhz > 0 else None,
+            },
+            "physical_size_mm": list(self.physical_size_mm),
+        }
+
+
+def find_output(outputs: list[Output], name: str) -> Output:
+    """Return the output of that name. Raises NotFoundError that lists the known names."""
+    for output in outputs:
+        if output.name == name:
+            return output
+    known = ", ".join(repr(output.name)[1:-1] for output in outputs)
+    message = f"no output named {name!r}"
+    raise NotFoundError(message, hint=f"known outputs: {known}" if known else None)
+
+
+def read_outputs(connection: Connection) -> list[Output]:
+    """Ask the compositor for its outputs, in the order it announces them.
+
+    Raises CaptureError when what it says of one is impossible.
+    """
+    manager_offer = connection.find(ZXDG_OUTPUT_MANAGER_V1)
+    manager = connection.bind(manager_offer, ZXDG_OUTPUT_MANAGER_V1) if manager_offer else None
+    facts = [_Facts(connection, offer, manager) for offer in connection.find_all(WL_OUTPUT)]
+    connection.roundtrip("asking for the outputs")
+    # An output may have gone while we asked: what is not there cannot be captured.
+    return [f.output(number) for number, f in enumerate(facts, 1) if f.offer.name in connection.globals]
+
+
+class _Facts:
+    """What events have said so far of one output."""
+
+    def __init__(self, connection: Connection, offer: Global, manager: Proxy | None) -> None:
+        self.offer = offer
+        self.name = ""
+        self.description = ""
+        self.make = ""
+        self.model = ""
+        self.position = (0, 0)
+        self.physical_size = Size(0, 0)
+        self.mode = Size(0, 0)
+        self.refresh_mhz = 0
+        self.transform = 0
+        self.scale = 1
+        self.logical_position: tuple[int, int] | None = None
+        self.logical_size = Size(0, 0)
+        self.proxy = connection.bind(offer, WL_OUTPUT).on(
+            geometry=self._on_geometry,
+            mode=self._on_mode,
+            scale=self._on_scale,
+            name=self._on_name,
+            description=self._on_description,
+        )
+        if manager:
+            manager.create(
+                "get_xdg_output",
+                self.proxy,
+                logical_position=self._on_logical_position,
+                logical_size=self._on_logical_size,
+                name=self._on_name,
+                description=self._on_description,
+            )
+
+    def _on_geometry(  # noqa: PLR0913 - wl_output.geometry has them all
+        self, x: int, y: int, width: int, height: int, _subpixel: int, make: str, model: str, transform: int
+    ) -> None:
+        self.position = (x, y)
+        self.physical_size = Size(width, height)
+        self.make, self.model = make or "", model or ""
+        self.transform = transform
+
+    def _on_mode(self, flags: int, width: int, height: int, refresh_mhz: int) -> None:
+        if flags & _MODE_CURRENT:
+            self.mode = Size(width, height)
+            self.refresh_mhz = refresh_mhz
+
+    def _on_scale(self, factor: int) -> None:
+        self.scale = factor
+
+    def _on_name(self, name: str | None) -> None:
+        self.name = name or ""
+
+    def _on_description(self, description: str | None) -> None:
+        self.description = description or ""
+
+    def _on_logical_position(self, x: int, y: int) -> None:
+        self.logical_position = (x, y)
+
+    def _on_logical_size(self, width: int, height: int) -> None:
+        self.logical_size = Size(width, height)
+
+    def output(self, number: int) -> Output:
+        """Judge the facts. Raises CaptureError when they are impossible."""
+        # Before wl_output 4 and xdg_output 2 outputs have no names: count them.
+        name = self.name or f"output-{number}"
+        mode = self.mode if _is_sane(self.mode) else _UNKNOWN
+        scale = max(1, self.scale)
+        if self.transform not in iter(Transform):
+            message = f"output {name!r} has the impossible transform {self.transform}"
+            raise CaptureError(message)
+        transform = Transform(self.transform)
+        if self.logical_position is not None and _is_sane(self.logical_size):
+            box = Box(*self.logical_position, *self.logical_size)
+        elif mode != _UNKNOWN:  # no xdg_output: the guess that clients made before it existed
+            width, height = transform.apply(mode)
+            box = Box(*self.position, max(1, width // scale), max(1, height // scale))
+        else:
+            message = f"output {name!r} has neither a mode nor a logical size"
+            raise CaptureError(message)
+        return Output(
+            name,
+            self.description,
+            self.make,
+            self.model,
+            box,
+            mode,
+            self.refresh_mhz,
+            transform,
+            scale,
+            self.physical_size,
+            self.offer,
+            self.proxy,
+        )
+
+
+def _is_sane(size: Size) -> bool:
+    return 0 < size.width <= _MAX_SIDE and 0 < size.height <= _MAX_SIDE

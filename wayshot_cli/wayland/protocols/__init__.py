@@ -1,0 +1,1 @@
+"""A table per protocol. Names, signatures and order are the protocols' own."""
