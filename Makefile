@@ -39,7 +39,7 @@ lint:
 	@$(MAKE) --no-print-directory $(INSTALLED)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy wayshot_cli tests benchmarks demo
+	$(VENV)/bin/mypy
 	shellcheck scripts/need scripts/test .ci/run
 
 wheel: venv

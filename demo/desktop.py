@@ -70,7 +70,7 @@ def _windows() -> list[Window]:
     readme = Markdown((PROJECT / "README.md").read_text(), code_theme="one-dark")
     return [
         Window("source", (40, 360), (100, 34), source),
-        Window("colours", (1000, 700), (80, 12), _colours(80)),
+        Window("colours", (1000, 700), (80, 11), _colours(80)),
         Window("readme", (1360, 110), (80, 34), readme),
     ]
 

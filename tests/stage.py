@@ -137,7 +137,7 @@ class Sway:
         """Return the output as it was last set."""
         return self._outputs[name]
 
-    def msg(self, *arguments: str) -> Any:  # noqa: ANN401 (JSON)
+    def msg(self, *arguments: str) -> Any:
         """Run ``swaymsg -r ARGUMENTS`` and parse what it prints."""
         result = subprocess.run(
             ["swaymsg", "-r", *arguments],
@@ -176,7 +176,7 @@ class Sway:
         self._processes.append(process)
         return process
 
-    def set_output(self, name: str, **changes: Any) -> None:  # noqa: ANN401 (fields of Output)
+    def set_output(self, name: str, **changes: Any) -> None:
         """Change an output; returns when the change is on the screen, background included.
 
         ``changes`` are fields of Output.

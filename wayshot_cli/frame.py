@@ -1,7 +1,7 @@
 """Frame: one captured picture, still in the memory that the compositor wrote."""
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from wayshot_cli.errors import FrameClosedError, InvalidArgumentError
 from wayshot_cli.geometry import Box, Size, Transform
@@ -126,7 +126,7 @@ class Frame:
             raise InvalidArgumentError(message)
         part = object.__new__(Frame)
         part.__dict__.update(self.__dict__)
-        part._box = box.moved(self._box.x, self._box.y)  # noqa: SLF001 - our own class
+        part._box = box.moved(self._box.x, self._box.y)
         return part
 
     def to_numpy(self) -> "np.ndarray[Any, np.dtype[np.uint8 | np.uint16]]":
@@ -176,7 +176,7 @@ class Frame:
         """Give the memory back; it is reused once no view of it is left. Harmless twice."""
         self._memory = None
 
-    def __enter__(self) -> "Frame":
+    def __enter__(self) -> Self:
         """Return the frame itself, to be closed at the end of the block."""
         return self
 

@@ -141,8 +141,8 @@ class Transform(IntEnum):
 
 
 # Nine digits hold any coordinate a compositor can name (32 bits) without overflow anywhere.
-_X_Y_SIZE = re.compile(r"(-?\d{1,9}),(-?\d{1,9})\s+(\d{1,9})x(\d{1,9})", re.ASCII)
-_SIZE_X_Y = re.compile(r"(\d{1,9})x(\d{1,9})\+(-?\d{1,9})\+(-?\d{1,9})", re.ASCII)
+_X_Y_SIZE = r"(-?\d{1,9}),(-?\d{1,9})\s+(\d{1,9})x(\d{1,9})"
+_SIZE_X_Y = r"(\d{1,9})x(\d{1,9})\+(-?\d{1,9})\+(-?\d{1,9})"
 
 
 def parse_region(text: str) -> Box:
@@ -158,9 +158,9 @@ def parse_region(text: str) -> Box:
     if not text:
         message = "the region is empty: selection cancelled"
         raise CancelledError(message)
-    if match := _X_Y_SIZE.fullmatch(text):
+    if match := re.fullmatch(_X_Y_SIZE, text, re.ASCII):
         x, y, width, height = map(int, match.groups())
-    elif match := _SIZE_X_Y.fullmatch(text):
+    elif match := re.fullmatch(_SIZE_X_Y, text, re.ASCII):
         width, height, x, y = map(int, match.groups())
     else:
         message = f"not a region: {text!r}"
@@ -186,6 +186,8 @@ def true_scale(native: Size, logical: Size) -> float:
     nearest = round(ratio * _SCALE_STEPS)
     for step in sorted(range(max(1, nearest - 1), nearest + 2), key=lambda n: abs(n - nearest)):
         exact = step / _SCALE_STEPS
-        if all(abs(n / exact - l) < 1 for n, l in zip(native, logical, strict=True)):
+        if all(
+            abs(pixels / exact - units) < 1 for pixels, units in zip(native, logical, strict=True)
+        ):
             return exact
     return ratio

@@ -61,7 +61,9 @@ class Piece(NamedTuple):
         )
 
 
-def plan(outputs: list[Output], *, names: list[str] | None = None, region: Box | None = None) -> Plan:
+def plan(
+    outputs: list[Output], *, names: list[str] | None = None, region: Box | None = None
+) -> Plan:
     """Say which outputs are captured for the named outputs, a region, or (neither) everything.
 
     Raises NotFoundError when there are no outputs, none of that name, or none under the region.
@@ -128,9 +130,9 @@ class _Grid(NamedTuple):
         bottom = round_half_up((box.bottom - self.origin_y) * self.scale_y)
         # Below scale 1 a box can fall between two edges; it still shows the pixel it lies in.
         if right == left:
-            left, right = right - 1, right
+            left -= 1
         if bottom == top:
-            top, bottom = bottom - 1, bottom
+            top -= 1
         return Box(left, top, right - left, bottom - top)
 
 

@@ -1,5 +1,6 @@
 """One still: the way from a target to a picture, for the library and the command alike."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 from wayshot_cli import backends, layout
@@ -37,10 +38,25 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
         raise InvalidArgumentError(message)
     names = [output] if isinstance(output, str) else list(output or ())
     box = parse_region(region) if isinstance(region, str) else region and Box(*region)
-    if connection is None:
-        with Connection(timeout=timeout) as own:
-            return _shot(own, names, box, scale, backend, report, cursor=cursor)
-    return _shot(connection, names, box, scale, backend, report, cursor=cursor)
+    report = report or (lambda _line: None)
+    with _connected(connection, timeout) as link:
+        chosen, passed_over = backends.choose(link, backend)
+        for rung in passed_over:
+            report(f"not {rung.name}: {rung.reason}")
+        report(f"{link.compositor}: capturing by {chosen.name} into shared memory")
+        plan = layout.plan(read_outputs(link), names=names, region=box)
+        sessions = [
+            # A rescaled region needs the pixels around it, too.
+            chosen.open(o, region=None if scale else plan.request_region(o), cursor=cursor)
+            for o in plan.outputs
+        ]
+        for session in sessions:  # all at once, so that they show the same moment
+            session.start()
+        deadline = link.deadline()
+        pieces = [layout.Piece(session.box, session.finish(deadline)) for session in sessions]
+    for piece in pieces:
+        report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
+    return layout.render(plan.box, pieces, scale)
 
 
 def outputs(
@@ -50,42 +66,12 @@ def outputs(
 
     Raises UnsupportedError when there is no compositor, CaptureError when it misbehaves.
     """
-    if connection is None:
-        with Connection(timeout=timeout) as own:
-            return read_outputs(own)
-    return read_outputs(connection)
+    with _connected(connection, timeout) as link:
+        return read_outputs(link)
 
 
-def _shot(  # noqa: PLR0913 - see shot
-    connection: Connection,
-    names: list[str],
-    region: Box | None,
-    scale: float | None,
-    backend: str,
-    report: Callable[[str], None] | None,
-    *,
-    cursor: bool,
-) -> Frame:
-    report = report or (lambda _line: None)
-    chosen, passed_over = backends.choose(connection, backend)
-    for rung in passed_over:
-        report(f"not {rung.name}: {rung.reason}")
-    report(f"{connection.compositor}: capturing by {chosen.name} into shared memory")
-    plan = layout.plan(read_outputs(connection), names=names, region=region)
-    parts = [None if scale else plan.request_region(output) for output in plan.outputs]
-    sessions = [
-        chosen.open(output, region=part, cursor=cursor)
-        for output, part in zip(plan.outputs, parts, strict=True)
-    ]
-    for session in sessions:  # all at once, so that they show the same moment
-        session.start()
-    deadline = connection.deadline()
-    pieces = [
-        layout.Piece(part.moved(output.box.x, output.box.y) if part else output.box, frame)
-        for output, part, frame in zip(
-            plan.outputs, parts, [session.finish(deadline) for session in sessions], strict=True
-        )
-    ]
-    for output, (shown, frame) in zip(plan.outputs, pieces, strict=True):
-        report(f"output {output.name!r} at {shown}: {frame!r}, stride {frame.stride}")
-    return layout.render(plan.box, pieces, scale)
+def _connected(
+    connection: Connection | None, timeout: float
+) -> contextlib.AbstractContextManager[Connection]:
+    """Lend the caller's connection, or make one that ends with the block."""
+    return contextlib.nullcontext(connection) if connection else Connection(timeout=timeout)

@@ -151,9 +151,7 @@ class _UnnamedFile(_Descriptor):
                     raise
                 # linkat cannot replace, rename can: by a second name that lives an instant.
                 with _TemporaryName(folder) as temporary:
-                    os.link(
-                        source, os.path.basename(temporary), src_dir_fd=at.fd, dst_dir_fd=at.fd
-                    )
+                    os.link(source, os.path.basename(temporary), src_dir_fd=at.fd, dst_dir_fd=at.fd)
                     os.rename(temporary, path)
 
 

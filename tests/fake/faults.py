@@ -62,6 +62,7 @@ class Moment:
 
 
 Action: TypeAlias = Callable[[Moment], bool]
+Change: TypeAlias = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def saying_instead(event: str, *arguments: wire.Argument) -> Action:
     return action
 
 
-def garbling(change: Callable[[bytes], bytes]) -> Action:
+def garbling(change: Change) -> Action:
     """Answer with the first message changed, and whatever follows it unchanged."""
 
     def action(moment: Moment) -> bool:
@@ -196,7 +197,7 @@ def garbling(change: Callable[[bytes], bytes]) -> Action:
 # Changes for garbling().
 
 
-def with_size(size: int) -> Callable[[bytes], bytes]:
+def with_size(size: int) -> Change:
     """Lie about the size of the message."""
 
     def change(message: bytes) -> bytes:
@@ -211,7 +212,7 @@ def without_last_word(message: bytes) -> bytes:
     return with_size(len(message) - 4)(message[:-4])
 
 
-def with_object(object_id: int) -> Callable[[bytes], bytes]:
+def with_object(object_id: int) -> Change:
     """Address another object."""
     return lambda message: (
         wire.HEADER.pack(object_id, *wire.HEADER.unpack_from(message)[1:])
@@ -219,7 +220,7 @@ def with_object(object_id: int) -> Callable[[bytes], bytes]:
     )
 
 
-def with_opcode(opcode: int) -> Callable[[bytes], bytes]:
+def with_opcode(opcode: int) -> Change:
     """Send an event that the interface does not have."""
 
     def change(message: bytes) -> bytes:
@@ -229,7 +230,7 @@ def with_opcode(opcode: int) -> Callable[[bytes], bytes]:
     return change
 
 
-def with_string_size(offset: int, size: int) -> Callable[[bytes], bytes]:
+def with_string_size(offset: int, size: int) -> Change:
     """Lie about the size of the string whose length stands ``offset`` bytes into the message."""
 
     def change(message: bytes) -> bytes:
@@ -238,7 +239,7 @@ def with_string_size(offset: int, size: int) -> Callable[[bytes], bytes]:
     return change
 
 
-def with_string_unended(offset: int) -> Callable[[bytes], bytes]:
+def with_string_unended(offset: int) -> Change:
     """Fill the NUL and the padding of a string with letters."""
 
     def change(message: bytes) -> bytes:

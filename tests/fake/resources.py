@@ -209,7 +209,7 @@ class ShmPool(Resource):
         self.formats = formats
         memory.users += 1
 
-    def on_create_buffer(  # noqa: PLR0913, the protocol's arguments
+    def on_create_buffer(  # noqa: PLR0913, PLR0917, the protocol's arguments
         self, buffer_id: int, offset: int, width: int, height: int, stride: int, code: int
     ) -> None:
         """Cut a buffer out of the pool, checked as libwayland's server does."""
@@ -365,7 +365,7 @@ class ScreencopyManager(Resource):
         head = self.client.get(output_id, WlOutput).head
         Frame(self.client, frame_id, self.version, head, None)
 
-    def on_capture_output_region(  # noqa: PLR0913, the protocol's arguments
+    def on_capture_output_region(  # noqa: PLR0913, PLR0917, the protocol's arguments
         self,
         frame_id: int,
         _overlay_cursor: int,

@@ -67,10 +67,9 @@ def pack_argument(kind: str, value: Argument) -> bytes:
             return struct.pack("=I", value & 0xFFFFFFFF)
         case "s" | "o", None:
             return struct.pack("=I", 0)
-        case "s", str():
-            return pack_array(value.encode() + b"\0")
-        case "s", bytes():
-            return pack_array(value + b"\0")
+        case "s", str() | bytes():
+            text = value.encode() if isinstance(value, str) else value
+            return pack_array(text + b"\0")
         case "a", bytes():
             return pack_array(value)
         case "h", _:

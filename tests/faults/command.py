@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
@@ -14,7 +15,6 @@ from PIL import Image
 from tests.fake import Config, FakeCompositor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.fake.pixels import Picture
@@ -35,6 +35,7 @@ class Result:
     stdout: bytes
     stderr: str
     elapsed: float
+    cpu: float
     folder: Path
 
     @property
@@ -52,7 +53,7 @@ class Result:
 
 def wayshot(compositor: FakeCompositor, folder: Path, *arguments: str) -> Result:
     """Run the command in a folder of its own; check what must hold for each run."""
-    started = time.monotonic()
+    started, cpu = time.monotonic(), children_cpu()
     process = subprocess.run(  # noqa: S603, our own command
         [sys.executable, "-m", "wayshot_cli", *arguments],
         env=compositor.env,
@@ -62,9 +63,9 @@ def wayshot(compositor: FakeCompositor, folder: Path, *arguments: str) -> Result
         timeout=LIMIT,
         check=False,
     )
-    elapsed = time.monotonic() - started
+    elapsed, cpu = time.monotonic() - started, children_cpu() - cpu
     stderr = process.stderr.decode()  # always UTF-8, whatever the compositor's strings are
-    result = Result(process.returncode, process.stdout, stderr, elapsed, folder)
+    result = Result(process.returncode, process.stdout, stderr, elapsed, cpu, folder)
     assert result.code >= 0, f"killed by signal {-result.code}: {stderr}"
     assert "Traceback" not in stderr
     controls = {c for c in stderr if not c.isprintable()} - HARMLESS_CONTROLS
@@ -73,6 +74,12 @@ def wayshot(compositor: FakeCompositor, folder: Path, *arguments: str) -> Result
         compositor.wait_until_gone()
     assert compositor.violations == []
     return result
+
+
+def children_cpu() -> float:
+    """Return the processor time of all processes that were run and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def shoot(config: Config, folder: Path, *arguments: str, timeout: float = TIMEOUT) -> Result:
@@ -89,6 +96,12 @@ def assert_failed(result: Result, code: int, *words: str) -> None:
     for word in words:
         assert word in result.complaint
     assert result.files == []
+
+
+def assert_waited(result: Result) -> None:
+    """Check that the command ended at its timeout, and slept until then."""
+    assert TIMEOUT <= result.elapsed < LIMIT
+    assert result.cpu < TIMEOUT / 2 + result.elapsed - TIMEOUT
 
 
 def assert_shot(result: Result, expected: Picture) -> None:
@@ -116,11 +129,3 @@ def picture_of(config: Config) -> Picture:
         place[:, :, :3] = config.outputs[index].upright(index)
         place[:, :, 3] = 255
     return canvas[:, :, :3] if canvas[:, :, 3].all() else canvas
-
-
-def with_compositor(
-    config: Config, use: Callable[[FakeCompositor], Result]
-) -> tuple[Result, list[str]]:
-    """Run something against a compositor; return its result and what the client leaked."""
-    with FakeCompositor(config) as compositor:
-        return use(compositor), compositor.leaks

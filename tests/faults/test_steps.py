@@ -14,6 +14,7 @@ from tests.faults.command import (
     TIMEOUT,
     assert_failed,
     assert_shot,
+    assert_waited,
     picture_of,
     shoot,
     wayshot,
@@ -49,22 +50,20 @@ FRAME_STEPS = [Step.BUFFER, Step.BUFFER_DONE, Step.OFFERED, Step.FLAGS, Step.REA
 def test_silence_ends_at_the_timeout_and_the_step_is_named(step: Step, tmp_path: Path) -> None:
     result = shoot(Config(faults=(Fault(step, faults.fall_silent),)), tmp_path)
     assert_failed(result, 1, NAMED[step])
-    assert TIMEOUT <= result.elapsed < LIMIT
+    assert_waited(result)
 
 
-@pytest.mark.parametrize(
-    "step", [Step.SYNC, Step.BUFFER, Step.BUFFER_DONE, Step.FLAGS, Step.READY]
-)
+@pytest.mark.parametrize("step", [Step.SYNC, Step.BUFFER, Step.BUFFER_DONE, Step.FLAGS, Step.READY])
 def test_one_missing_answer_ends_at_the_timeout(step: Step, tmp_path: Path) -> None:
     result = shoot(Config(faults=(Fault(step, faults.withhold),)), tmp_path)
     assert_failed(result, 1, NAMED[step])
-    assert TIMEOUT <= result.elapsed < LIMIT
+    assert_waited(result)
 
 
 def test_a_later_sync_without_an_answer_ends_at_the_timeout(tmp_path: Path) -> None:
     result = shoot(Config(faults=(Fault(Step.SYNC, faults.withhold, skip=1),)), tmp_path)
     assert_failed(result, 1, OUTPUTS)
-    assert TIMEOUT <= result.elapsed < LIMIT
+    assert_waited(result)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -74,12 +73,10 @@ def test_old_versions_without_a_buffer_event_end_at_the_timeout(
     config = Config(screencopy_version=version, faults=(Fault(Step.BUFFER, faults.withhold),))
     result = shoot(config, tmp_path)
     assert_failed(result, 1, CAPTURING)
-    assert TIMEOUT <= result.elapsed < LIMIT
+    assert_waited(result)
 
 
-@pytest.mark.parametrize(
-    "step", [Step.SHM_FORMATS, Step.OUTPUT, Step.OUTPUT_DONE, Step.XDG_OUTPUT]
-)
+@pytest.mark.parametrize("step", [Step.SHM_FORMATS, Step.OUTPUT, Step.OUTPUT_DONE, Step.XDG_OUTPUT])
 def test_what_a_picture_does_not_need_may_be_missing(step: Step, tmp_path: Path) -> None:
     config = Config(faults=(Fault(step, faults.withhold),))
     assert_shot(shoot(config, tmp_path), picture_of(config))
@@ -95,12 +92,12 @@ def test_no_globals_at_all_is_a_compositor_that_cannot_do_it(tmp_path: Path) -> 
 def test_endless_talk_does_not_hold_the_timeout_up(
     step: Step, action: faults.Action, tmp_path: Path
 ) -> None:
-    faulty = (Fault(step, action), Fault(Step.READY, faults.withhold))
+    faulty = [Fault(step, action), Fault(Step.READY, faults.withhold)]
     if step in {Step.ACCEPT, Step.GLOBALS}:
-        faulty += (Fault(Step.SYNC, faults.withhold),)
+        faulty.append(Fault(Step.SYNC, faults.withhold))
     if step in {Step.SHM_FORMATS, Step.OUTPUT, Step.OUTPUT_DONE, Step.XDG_OUTPUT}:
-        faulty += (Fault(Step.SYNC, faults.withhold, skip=1),)
-    result = shoot(Config(faults=faulty), tmp_path)
+        faulty.append(Fault(Step.SYNC, faults.withhold, skip=1))
+    result = shoot(Config(faults=tuple(faulty)), tmp_path)
     assert_failed(result, 1, NAMED[step])
     assert TIMEOUT <= result.elapsed < LIMIT
 
@@ -151,7 +148,7 @@ def test_what_happens_after_ready_changes_nothing(action: faults.Action, tmp_pat
 def test_a_compositor_that_never_accepts_ends_at_the_timeout(tmp_path: Path) -> None:
     result = shoot(Config(accept=False), tmp_path)
     assert_failed(result, 1, LISTING)
-    assert TIMEOUT <= result.elapsed < LIMIT
+    assert_waited(result)
 
 
 @contextlib.contextmanager
@@ -172,7 +169,7 @@ def test_a_full_backlog_ends_at_the_timeout(tmp_path: Path) -> None:
     with FakeCompositor(Config(accept=False)) as compositor, full_backlog(compositor):
         result = wayshot(compositor, tmp_path, "--timeout", str(TIMEOUT), "shot.png")
     assert_failed(result, 1, str(compositor.socket_path))
-    assert TIMEOUT <= result.elapsed < LIMIT
+    assert_waited(result)
 
 
 def test_a_socket_that_nobody_listens_on_is_no_compositor(tmp_path: Path) -> None:

@@ -28,3 +28,11 @@ def one_output(session: Sway) -> Sway:
     session.set_output("HEADLESS-1", scale=1.0, transform="normal", position=(0, 0))
     session.set_background("HEADLESS-1", pattern(ODD.width, ODD.height))
     return session
+
+
+@pytest.fixture
+def even_output(one_output: Sway) -> Iterator[Sway]:
+    """HEADLESS-1 with 200x120 pixels, which scales of 1.25 and 2 divide without a rest."""
+    one_output.set_output("HEADLESS-1", width=200, height=120)
+    yield one_output
+    one_output.set_output("HEADLESS-1", width=ODD.width, height=ODD.height)

@@ -133,7 +133,7 @@ assert numpy.array_equal(wayshot_cli.shot(output="HEADLESS-1").to_numpy(), expec
 )
 def test_the_library_in_a_long_life(one_output: Sway, tmp_path: Path, program: str) -> None:
     """300 shots leave no descriptor and no mapping; pywayland.client may come first or last."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     np.save(tmp_path / "expected.npy", pattern(203, 117))
     result = subprocess.run(

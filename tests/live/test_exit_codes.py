@@ -151,7 +151,7 @@ def test_a_reader_that_takes_only_the_beginning(one_output: Sway) -> None:
 
 def test_a_full_disk(one_output: Sway) -> None:
     """1: /dev/full takes no byte, however small the picture."""
-    with open("/dev/full", "wb") as full:  # noqa: PTH123
+    with open("/dev/full", "wb") as full:
         process = start(one_output, "-", stdout=full)
     _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == FAILED

@@ -36,7 +36,7 @@ def test_an_old_file_is_replaced_and_keeps_its_mode(one_output: Sway, tmp_path: 
         assert wayshot(one_output, path).returncode == 0
         assert old.read() == "old"
     assert holds_the_picture(path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640  # noqa: PLR2004
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -47,7 +47,7 @@ def test_a_new_file_has_the_mode_that_umask_leaves(one_output: Sway, tmp_path: P
         assert wayshot(one_output, tmp_path / "a.png").returncode == 0
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a.png").stat().st_mode) == 0o640  # noqa: PLR2004
+    assert stat.S_IMODE((tmp_path / "a.png").stat().st_mode) == 0o640
 
 
 def test_no_clobber_leaves_an_existing_file(one_output: Sway, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_without_file_the_pictures_folder_is_used(one_output: Sway, tmp_path: Pa
 
 def test_taken_names_are_counted_on(one_output: Sway, tmp_path: Path) -> None:
     """With names for the next minute taken, the picture gets -2; with those too, -3."""
-    import time  # noqa: PLC0415
+    import time
 
     for suffix in ("-2", "-3"):
         now = time.time()

@@ -62,8 +62,8 @@ def test_json_has_the_documented_fields(sway: Sway) -> None:
             *("scale", "integer_scale", "transform", "mode", "physical_size_mm"),
         }
         assert output["mode"].keys() == {"width", "height", "refresh"}
-        assert output["integer_scale"] == 2  # noqa: PLR2004
-        assert len(output["physical_size_mm"]) == 2  # noqa: PLR2004
+        assert output["integer_scale"] == 2
+        assert len(output["physical_size_mm"]) == 2
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)

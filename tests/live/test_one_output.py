@@ -73,34 +73,30 @@ class TestTransformsAndScales:
 
 @pytest.mark.parametrize("scale", [1, 2])
 @pytest.mark.parametrize("transform", TRANSFORMS)
-def test_grim_sees_the_same(one_output: Sway, tmp_path: Path, transform: str, scale: int) -> None:
-    """At whole scales grim resamples nothing: a second opinion on every pixel."""
-    show_pattern(one_output, scale=scale, transform=transform)
+def test_grim_sees_the_same(even_output: Sway, tmp_path: Path, transform: str, scale: int) -> None:
+    """Where logical sizes are exact, grim resamples nothing: a second opinion on every pixel."""
+    show_pattern(even_output, scale=scale, transform=transform)
     grim = subprocess.run(
-        ["grim", "-o", "HEADLESS-1", "-"], env=one_output.env, check=True, stdout=subprocess.PIPE
+        ["grim", "-o", "HEADLESS-1", "-"], env=even_output.env, check=True, stdout=subprocess.PIPE
     ).stdout
     with Image.open(io.BytesIO(grim)) as image:
         expected = np.asarray(image.convert("RGB"))
-    assert np.array_equal(shoot(one_output, tmp_path, "-o", "HEADLESS-1"), expected)
+    assert np.array_equal(shoot(even_output, tmp_path, "-o", "HEADLESS-1"), expected)
 
 
 @pytest.mark.parametrize("scale", [1, 1.25, 2])
 def test_a_region_partly_outside_keeps_its_size(
-    one_output: Sway, tmp_path: Path, scale: float
+    even_output: Sway, tmp_path: Path, scale: float
 ) -> None:
     """What no output covers is transparent, the rest opaque and exact."""
-    one_output.set_output("HEADLESS-1", width=200, height=120)
-    try:
-        expected = show_pattern(one_output, scale=scale, transform="normal")
-        picture = shoot(one_output, tmp_path, "-g", "-20,-8 60x40")
-        whole = int(20 * scale), int(8 * scale)
-        canvas = np.zeros((int(40 * scale), int(60 * scale), 4), np.uint8)
-        inside = canvas[whole[1] :, whole[0] :]
-        inside[..., :3] = expected[: inside.shape[0], : inside.shape[1]]
-        inside[..., 3] = 255
-        assert np.array_equal(picture, canvas)
-    finally:
-        one_output.set_output("HEADLESS-1", width=203, height=117)
+    expected = show_pattern(even_output, scale=scale, transform="normal")
+    picture = shoot(even_output, tmp_path, "-g", "-20,-8 60x40")
+    whole = int(20 * scale), int(8 * scale)
+    canvas = np.zeros((int(40 * scale), int(60 * scale), 4), np.uint8)
+    inside = canvas[whole[1] :, whole[0] :]
+    inside[..., :3] = expected[: inside.shape[0], : inside.shape[1]]
+    inside[..., 3] = 255
+    assert np.array_equal(picture, canvas)
 
 
 def test_regions_as_slurp_and_x11_write_them(one_output: Sway, tmp_path: Path) -> None:
@@ -116,20 +112,16 @@ def test_regions_as_slurp_and_x11_write_them(one_output: Sway, tmp_path: Path) -
                 assert np.array_equal(np.asarray(image), expected)
 
 
-def test_a_scale_is_pixels_per_logical_unit(one_output: Sway, tmp_path: Path) -> None:
+def test_a_scale_is_pixels_per_logical_unit(even_output: Sway, tmp_path: Path) -> None:
     """--scale sets the size; at the output's own scale not a pixel changes."""
-    one_output.set_output("HEADLESS-1", width=200, height=120)
-    try:
-        expected = show_pattern(one_output, scale=2, transform="normal")
-        assert np.array_equal(shoot(one_output, tmp_path, "-s", "2"), expected)
-        half = shoot(one_output, tmp_path, "-s", "1")
-        assert half.shape == (60, 100, 3)
-        # The pattern rises by 1 a pixel: whatever the filter, inside stays near the block's mean.
-        means = expected.reshape(60, 2, 100, 2, 3).mean(axis=(1, 3))
-        assert np.abs(half - means)[2:-2, 2:-2].max() <= 1
-        assert shoot(one_output, tmp_path, "-s", "1.5", "-g", "10,10 40x20").shape == (30, 60, 3)
-    finally:
-        one_output.set_output("HEADLESS-1", width=203, height=117)
+    expected = show_pattern(even_output, scale=2, transform="normal")
+    assert np.array_equal(shoot(even_output, tmp_path, "-s", "2"), expected)
+    half = shoot(even_output, tmp_path, "-s", "1")
+    assert half.shape == (60, 100, 3)
+    # The pattern rises by 1 a pixel: whatever the filter, inside stays near the block's mean.
+    means = expected.reshape(60, 2, 100, 2, 3).mean(axis=(1, 3))
+    assert np.abs(half - means)[2:-2, 2:-2].max() <= 1
+    assert shoot(even_output, tmp_path, "-s", "1.5", "-g", "10,10 40x20").shape == (30, 60, 3)
 
 
 @pytest.mark.parametrize(("name", "is_exact"), [("png", True), ("ppm", True), ("jpeg", False)])
@@ -145,4 +137,4 @@ def test_formats_on_stdout(one_output: Sway, name: str, *, is_exact: bool) -> No
     if is_exact:
         assert np.array_equal(picture, expected)
     else:
-        assert np.abs(picture.astype(int) - expected).mean() < 4  # noqa: PLR2004
+        assert np.abs(picture.astype(int) - expected).mean() < 4

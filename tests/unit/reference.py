@@ -2,6 +2,7 @@
 
 import random
 import struct
+from array import array
 from fractions import Fraction
 from math import floor
 from typing import TYPE_CHECKING
@@ -115,5 +116,5 @@ def random_frame(  # noqa: PLR0913 - a frame has that many facts
     """A frame of noise in memory that ends with the last row's last pixel."""
     stride = size.width * fmt.bytes_per_pixel + padding
     length = offset + stride * size.height - padding
-    memory = memoryview(random.Random(seed).randbytes(length))  # noqa: S311 - a test's noise
-    return Frame(memory, fmt, size, stride, transform, offset=offset, alpha=alpha)
+    memory = array("B", random.Random(seed).randbytes(length))  # noqa: S311 - a test's noise
+    return Frame(memoryview(memory), fmt, size, stride, transform, offset=offset, alpha=alpha)

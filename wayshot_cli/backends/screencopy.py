@@ -1,6 +1,7 @@
 """wlr-screencopy-unstable-v1, versions 1 to 3, into shared memory."""
 
 from time import CLOCK_MONOTONIC, clock_gettime_ns
+from typing import TYPE_CHECKING
 
 from wayshot_cli import pixels
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
@@ -11,6 +12,9 @@ from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output
 from wayshot_cli.wayland.protocols.core import WL_SHM
 from wayshot_cli.wayland.protocols.wlr_screencopy import ZWLR_SCREENCOPY_MANAGER_V1
+
+if TYPE_CHECKING:
+    from wayshot_cli.wayland.proxy import Handler
 
 _Y_INVERT = 1  # zwlr_screencopy_frame_v1.flags
 _BUFFER_DONE_SINCE = 3  # before it, a frame offers one shm buffer and wants the copy at once
@@ -58,6 +62,8 @@ class Session:
         self._what = f"output {output.name!r}"
         self._region = region
         self._part = region and region.scaled(output.integer_scale)
+        # What the frame shows, in logical coordinates.
+        self.box = region.moved(output.box.x, output.box.y) if region else output.box
         self._cursor = int(cursor)
         self._reset()
 
@@ -73,7 +79,7 @@ class Session:
     def start(self) -> None:
         """Ask for a frame, waiting for nothing: several sessions can be under way at once."""
         self._reset()
-        events = {
+        events: dict[str, Handler] = {
             "buffer": self._on_buffer,
             "buffer_done": self._copy,
             "flags": self._on_flags,

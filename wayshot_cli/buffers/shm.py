@@ -108,4 +108,3 @@ class ShmPool:
         buffer = ShmBuffer(self._shm, layout)
         self._buffers.append(buffer)
         return buffer.proxy, buffer.lend()
-

@@ -30,17 +30,19 @@ def run(args: list[str]) -> int:
     import click  # noqa: PLC0415 - after the signal handlers: it takes a while
 
     from wayshot_cli.cli.app import app  # noqa: PLC0415
+    from wayshot_cli.wayland.connection import take_over_log  # noqa: PLC0415
 
     try:
+        take_over_log()
         app.main(args, prog_name="wayshot", standalone_mode=False)
         _flush()
-    except click.ClickException as error:
-        return _fail_usage(error)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "wayshot"
+        say(error.format_message(), hint=f"see {command} --help")
+        return error.exit_code
     except WayshotError as error:
         if not isinstance(error.__cause__, BrokenPipeError):
-            say(str(error))
-            if error.hint:
-                print(f"  {printable(error.hint)}", file=sys.stderr)
+            say(str(error), hint=error.hint)
         return error.exit_code
     except BrokenPipeError:
         return 1  # whoever read our output has gone, and knows it
@@ -53,22 +55,16 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def say(message: str) -> None:
-    """Print one line on stderr; nothing in it can move the cursor or change colours."""
+def say(message: str, *, hint: str | None = None) -> None:
+    """Print a line on stderr, and the way out below it if there is one."""
     print(f"wayshot: {printable(message)}", file=sys.stderr)
+    if hint:
+        print(f"  {printable(hint)}", file=sys.stderr)
 
 
 def printable(text: str) -> str:
     """Escape control characters: names come from compositors and are not to be trusted."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def _fail_usage(error: "click.ClickException") -> int:  # type: ignore[name-defined]  # noqa: F821
-    say(error.format_message())
-    context = getattr(error, "ctx", None)
-    if context is not None:
-        print(f"  see {context.command_path} --help", file=sys.stderr)
-    return error.exit_code
 
 
 def _flush() -> None:

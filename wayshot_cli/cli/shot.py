@@ -10,7 +10,7 @@ import click
 
 from wayshot_cli import __version__, backends, encode, sinks
 from wayshot_cli.cli import say
-from wayshot_cli.cli.options import positive, seconds, timeout_option
+from wayshot_cli.cli.options import complete_output, positive, seconds, timeout_option
 from wayshot_cli.geometry import Box, parse_region
 from wayshot_cli.shot import shot as take_shot
 
@@ -33,7 +33,7 @@ Examples:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
-    "-o", "--output", "outputs", multiple=True, metavar="NAME",
+    "-o", "--output", "outputs", multiple=True, metavar="NAME", shell_complete=complete_output,
     help="Only this output; again for several.",
 )  # fmt: skip
 @click.option(
@@ -75,7 +75,7 @@ Examples:
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done.")
 @click.version_option(__version__, message="wayshot %(version)s")
 @click.argument("file", required=False, type=click.Path(allow_dash=True, path_type=str))
-def shot(  # noqa: PLR0913 - one for each option
+def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
     region: str | None,
     format_: str | None,
@@ -186,5 +186,3 @@ def _pictures_folder() -> str:
     except OSError:
         pass
     return "."
-
-

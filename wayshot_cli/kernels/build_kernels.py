@@ -27,8 +27,7 @@ int ws_connect(const char *path);
 int ws_peer_pid(int fd);
 """
 
-CDEF += """
-/* kernels.c */
+KERNELS_CDEF = """
 struct ws_image {
     const uint8_t *origin;
     ptrdiff_t step_x, step_y;
@@ -53,7 +52,7 @@ size_t ws_qoi_finish(struct ws_qoi *, uint8_t *out);
 """
 
 ffibuilder = FFI()
-ffibuilder.cdef(CDEF)
+ffibuilder.cdef(CDEF + KERNELS_CDEF)
 ffibuilder.set_source(
     "wayshot_cli.kernels._kernels",
     '#include "wire.c"\n#include "kernels.c"\n',

@@ -13,13 +13,16 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#if defined __x86_64__ && defined __GLIBC__ && !defined WS_PLAIN
+#if defined WS_PLAIN || !defined __x86_64__ || !defined __GLIBC__
+#define CLONES
+#elif defined __clang__ || __GNUC__ < 12
 #define CLONES __attribute__((target_clones("avx2", "ssse3", "default")))
 #else
-#define CLONES
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "ssse3", "default")))
 #endif
 
 /* The numbers of pixels.Kind and frame.Alpha. */
@@ -70,17 +73,17 @@ INLINE void gather_sized(const struct ws_image *image, const uint8_t *from, uint
                          uint32_t rows, size_t size, uint8_t *out, size_t stride)
 {
     const ptrdiff_t step_x = image->step_x, step_y = image->step_y;
-    if (step_y == (ptrdiff_t)size || step_y == -(ptrdiff_t)size) {
-        for (uint32_t x = 0; x < columns; x++)
-            for (uint32_t y = 0; y < rows; y++)
-                memcpy(out + y * stride + x * size, from + (ptrdiff_t)x * step_x + (ptrdiff_t)y * step_y,
-                       size);
-    } else {
+    if (step_x == -(ptrdiff_t)size) { /* mirrored: as a constant it can be vectorised */
         for (uint32_t y = 0; y < rows; y++)
             for (uint32_t x = 0; x < columns; x++)
-                memcpy(out + y * stride + x * size, from + (ptrdiff_t)x * step_x + (ptrdiff_t)y * step_y,
-                       size);
+                memcpy(out + y * stride + x * size,
+                       from + (ptrdiff_t)y * step_y - (ptrdiff_t)(x * size), size);
+        return;
     }
+    for (uint32_t x = 0; x < columns; x++)
+        for (uint32_t y = 0; y < rows; y++)
+            memcpy(out + y * stride + x * size,
+                   from + (ptrdiff_t)x * step_x + (ptrdiff_t)y * step_y, size);
 }
 
 /* The pixels of a tile, unchanged, in upright order; out's rows are stride bytes apart. */
@@ -100,30 +103,53 @@ INLINE void gather(const struct ws_image *image, uint32_t x, uint32_t y, uint32_
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
-/* Four pixels at a time, by one byte shuffle. Loads and stores are 16 bytes wide
- * whatever they use; the last pixels go one by one so as not to touch what lies
- * behind. */
-INLINE void shuffle_run(const struct ws_image *image, const uint8_t *from, uint32_t count,
-                        uint32_t channels, int opaque, uint8_t *out)
+/* How four pixels are made of four: where each byte comes from, and what is set in it. */
+struct shuffle {
+    bytes16 order, set;
+};
+
+INLINE struct shuffle plan_shuffle(const struct ws_image *image, int channels)
 {
-    const uint32_t size = (uint32_t)image->bytes;
+    const int opaque = image->alpha_mode == IGNORED;
     const int at[4] = {image->red, image->green, image->blue, opaque ? 0 : image->alpha};
-    bytes16 order = {0}, opacity = {0};
-    for (uint32_t i = 0; i < 4 * channels; i++) {
-        order[i] = (uint8_t)(i / channels * size + (uint32_t)at[i % channels]);
-        opacity[i] = opaque && i % channels == 3 ? 255 : 0;
+    struct shuffle plan = {{0}, {0}};
+    for (int i = 0; i < 4 * channels; i++) {
+        plan.order[i] = (uint8_t)(i / channels * image->bytes + at[i % channels]);
+        plan.set[i] = opaque && i % channels == 3 ? 255 : 0;
     }
+    return plan;
+}
+
+INLINE bytes16 shuffled(bytes16 from, const struct shuffle *plan)
+{
+#ifdef __clang__ /* which has shuffles by constants only */
+    bytes16 out;
+    for (int i = 0; i < 16; i++)
+        out[i] = from[plan->order[i]];
+    return out | plan->set;
+#else
+    return __builtin_shuffle(from, plan->order) | plan->set;
+#endif
+}
+
+/* Loads and stores are 16 bytes wide whatever they use. The last pixels go by way of
+ * a copy, so that nothing is touched that lies behind. */
+INLINE void shuffle_run(const struct shuffle *plan, const uint8_t *from, uint32_t count,
+                        uint32_t size, uint32_t channels, uint8_t *out)
+{
+    bytes16 pixels = {0};
     uint32_t i = 0;
     for (; i + 6 <= count; i += 4) { /* 6 pixels of 3 bytes are the 16 that are touched */
-        bytes16 pixels;
         memcpy(&pixels, from + (size_t)i * size, sizeof pixels);
-        pixels = __builtin_shuffle(pixels, order) | opacity;
+        pixels = shuffled(pixels, plan);
         memcpy(out + (size_t)i * channels, &pixels, sizeof pixels);
     }
-    for (; i < count; i++)
-        for (uint32_t c = 0; c < channels; c++)
-            out[(size_t)i * channels + c] =
-                opaque && c == 3 ? 255 : from[(size_t)i * size + (uint32_t)at[c]];
+    for (uint32_t part; i < count; i += part) {
+        part = count - i < 4 ? count - i : 4;
+        memcpy(&pixels, from + (size_t)i * size, part * size);
+        pixels = shuffled(pixels, plan);
+        memcpy(out + (size_t)i * channels, &pixels, part * channels);
+    }
 }
 
 INLINE int all_opaque(const struct ws_image *image, const uint8_t *from, uint32_t count)
@@ -292,29 +318,22 @@ INLINE void convert_samples(const struct ws_image *image, const uint8_t *from, u
 }
 
 /* Upright pixels that lie side by side, in the image's format, to the target. */
-INLINE void convert(const struct ws_image *image, const uint8_t *from, uint32_t count,
-                    const struct ws_target *target, uint8_t *out)
+INLINE void convert(const struct ws_image *image, const struct shuffle *plan,
+                    const uint8_t *from, uint32_t count, const struct ws_target *target,
+                    uint8_t *out)
 {
-    const size_t size = (size_t)image->bytes;
+    const uint32_t size = (uint32_t)image->bytes, channels = (uint32_t)target->channels;
     const size_t out_size = (size_t)(target->channels * target->depth / 8);
     const int narrow = image->kind == BYTES && target->depth == 8;
-    const int opaque = image->alpha_mode == IGNORED;
-    const int blends = image->alpha_mode == (target->channels == 4 ? PREMULTIPLIED : STRAIGHT);
-    if (narrow && !blends) {
-        if (target->channels == 3)
-            shuffle_run(image, from, count, 3, 0, out);
-        else
-            shuffle_run(image, from, count, 4, opaque, out);
-        return;
-    }
+    const int blends = image->alpha_mode == (channels == 4 ? PREMULTIPLIED : STRAIGHT);
+    const uint32_t most = narrow && !blends ? count : RUN;
     for (uint32_t done = 0, run; done < count; done += run) {
-        run = count - done < RUN ? count - done : RUN;
+        run = count - done < most ? count - done : most;
         const uint8_t *pixels = from + done * size;
-        uint8_t *packed = out + done * out_size;
-        if (narrow && all_opaque(image, pixels, run))
-            shuffle_run(image, pixels, run, (uint32_t)target->channels, 0, packed);
+        if (narrow && (!blends || all_opaque(image, pixels, run)))
+            shuffle_run(plan, pixels, run, size, channels, out + done * out_size);
         else
-            convert_samples(image, pixels, run, target, packed);
+            convert_samples(image, pixels, run, target, out + done * out_size);
     }
 }
 
@@ -322,15 +341,16 @@ INLINE void convert(const struct ws_image *image, const uint8_t *from, uint32_t 
 
 /* Pack the upright rows [y, y + rows) of the image; out's rows are stride bytes apart. */
 CLONES static void ws_pack(const struct ws_image *image, uint32_t y, uint32_t rows,
-                    const struct ws_target *target, uint8_t *out, size_t stride)
+                           const struct ws_target *target, uint8_t *out, size_t stride)
 {
     uint8_t tile[TILE_HEIGHT * TILE_WIDTH * PIXEL_MAX];
     const size_t tile_stride = (size_t)(TILE_WIDTH * image->bytes);
     const size_t out_size = (size_t)(target->channels * target->depth / 8);
+    const struct shuffle plan = plan_shuffle(image, target->channels);
     if (image->step_x == image->bytes) {
         for (uint32_t row = 0; row < rows; row++)
-            convert(image, image->origin + (ptrdiff_t)(y + row) * image->step_y, image->width,
-                    target, out + row * stride);
+            convert(image, &plan, image->origin + (ptrdiff_t)(y + row) * image->step_y,
+                    image->width, target, out + row * stride);
         return;
     }
     for (uint32_t top = 0, high; top < rows; top += high) {
@@ -339,7 +359,7 @@ CLONES static void ws_pack(const struct ws_image *image, uint32_t y, uint32_t ro
             wide = image->width - x < TILE_WIDTH ? image->width - x : TILE_WIDTH;
             gather(image, x, y + top, wide, high, tile, tile_stride);
             for (uint32_t row = 0; row < high; row++)
-                convert(image, tile + row * tile_stride, wide, target,
+                convert(image, &plan, tile + row * tile_stride, wide, target,
                         out + (top + row) * stride + x * out_size);
         }
     }
@@ -406,18 +426,34 @@ CLONES static int ws_is_opaque(const struct ws_image *image)
 enum { NONE, SUB, UP, AVERAGE, PAETH, FILTERS };
 enum { MARGIN = 64, BLOCK = 1024 };
 
+/* One or the other without a branch, which would keep the loops from being vectorised well. */
+INLINE uint8_t choose(int condition, uint8_t one, uint8_t other)
+{
+    const uint8_t mask = (uint8_t)-(condition != 0);
+    return (uint8_t)((one & mask) | (other & (uint8_t)~mask));
+}
+
+INLINE uint8_t difference(uint8_t a, uint8_t b)
+{
+    return (uint8_t)((a > b ? a : b) - (a < b ? a : b));
+}
+
 /* The Paeth predictor with 8-bit arithmetic only. Of a + b - c's distances to a, b and c the
  * last is the sum of the others' when c lies outside a and b, so then never the
  * smallest, and their difference when it lies between. */
 INLINE uint8_t paeth(uint8_t a, uint8_t b, uint8_t c)
 {
-    const uint8_t to_a = b > c ? (uint8_t)(b - c) : (uint8_t)(c - b);
-    const uint8_t to_b = a > c ? (uint8_t)(a - c) : (uint8_t)(c - a);
-    const uint8_t to_c = to_a > to_b ? (uint8_t)(to_a - to_b) : (uint8_t)(to_b - to_a);
-    const uint8_t nearer = to_a <= to_b ? a : b;
-    const uint8_t distance = to_a <= to_b ? to_a : to_b;
-    const uint8_t between = (uint8_t)(b > c) ^ (uint8_t)(a > c);
-    return between & (to_c < distance) ? c : nearer;
+    const uint8_t to_a = difference(b, c), to_b = difference(a, c);
+    const uint8_t to_c = difference(to_a, to_b);
+    const uint8_t nearer = choose(to_a <= to_b, a, b);
+    const uint8_t least = to_a < to_b ? to_a : to_b;
+    return choose(((b > c) ^ (a > c)) & (to_c < least), c, nearer);
+}
+
+/* Half of a 9-bit sum, without the ninth bit. */
+INLINE uint8_t average(uint8_t a, uint8_t b)
+{
+    return (uint8_t)((a & b) + ((a ^ b) >> 1));
 }
 
 /* Filter count bytes of a row; left is the number of bytes in a pixel. */
@@ -438,9 +474,9 @@ INLINE void filter_bytes(int filter, const uint8_t *row, const uint8_t *above, s
         for (size_t i = 0; i < count; i++)
             out[i] = (uint8_t)(row[i] - b[i]);
         break;
-    case AVERAGE: /* half of a 9-bit sum, without the ninth bit */
+    case AVERAGE:
         for (size_t i = 0; i < count; i++)
-            out[i] = (uint8_t)(row[i] - (uint8_t)((a[i] & b[i]) + ((a[i] ^ b[i]) >> 1)));
+            out[i] = (uint8_t)(row[i] - average(a[i], b[i]));
         break;
     default:
         for (size_t i = 0; i < count; i++)
@@ -449,38 +485,43 @@ INLINE void filter_bytes(int filter, const uint8_t *row, const uint8_t *above, s
     }
 }
 
-/* The sum of absolute values of at most BLOCK bytes, taken as signed. Adds up in
- * 16-bit lanes: 2 * 128 * BLOCK / LANES stays below 65536. */
-INLINE uint32_t cost(uint8_t *bytes, size_t count)
+/* How far a byte, taken as signed, is from zero; centre is 128. Written like this, and with
+ * centre from memory, compilers know the sum of absolute differences for which
+ * processors have an instruction. */
+INLINE uint32_t distance(uint8_t byte, uint8_t centre)
 {
-    enum { LANES = 32 };
-    uint16_t lanes[LANES] = {0};
-    uint32_t sum = 0;
-    for (size_t i = 0; i < count; i++)
-        bytes[i] = bytes[i] < 256 - bytes[i] ? bytes[i] : (uint8_t)(256 - bytes[i]);
-    memset(bytes + count, 0, 2 * LANES);
-    for (size_t i = 0; i < count; i += 2 * LANES)
-        for (size_t lane = 0; lane < LANES; lane++) {
-            uint16_t pair;
-            memcpy(&pair, bytes + i + 2 * lane, 2);
-            lanes[lane] = (uint16_t)(lanes[lane] + (pair & 255) + (pair >> 8));
-        }
-    for (size_t lane = 0; lane < LANES; lane++)
-        sum += lanes[lane];
-    return sum;
+    return (uint32_t)abs((uint8_t)(byte ^ 128) - centre);
+}
+
+/* Add what each filter would cost for at most BLOCK bytes of a row. */
+INLINE void add_costs(const uint8_t *row, const uint8_t *above, size_t left, size_t count,
+                      const uint8_t *centre, uint64_t sums[FILTERS])
+{
+    const uint8_t *before = row - left, *above_before = above - left;
+    uint32_t none = 0, sub = 0, up = 0, mean = 0, nearest = 0;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t x = row[i], a = before[i], b = above[i], c = above_before[i];
+        none += distance(x, centre[i]);
+        sub += distance((uint8_t)(x - a), centre[i]);
+        up += distance((uint8_t)(x - b), centre[i]);
+        mean += distance((uint8_t)(x - average(a, b)), centre[i]);
+        nearest += distance((uint8_t)(x - paeth(a, b, c)), centre[i]);
+    }
+    sums[NONE] += none;
+    sums[SUB] += sub;
+    sums[UP] += up;
+    sums[AVERAGE] += mean;
+    sums[PAETH] += nearest;
 }
 
 INLINE int best_filter(const uint8_t *row, const uint8_t *above, size_t left, size_t count)
 {
     uint64_t sums[FILTERS] = {0};
-    uint8_t trial[BLOCK + 64];
+    uint8_t centre[BLOCK];
+    memset(centre, 128, sizeof centre);
     for (size_t done = 0, part; done < count; done += part) {
         part = count - done < BLOCK ? count - done : BLOCK;
-#pragma GCC unroll 5
-        for (int filter = NONE; filter < FILTERS; filter++) {
-            filter_bytes(filter, row + done, above + done, left, part, trial);
-            sums[filter] += cost(trial, part);
-        }
+        add_costs(row + done, above + done, left, part, centre, sums);
     }
     int best = NONE;
     for (int filter = SUB; filter < FILTERS; filter++)

@@ -6,7 +6,7 @@ import select
 from collections.abc import Callable
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pywayland._ffi
 from pywayland import ffi, lib
@@ -59,9 +59,7 @@ class Connection:
         Raises UnsupportedError when there is no compositor to talk to, CaptureTimeoutError
         when it does not answer, CaptureError when it hangs up.
         """
-        if not own_lib.ws_wayland_open(os.fsencode(pywayland._ffi.__file__)):  # noqa: SLF001 - the extension itself
-            message = "pywayland's libwayland lacks functions of version 1.21"
-            raise UnsupportedError(message, hint="install a newer pywayland or libwayland")
+        _open_libwayland()
         self.timeout = timeout
         self.proxies: dict[int, Proxy] = {}
         self.globals: dict[int, Global] = {}
@@ -171,7 +169,7 @@ class Connection:
             os.close(self._wake_fd)
             self._wake_fd = -1
 
-    def __enter__(self) -> "Connection":
+    def __enter__(self) -> Self:
         """Return the connection, to be closed at the end of the block."""
         return self
 
@@ -189,7 +187,7 @@ class Connection:
         if lib.wl_display_flush(self._display) >= 0:
             return True
         # After EPIPE the compositor's last words can still be read, and tell the reason.
-        return ffi.errno != errno.EAGAIN
+        return bool(ffi.errno != errno.EAGAIN)
 
     def _wait_for_fd(self, events: int, deadline: float, what: str) -> None:
         remaining = deadline - monotonic()
@@ -221,12 +219,32 @@ class Connection:
                 address = int(own_ffi.cast("uintptr_t", interface[0]))
                 name = ffi.string(ffi.cast("struct wl_interface *", address).name).decode()
             problem = f"reported error {error} on {name}#{object_id[0]}"
+            # "wl_shm#3: error 1: words", when take_over_log() was called
+            words = own_ffi.string(own_lib.ws_wayland_last_log()).decode(errors="replace")
+            if words := words.partition(f"error {error}: ")[2].strip():
+                problem += f" ({words})"
         elif code in (errno.EPIPE, errno.ECONNRESET):
             problem = "closed the connection"
         else:
             problem = f"sent something that is not Wayland ({os.strerror(code)})"
         message = f"{self.compositor} {problem} while {what}"
         raise CaptureError(message)
+
+
+def take_over_log() -> None:
+    """Keep libwayland from printing protocol errors on stderr: our errors quote them.
+
+    For commands only: the handler is libwayland's one and only, a library's user may have set it.
+    """
+    _open_libwayland()
+    own_lib.ws_wayland_keep_log()
+
+
+def _open_libwayland() -> None:
+    extension = pywayland._ffi.__file__  # noqa: SLF001 - the compiled module itself
+    if not own_lib.ws_wayland_open(os.fsencode(extension)):
+        message = "pywayland's libwayland is too old"
+        raise UnsupportedError(message, hint="install a newer pywayland")
 
 
 def _void(pointer: Any) -> Any:

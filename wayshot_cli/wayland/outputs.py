@@ -86,7 +86,11 @@ def read_outputs(connection: Connection) -> list[Output]:
     facts = [_Facts(connection, offer, manager) for offer in connection.find_all(WL_OUTPUT)]
     connection.roundtrip("asking for the outputs")
     # An output may have gone while we asked: what is not there cannot be captured.
-    return [f.output(number) for number, f in enumerate(facts, 1) if f.offer.name in connection.globals]
+    return [
+        fact.output(number)
+        for number, fact in enumerate(facts, 1)
+        if fact.offer.name in connection.globals
+    ]
 
 
 class _Facts:
@@ -123,11 +127,19 @@ class _Facts:
                 description=self._on_description,
             )
 
-    def _on_geometry(  # noqa: PLR0913 - wl_output.geometry has them all
-        self, x: int, y: int, width: int, height: int, _subpixel: int, make: str, model: str, transform: int
+    def _on_geometry(  # noqa: PLR0913, PLR0917 - wl_output.geometry has them all
+        self,
+        x: int,
+        y: int,
+        width_mm: int,
+        height_mm: int,
+        _subpixel: int,
+        make: str | None,
+        model: str | None,
+        transform: int,
     ) -> None:
         self.position = (x, y)
-        self.physical_size = Size(width, height)
+        self.physical_size = Size(width_mm, height_mm)
         self.make, self.model = make or "", model or ""
         self.transform = transform
 
@@ -157,7 +169,7 @@ class _Facts:
         name = self.name or f"output-{number}"
         mode = self.mode if _is_sane(self.mode) else _UNKNOWN
         scale = max(1, self.scale)
-        if self.transform not in iter(Transform):
+        if self.transform not in tuple(Transform):
             message = f"output {name!r} has the impossible transform {self.transform}"
             raise CaptureError(message)
         transform = Transform(self.transform)

@@ -1,8 +1,8 @@
 """Proxies: a Python object for each protocol object, and the one dispatcher of their events."""
 
+from _thread import get_ident
 from collections.abc import Callable
 from os import close
-from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from pywayland import ffi, lib
@@ -19,9 +19,8 @@ Handler = Callable[..., object]
 
 _live: dict[int, "Proxy"] = {}  # by the address of the struct wl_proxy
 _raised: dict[int, BaseException] = {}  # by thread: what a handler raised inside libwayland
-_dispatcher = ffi.cast(
-    "wl_dispatcher_func_t", int(own_ffi.cast("uintptr_t", own_ffi.addressof(own_lib, "ws_dispatch")))
-)
+_dispatch_address = int(own_ffi.cast("uintptr_t", own_ffi.addressof(own_lib, "ws_dispatch")))
+_dispatcher = ffi.cast("wl_dispatcher_func_t", _dispatch_address)
 
 
 class Proxy:
@@ -133,7 +132,7 @@ def _carry(_kind: object, error: BaseException, _traceback: object) -> None:
     _raised.setdefault(get_ident(), error)
 
 
-@own_ffi.def_extern("ws_dispatch", onerror=_carry)
+@own_ffi.def_extern("ws_dispatch", onerror=_carry)  # type: ignore[untyped-decorator]
 def _dispatch(_data: Any, target: Any, opcode: int, _message: Any, arguments: Any) -> int:
     proxy = _live.get(int(own_ffi.cast("uintptr_t", target)))
     if proxy:
@@ -179,21 +178,26 @@ def _pack(kinds: str, args: tuple[object, ...]) -> tuple[Any, list[Any]]:
 
 
 def _unpack(parent: Proxy, kind: str, type_: str, slot: Any) -> Any:
-    if kind == "i":
-        return slot.i
-    if kind == "u":
-        return slot.u
-    if kind == "h":
-        return slot.h
-    if kind == "f":
-        return lib.wl_fixed_to_double(slot.f)
-    if kind == "s":
-        return ffi.string(slot.s).decode(errors="replace") if slot.s else None
-    if kind == "a":
-        return bytes(ffi.buffer(slot.a.data, slot.a.size)) if slot.a.size else b""
-    if kind == "n":
-        # An event made this object: its own events may follow in the same batch, so the
-        # dispatcher is attached before anything else is read.
-        pointer = ffi.cast("struct wl_proxy *", slot.o)
-        return Proxy(parent.connection, pointer, Protocol.find(type_), parent.version).adopt()
-    return _live.get(int(ffi.cast("uintptr_t", slot.o))) if slot.o else None
+    value: Any = None
+    match kind:
+        case "i":
+            value = slot.i
+        case "u":
+            value = slot.u
+        case "h":
+            value = slot.h
+        case "f":
+            value = lib.wl_fixed_to_double(slot.f)
+        case "s" if slot.s:
+            value = ffi.string(slot.s).decode(errors="replace")
+        case "a":
+            value = bytes(ffi.buffer(slot.a.data, slot.a.size)) if slot.a.size else b""
+        case "n":
+            # An event made this object: its own events may follow in the same batch, so
+            # the dispatcher is attached before anything else is read.
+            pointer = ffi.cast("struct wl_proxy *", slot.o)
+            interface = Protocol.find(type_)
+            value = Proxy(parent.connection, pointer, interface, parent.version).adopt()
+        case "o" if slot.o:
+            value = _live.get(int(ffi.cast("uintptr_t", slot.o)))
+    return value

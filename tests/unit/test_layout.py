@@ -1,0 +1,476 @@
+"""Who is captured for a target, and where each frame lands in the picture."""
+
+import random
+from collections.abc import Callable
+from fractions import Fraction
+from math import floor
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from wayshot_cli import layout
+from wayshot_cli.errors import InvalidArgumentError, NotFoundError
+from wayshot_cli.frame import Alpha, Frame
+from wayshot_cli.geometry import Box, Size, Transform, bounding_box, true_scale
+from wayshot_cli.layout import Piece
+from wayshot_cli.pixels import FORMATS, XRGB8888
+from wayshot_cli.wayland.connection import Global
+from wayshot_cli.wayland.outputs import Output
+
+Picture = NDArray[np.uint8]
+XRGB2101010 = next(fmt for fmt in FORMATS if fmt.drm_name == "XRGB2101010")
+
+
+def output(  # noqa: PLR0913 - the facts of an output that matter here
+    number: int,
+    box: Box,
+    mode: Size | None = None,
+    *,
+    scale: int = 1,
+    transform: Transform = Transform.NORMAL,
+    name: str = "",
+) -> Output:
+    return Output(
+        name=name or f"FAKE-{number}",
+        description="",
+        make="",
+        model="",
+        box=box,
+        mode=mode or box.size,
+        refresh_mhz=60_000,
+        transform=transform,
+        integer_scale=scale,
+        physical_size_mm=Size(0, 0),
+        offer=Global(number, "wl_output", 4),
+        proxy=cast("Any", SimpleNamespace()),
+    )
+
+
+def noise(size: Size, seed: int = 1) -> Picture:
+    pixels = random.Random(seed).randbytes(size.width * size.height * 3)
+    return np.frombuffer(pixels, np.uint8).reshape(size.height, size.width, 3)
+
+
+def frame_of(pixels: Picture, time_ns: int = 0) -> Frame:
+    """Wrap an upright RGB picture as an output's buffer, its fourth byte junk."""
+    height, width, _ = pixels.shape
+    junk = np.full((height, width, 1), 0x5A, np.uint8)
+    memory = memoryview(np.concatenate((pixels[:, :, ::-1], junk), axis=2).tobytes())
+    return Frame(memory, XRGB8888, Size(width, height), width * 4, time_ns=time_ns)
+
+
+def shown(frame: Frame) -> Picture:
+    array = frame.to_numpy()
+    assert array.dtype == np.uint8
+    return cast("Picture", array)
+
+
+def piece(box: Box, native: Size | None = None, seed: int = 1) -> Piece:
+    return Piece(box, frame_of(noise(native or box.size, seed)))
+
+
+def edge(value: int, scale: Fraction) -> int:
+    return floor(value * scale + Fraction(1, 2))
+
+
+class TestPlan:
+    left = output(1, Box(0, 0, 100, 80))
+    right = output(2, Box(100, 20, 50, 50))
+    away = output(3, Box(-40, 300, 10, 10))
+    everyone = [left, right, away]
+
+    def test_nothing_named_is_everything(self) -> None:
+        plan = layout.plan(self.everyone)
+        assert plan.outputs == self.everyone
+        assert plan.box == Box(-40, 0, 190, 310)
+
+    def test_names_give_their_bounding_box_and_only_those_drawn(self) -> None:
+        plan = layout.plan(self.everyone, names=["FAKE-3", "FAKE-2", "FAKE-3"])
+        assert plan.outputs == [self.right, self.away]  # once each, in the compositor's order
+        assert plan.box == bounding_box([self.right.box, self.away.box])
+
+    def test_a_region_takes_the_outputs_that_it_touches_and_keeps_its_size(self) -> None:
+        region = Box(90, -50, 500, 80)
+        plan = layout.plan(self.everyone, region=region)
+        assert plan.outputs == [self.left, self.right]
+        assert plan.box == region
+
+    def test_an_edge_in_common_is_no_overlap(self) -> None:
+        assert layout.plan(self.everyone, region=Box(99, 20, 1, 50)).outputs == [self.left]
+
+    @pytest.mark.parametrize("region", [Box(100, 0, 50, 20), Box(5000, 0, 1, 1)], ids=str)
+    def test_a_region_on_no_output_is_not_found_and_told_where_they_are(self, region: Box) -> None:
+        with pytest.raises(NotFoundError, match=str(region)) as caught:
+            layout.plan(self.everyone, region=region)
+        assert caught.value.hint
+        assert "'FAKE-2'" in caught.value.hint or "FAKE-2 at" in caught.value.hint
+
+    def test_an_unknown_name_is_not_found_and_told_the_known_ones(self) -> None:
+        with pytest.raises(NotFoundError, match="FAKE-9") as caught:
+            layout.plan(self.everyone, names=["FAKE-1", "FAKE-9"])
+        assert "FAKE-3" in f"{caught.value} {caught.value.hint}"
+
+    def test_no_outputs_at_all_are_an_error_of_their_own(self) -> None:
+        with pytest.raises(NotFoundError, match="no outputs"):
+            layout.plan([])
+
+
+class TestRequestedRegion:
+    """Only where everybody agrees what a region means is it asked of the compositor."""
+
+    region = Box(110, 60, 30, 20)
+
+    def request(self, *outputs: Output, region: Box = region) -> Box | None:
+        return layout.plan(list(outputs), region=region).request_region(outputs[0])
+
+    def test_it_is_local_to_the_output(self) -> None:
+        assert self.request(output(1, Box(100, 50, 200, 100))) == Box(10, 10, 30, 20)
+
+    def test_an_integer_scale_is_exact(self) -> None:
+        hidpi = output(1, Box(100, 50, 200, 100), Size(400, 200), scale=2)
+        assert self.request(hidpi) == Box(10, 10, 30, 20)
+
+    def test_what_sticks_out_is_not_asked_for(self) -> None:
+        inside = self.request(output(1, Box(120, 50, 200, 100)))
+        assert inside == Box(0, 10, 20, 20)
+
+    @pytest.mark.parametrize(
+        "only",
+        [
+            output(1, Box(100, 50, 133, 66), Size(200, 100), scale=2),  # 1.5
+            output(1, Box(100, 50, 400, 200), Size(200, 100)),  # 0.5
+            output(1, Box(100, 50, 200, 100), Size(400, 100), scale=2),  # one axis only
+            output(1, Box(100, 50, 200, 100), Size(400, 200), scale=3),  # wl_output.scale lies
+            output(1, Box(100, 50, 200, 100), Size(0, 0)),  # no mode known
+            output(1, Box(100, 50, 100, 200), Size(200, 100), transform=Transform.ROTATED_90),
+            output(1, Box(100, 50, 200, 100), transform=Transform.FLIPPED),
+        ],
+    )
+    def test_where_compositors_differ_the_whole_is_taken(self, only: Output) -> None:
+        assert self.request(only) is None
+
+    def test_a_whole_output_is_no_region(self) -> None:
+        assert self.request(output(1, self.region)) is None
+
+    def test_several_outputs_are_taken_whole(self) -> None:
+        outputs = output(1, Box(100, 50, 20, 100)), output(2, Box(120, 50, 200, 100))
+        assert self.request(*outputs) is None
+
+
+class TestTrueScale:
+    @pytest.mark.parametrize(
+        ("native", "logical", "scale"),
+        [
+            (Size(640, 480), Size(426, 320), Fraction(3, 2)),  # truncated: 1.5023 and 1.5
+            (Size(640, 480), Size(427, 320), Fraction(3, 2)),  # rounded: 1.4988
+            (Size(1200, 600), Size(923, 461), Fraction(13, 10)),
+            (Size(1200, 800), Size(1600, 1066), Fraction(3, 4)),
+            (Size(1920, 1080), Size(1920, 1080), Fraction(1)),
+            (Size(3840, 2160), Size(1920, 1080), Fraction(2)),
+            (Size(2256, 1504), Size(1504, 1002), Fraction(3, 2)),
+        ],
+    )
+    def test_scales_of_real_outputs_are_recovered(
+        self, native: Size, logical: Size, scale: Fraction
+    ) -> None:
+        assert true_scale(native, logical) == float(scale)
+
+    # A logical side that is off by less than a unit is off by less than 1/length of itself;
+    # the next step is told apart once 120 * scale / length is below a half.
+    @settings(max_examples=500)
+    @given(
+        st.integers(60, 480),
+        st.integers(240, 2**15),
+        st.integers(240, 2**15),
+        st.booleans(),
+    )
+    def test_the_scale_is_recovered_where_the_sizes_tell_it(
+        self, step: int, width: int, height: int, truncates: bool
+    ) -> None:
+        scale = Fraction(step, 120)
+        native = Size(floor(width * scale) * 2, floor(height * scale) * 2)
+        half = Fraction(0) if truncates else Fraction(1, 2)
+        logical = Size(*(floor(side / scale + half) for side in native))
+        assume(min(logical) > 240 * scale)
+        assert true_scale(native, logical) == step / 120
+
+    @settings(max_examples=500)
+    @given(
+        st.integers(60, 480), st.integers(1, 5000), st.integers(1, 5000), st.booleans()
+    )
+    def test_it_explains_small_sizes_at_least_to_the_unit(
+        self, step: int, width: int, height: int, truncates: bool
+    ) -> None:
+        scale = Fraction(step, 120)
+        half = Fraction(0) if truncates else Fraction(1, 2)
+        logical = Size(*(floor(side / scale + half) for side in (width, height)))
+        assume(min(logical) > 0)
+        found = true_scale(Size(width, height), logical)
+        greatest = max(Fraction(width, logical.width), Fraction(height, logical.height))
+        assert found == float(greatest) or (
+            abs(width / found - logical.width) < 1 and abs(height / found - logical.height) < 1
+        )
+        assert abs(found - greatest) <= 1.5 / 120
+
+
+class TestOneOutput:
+    @pytest.mark.parametrize(
+        ("box", "native"),
+        [
+            (Box(0, 0, 64, 48), Size(64, 48)),
+            (Box(-30, 7, 426, 320), Size(640, 480)),
+            (Box(5, 5, 923, 461), Size(1200, 600)),
+            (Box(0, 0, 160, 106), Size(120, 80)),
+        ],
+        ids=str,
+    )
+    def test_it_is_its_own_pixels_at_any_scale(self, box: Box, native: Size) -> None:
+        whole = piece(box, native)
+        picture = layout.render(box, [whole])
+        assert Size(picture.width, picture.height) == native
+        assert picture.memory.obj is whole.frame.memory.obj
+        assert np.array_equal(shown(picture), noise(native))
+
+    @given(st.integers(60, 360), st.integers(0, 19), st.integers(0, 14), st.data())
+    @settings(suppress_health_check=[HealthCheck.too_slow])
+    def test_a_region_inside_is_a_crop_between_rounded_edges(
+        self, step: int, x: int, y: int, data: st.DataObject
+    ) -> None:
+        box = Box(-7, 11, 20, 15)
+        native = Size(20 * step // 120, 15 * step // 120)
+        part = Box(x, y, data.draw(st.integers(1, 20 - x)), data.draw(st.integers(1, 15 - y)))
+        scale_x, scale_y = Fraction(native.width, 20), Fraction(native.height, 15)
+        left, right = edge(part.x, scale_x), edge(part.right, scale_x)
+        top, bottom = edge(part.y, scale_y), edge(part.bottom, scale_y)
+        assume(left < right and top < bottom)
+        whole = piece(box, native)
+        picture = layout.render(part.moved(box.x, box.y), [whole])
+        assert picture.memory.obj is whole.frame.memory.obj
+        assert np.array_equal(shown(picture), noise(native)[top:bottom, left:right])
+
+    @pytest.mark.parametrize("region", [Box(0, 0, 1, 1), Box(9, 9, 1, 1), Box(4, 0, 1, 10)])
+    def test_a_region_thinner_than_a_pixel_shows_one(self, region: Box) -> None:
+        picture = layout.render(region, [piece(Box(0, 0, 10, 10), Size(3, 3))])
+        assert min(picture.width, picture.height) >= 1
+
+    def test_a_region_that_sticks_out_keeps_its_size_and_is_transparent_there(self) -> None:
+        native = Size(30, 20)
+        picture = layout.render(Box(-5, 5, 10, 20), [piece(Box(0, 0, 20, 13), native)])
+        # 30/20 and 20/13 pixels per unit, from the output's corner.
+        assert (picture.width, picture.height) == (8 + 7, 38 - 8)
+        pixels = shown(picture)
+        assert picture.alpha is Alpha.STRAIGHT
+        assert np.array_equal(pixels[:12, 7:, :3], noise(native)[8:, :8])
+        assert (pixels[:12, 7:, 3] == 255).all()
+        assert not pixels[:, :7].any()
+        assert not pixels[12:].any()
+
+    def test_a_scale_that_is_asked_for_resamples(self) -> None:
+        flat = np.full((10, 20, 3), (200, 100, 50), np.uint8)
+        picture = layout.render(Box(0, 0, 20, 10), [Piece(Box(0, 0, 20, 10), frame_of(flat))], 0.7)
+        assert (picture.width, picture.height) == (14, 7)
+        assert (shown(picture) == (200, 100, 50)).all()
+
+    def test_whole_multiples_repeat_pixels(self) -> None:
+        whole = piece(Box(0, 0, 5, 4))
+        picture = layout.render(Box(1, 1, 3, 2), [whole], 3.0)
+        expected = noise(Size(5, 4)).repeat(3, axis=0).repeat(3, axis=1)[3:9, 3:12]
+        assert np.array_equal(shown(picture), expected)
+
+    @pytest.mark.parametrize("box", [Box(0, 0, 70_000, 1), Box(0, 0, 60_000, 60_000)], ids=str)
+    def test_an_absurd_picture_is_refused_before_memory_is_taken(self, box: Box) -> None:
+        with pytest.raises(InvalidArgumentError, match="too large"):
+            layout.render(box, [piece(Box(0, 0, 8, 8))])
+
+    @pytest.mark.parametrize("scale", [1e9, 1e300, float("inf"), float("nan"), -1.0])
+    def test_an_absurd_scale_is_refused(self, scale: float) -> None:
+        with pytest.raises(InvalidArgumentError):
+            layout.render(Box(0, 0, 8, 8), [piece(Box(0, 0, 8, 8))], scale)
+
+
+class TestSeveralOutputs:
+    def test_they_lie_side_by_side_and_the_hole_is_transparent(self) -> None:
+        left, right = piece(Box(0, 0, 6, 4), seed=1), piece(Box(6, 1, 3, 5), seed=2)
+        picture = layout.render(Box(0, 0, 9, 6), [left, right])
+        expected = np.zeros((6, 9, 4), np.uint8)
+        expected[:4, :6, :3], expected[:4, :6, 3] = noise(Size(6, 4), 1), 255
+        expected[1:, 6:, :3], expected[1:, 6:, 3] = noise(Size(3, 5), 2), 255
+        assert np.array_equal(shown(picture), expected)
+
+    def test_a_covered_picture_is_opaque(self) -> None:
+        pieces = [piece(Box(0, 0, 6, 4), seed=1), piece(Box(6, 0, 3, 4), seed=2)]
+        picture = layout.render(Box(0, 0, 9, 4), pieces)
+        assert picture.alpha is Alpha.IGNORED
+        expected = np.concatenate((noise(Size(6, 4), 1), noise(Size(3, 4), 2)), axis=1)
+        assert np.array_equal(shown(picture), expected)
+
+    def test_the_greatest_scale_is_the_pictures_and_is_not_resampled(self) -> None:
+        hidpi = piece(Box(0, 0, 10, 6), Size(20, 12), seed=1)
+        plain = piece(Box(10, 0, 5, 6), seed=2)
+        pixels = shown(layout.render(Box(0, 0, 15, 6), [plain, hidpi]))
+        doubled = noise(Size(5, 6), 2).repeat(2, axis=0).repeat(2, axis=1)
+        assert np.array_equal(pixels, np.concatenate((noise(Size(20, 12), 1), doubled), axis=1))
+
+    @pytest.mark.parametrize("reverse", [False, True])
+    def test_a_pixel_too_many_from_truncation_does_not_reach_into_the_neighbour(
+        self, *, reverse: bool
+    ) -> None:
+        """640 pixels at 1.5 are said to be 426 units, which are 639 pixels."""
+        pieces = [
+            piece(Box(0, 0, 426, 320), Size(640, 480), seed=1),
+            piece(Box(426, 0, 426, 320), Size(640, 480), seed=2),
+        ]
+        picture = layout.render(Box(0, 0, 852, 320), pieces[::-1] if reverse else pieces)
+        pixels = shown(picture)
+        assert pixels.shape == (480, 1278, 3)
+        assert np.array_equal(pixels[:, :639], noise(Size(640, 480), 1)[:, :639])
+        assert np.array_equal(pixels[:, 639:], noise(Size(640, 480), 2)[:, :639])
+
+    def test_a_pixel_too_many_does_not_reach_into_a_hole(self) -> None:
+        pieces = [
+            piece(Box(0, 0, 426, 320), Size(640, 480), seed=1),
+            piece(Box(500, 0, 100, 320), Size(150, 480), seed=2),
+        ]
+        pixels = shown(layout.render(Box(0, 0, 600, 320), pieces))
+        assert not pixels[:, 639:750].any()
+
+    def test_a_pixel_too_few_leaves_no_seam(self) -> None:
+        """461 units at 1.3 are 599.3 pixels, its neighbour's 1199.9 round to 1200."""
+        natives = Size(1201, 100), Size(600, 100)
+        pieces = [
+            piece(Box(0, 0, 801, 67), natives[0], seed=1),
+            piece(Box(801, 0, 400, 67), natives[1], seed=2),
+        ]
+        picture = layout.render(Box(0, 0, 1201, 67), pieces)
+        assert picture.alpha is Alpha.IGNORED
+        pixels = shown(picture)
+        split = floor(801 * 1.5 + 0.5)
+        assert np.array_equal(pixels[:100, : natives[0].width], noise(natives[0], 1))
+        assert np.array_equal(pixels[:100, natives[0].width - 1 : split].shape[1:2], (split - 1200,))
+        assert np.array_equal(pixels[:100, split:], noise(natives[1], 2)[:, : pixels.shape[1] - split])
+
+    def test_a_deep_output_keeps_its_depth(self) -> None:
+        word = (1023 << 20 | 512 << 10 | 1).to_bytes(4, "little")
+        deep = Frame(memoryview(word * 4), XRGB2101010, Size(2, 2), 8)
+        pieces = [Piece(Box(0, 0, 2, 2), deep), piece(Box(2, 0, 2, 2))]
+        picture = layout.render(Box(0, 0, 4, 2), pieces)
+        array = picture.to_numpy()
+        assert array.dtype == np.uint16
+        assert array[0, 0].tolist() == [65535, 32800, 64]
+        assert np.array_equal(array[:, 2:], noise(Size(2, 2)).astype(np.uint16) * 257)
+
+    def test_the_time_is_that_of_the_last(self) -> None:
+        pieces = [Piece(Box(x, 0, 2, 2), frame_of(noise(Size(2, 2)), 5 + x)) for x in (0, 2)]
+        assert layout.render(Box(0, 0, 4, 2), pieces).time_ns == 7
+
+
+sides = st.integers(2, 12)
+steps = st.sampled_from([60, 90, 120, 150, 156, 180, 200, 240, 300])
+
+
+@st.composite
+def neighbours(draw: st.DrawFn, scales: st.SearchStrategy[int]) -> list[Piece]:
+    """Two to four outputs in a row or a column, each with its scale, truncated or rounded."""
+    pieces: list[Piece] = []
+    across = draw(st.booleans())
+    x, y = draw(st.integers(-9, 9)), draw(st.integers(-9, 9))
+    for seed in range(draw(st.integers(2, 4))):
+        step = draw(scales)
+        native = Size(draw(sides) * step // 60, draw(sides) * step // 60)
+        divide: Callable[[int], int] = (
+            (lambda n, s=step: n * 120 // s) if draw(st.booleans()) else (lambda n, s=step: round(n * 120 / s))
+        )
+        box = Box(x, y, max(1, divide(native.width)), max(1, divide(native.height)))
+        pieces.append(piece(box, native, seed))
+        x, y = (box.right, y) if across else (x, box.bottom)
+    return pieces
+
+
+@st.composite
+def region_and_pieces(
+    draw: st.DrawFn, scales: st.SearchStrategy[int]
+) -> tuple[Box, Box, list[Piece]]:
+    """A region that touches all of the outputs, and the box of everything."""
+    pieces = draw(neighbours(scales))
+    everything = bounding_box([p.box for p in pieces])
+    left = draw(st.integers(everything.x, min(p.box.right for p in pieces) - 1))
+    right = draw(st.integers(max(p.box.x for p in pieces) + 1, everything.right))
+    top = draw(st.integers(everything.y, min(p.box.bottom for p in pieces) - 1))
+    bottom = draw(st.integers(max(p.box.y for p in pieces) + 1, everything.bottom))
+    assume(left < right and top < bottom)
+    return Box(left, top, right - left, bottom - top), everything, pieces
+
+
+def as_rgba(frame: Frame) -> Picture:
+    pixels = shown(frame)
+    opaque = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+    return pixels if pixels.shape[2] == 4 else np.concatenate((pixels, opaque), axis=2)
+
+
+def common_scale(pieces: list[Piece]) -> float:
+    return max(true_scale(Size(p.frame.width, p.frame.height), p.box.size) for p in pieces)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(region_and_pieces(steps))
+def test_a_region_is_that_part_of_the_picture_of_everything(
+    case: tuple[Box, Box, list[Piece]],
+) -> None:
+    region, everything, pieces = case
+    scale = Fraction(common_scale(pieces))
+    assume(edge(region.x, scale) < edge(region.right, scale))
+    assume(edge(region.y, scale) < edge(region.bottom, scale))
+    whole, part = as_rgba(layout.render(everything, pieces)), as_rgba(layout.render(region, pieces))
+    left, top = edge(everything.x, scale), edge(everything.y, scale)
+    expected = whole[
+        edge(region.y, scale) - top : edge(region.bottom, scale) - top,
+        edge(region.x, scale) - left : edge(region.right, scale) - left,
+    ]
+    assert part.shape == expected.shape
+    # Resampling computes only what is asked for; its coefficients may round apart by one.
+    assert np.abs(part.astype(int) - expected.astype(int)).max() <= 1
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(neighbours(steps))
+def test_neighbours_leave_no_gap_and_do_not_overlap(pieces: list[Piece]) -> None:
+    """Flat colours: each pixel of an output's place is its own, whoever is painted last."""
+    flat = [
+        Piece(p.box, frame_of(np.full((p.frame.height, p.frame.width, 3), 60 * i + 9, np.uint8)))
+        for i, p in enumerate(pieces)
+    ]
+    everything = bounding_box([p.box for p in pieces])
+    scale = Fraction(common_scale(pieces))
+    left, top = edge(everything.x, scale), edge(everything.y, scale)
+    places = [
+        (
+            slice(edge(p.box.y, scale) - top, edge(p.box.bottom, scale) - top),
+            slice(edge(p.box.x, scale) - left, edge(p.box.right, scale) - left),
+        )
+        for p in pieces
+    ]
+    shape = (edge(everything.bottom, scale) - top, edge(everything.right, scale) - left)
+    assume(all(s.start < s.stop for place in places for s in place))
+    expected = np.zeros((*shape, 4), np.uint8)
+    for i, place in enumerate(places):
+        expected[place] = (60 * i + 9, 60 * i + 9, 60 * i + 9, 255)
+    for order in (flat, flat[::-1]):
+        picture = layout.render(everything, order)
+        assert (picture.alpha is Alpha.IGNORED) == bool(expected[:, :, 3].all())
+        assert np.array_equal(as_rgba(picture), expected)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(neighbours(st.just(120)))
+def test_outputs_at_scale_1_come_through_pixel_for_pixel(pieces: list[Piece]) -> None:
+    everything = bounding_box([p.box for p in pieces])
+    expected = np.zeros((everything.height, everything.width, 4), np.uint8)
+    for p in pieces:
+        x, y = p.box.x - everything.x, p.box.y - everything.y
+        expected[y : y + p.box.height, x : x + p.box.width] = as_rgba(p.frame)
+    assert np.array_equal(as_rgba(layout.render(everything, pieces)), expected)
