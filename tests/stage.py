@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from PIL import Image
 
-from tests.live.client import Client
+from tests.live.client import Client, WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.live.client import Picture
 
@@ -207,13 +208,13 @@ class Sway:
         picture = _picture(background)[: pixels[1], : pixels[0]]
         rows, columns, _ = picture.shape
         padding = ((0, pixels[1] - rows), (0, pixels[0] - columns), (0, 0))
-        client = Client(self.socket)
-        self._backgrounds[name] = client
-        client.show(name, np.pad(picture, padding, mode="edge"), logical)
+        with self._explaining():
+            self._backgrounds[name] = client = Client(self.socket)
+            client.show(name, np.pad(picture, padding, mode="edge"), logical)
 
     def dump(self, name: str) -> Picture:
         """Read an output's pixels as the compositor stores them, before any transform."""
-        with Client(self.socket) as client:
+        with self._explaining(), Client(self.socket) as client:
             return client.dump(name)
 
     def _start(self) -> None:
@@ -276,6 +277,15 @@ class Sway:
             and wanted.position in {None, (actual[name]["rect"]["x"], actual[name]["rect"]["y"])}
             for name, wanted in self._outputs.items()
         )
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Add the end of sway's log to what a client of ours ran into."""
+        try:
+            yield
+        except (OSError, WireError) as error:
+            error.add_note(self._log_tail())
+            raise
 
     def _log_tail(self) -> str:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from wayshot_cli import kernels, pixels
-from wayshot_cli.errors import InvalidArgumentError, NotFoundError
+from wayshot_cli.errors import CaptureError, InvalidArgumentError, NotFoundError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, bounding_box, round_half_up, true_scale
 from wayshot_cli.wayland.outputs import Output, find_output
@@ -66,7 +66,8 @@ def plan(
 ) -> Plan:
     """Say which outputs are captured for the named outputs, a region, or (neither) everything.
 
-    Raises NotFoundError when there are no outputs, none of that name, or none under the region.
+    Raises NotFoundError when there are no outputs, none of that name, or none under the region,
+    InvalidArgumentError for a region beyond all measure.
     """
     if not outputs:
         message = "the compositor has no outputs"
@@ -78,6 +79,9 @@ def plan(
         return Plan(bounding_box([output.box for output in chosen]), chosen)
     if region is None:
         return Plan(bounding_box([output.box for output in outputs]), outputs)
+    if max(region.size) > _MAX_SIDE:
+        message = f"the region {region} is larger than any picture"
+        raise InvalidArgumentError(message, hint=f"at most {_MAX_SIDE} a side")
     chosen = [output for output in outputs if output.box.intersection(region)]
     if not chosen:
         message = f"no output lies under the region {region}"
@@ -95,7 +99,7 @@ def render(box: Box, pieces: list[Piece], scale: float | None = None) -> Frame:
     this scale comes within a pixel of its frame's is pasted pixel for pixel, others are
     resampled. What no piece covers is transparent.
 
-    Raises InvalidArgumentError when the picture would be absurdly large.
+    Raises CaptureError when the picture would be absurdly large.
     """
     if scale is None and len(pieces) == 1:
         grid = _Grid(pieces[0].box.x, pieces[0].box.y, *pieces[0].ratios)
@@ -232,4 +236,4 @@ def _subtract(box: Box, part: Box) -> list[Box]:
 def _check_size(size: Size) -> None:
     if max(size) > _MAX_SIDE or size.width * size.height * 8 > _MAX_CANVAS_BYTES:
         message = f"a picture of {size} pixels is too large"
-        raise InvalidArgumentError(message, hint=f"at most {_MAX_SIDE} a side and 2^28 in all")
+        raise CaptureError(message, hint=f"at most {_MAX_SIDE} a side and 2^28 in all")

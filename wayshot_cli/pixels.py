@@ -103,6 +103,9 @@ BGR888 = _BY_DRM_NAME["BGR888"]
 XBGR16161616 = _BY_DRM_NAME["XBGR16161616"]
 ABGR16161616 = _BY_DRM_NAME["ABGR16161616"]
 
+_SHM_CODES = {ARGB8888.fourcc: 0, XRGB8888.fourcc: 1}
+_BY_SHM_CODE = {_SHM_CODES.get(format_.fourcc, format_.fourcc): format_ for format_ in FORMATS}
+
 
 def by_fourcc(code: int) -> PixelFormat | None:
     """Return the format of a DRM fourcc, or None where wayshot cannot read it."""
@@ -111,13 +114,9 @@ def by_fourcc(code: int) -> PixelFormat | None:
 
 def by_shm_code(code: int) -> PixelFormat | None:
     """Return the format of a wl_shm code: DRM's fourcc, but for 0 and 1 (wayland.xml)."""
-    if code == 0:
-        return ARGB8888
-    if code == 1:
-        return XRGB8888
-    return _BY_FOURCC.get(code)
+    return _BY_SHM_CODE.get(code)
 
 
 def shm_code(format_: PixelFormat) -> int:
     """Return the wl_shm code of a format; the inverse of by_shm_code."""
-    return {ARGB8888.fourcc: 0, XRGB8888.fourcc: 1}.get(format_.fourcc, format_.fourcc)
+    return _SHM_CODES.get(format_.fourcc, format_.fourcc)

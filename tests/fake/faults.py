@@ -14,6 +14,7 @@ its own.
 from __future__ import annotations
 
 import enum
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -159,6 +160,16 @@ def leave_out(moment: Moment) -> bool:
     """Leave the event out, and go on as if it had been sent."""
     moment.resource.proceed(moment.step)
     return False
+
+
+def dozing(seconds: float) -> Action:
+    """Stop the whole compositor for a while, reading included, then answer as usual."""
+
+    def action(_moment: Moment) -> bool:
+        time.sleep(seconds)
+        return True
+
+    return action
 
 
 def saying_first(event: str, *arguments: wire.Argument) -> Action:

@@ -42,13 +42,17 @@ class RawClient:
         """Connect and ask for the globals; wait for them if ``learn``."""
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(patience)
-        self.socket.connect(str(path))
         self.kinds = {1: protocol.WL_DISPLAY}
         self.events: list[Event] = []
         self.incoming = bytearray()
-        self.registry = self.new("get_registry", 1, "wl_registry")
-        if learn:
-            self.roundtrip()
+        try:
+            self.socket.connect(str(path))
+            self.registry = self.new("get_registry", 1, "wl_registry")
+            if learn:
+                self.roundtrip()
+        except BaseException:
+            self.socket.close()
+            raise
 
     def __enter__(self) -> Self:
         """Return itself."""

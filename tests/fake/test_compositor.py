@@ -12,6 +12,7 @@ import pytest
 from tests.fake import FORMATS, Config, FakeCompositor, Fault, Mode, Output, ShmOffer, Step, faults
 from tests.fake.pixels import BY_CODE, pattern, picture
 from tests.fake.raw import HungUpError, RawClient
+from tests.fake.wire import WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -467,3 +468,50 @@ def test_a_deaf_compositor_leaves_connections_waiting() -> None:
         with pytest.raises(TimeoutError), RawClient(compositor.socket_path, patience=0.1):
             pass
         assert compositor.connections == 0
+
+
+def test_a_dmabuf_feedback_lacks_its_fd() -> None:
+    config = Config(dmabuf_version=4)
+    with FakeCompositor(config) as compositor, RawClient(compositor.socket_path) as client:
+        dmabuf = client.bind("zwp_linux_dmabuf_v1")
+        client.new("get_default_feedback", dmabuf, "zwp_linux_dmabuf_feedback_v1")
+        with pytest.raises(WireError, match="without its file descriptor"):
+            client.roundtrip()
+
+
+def test_a_fault_begins_when_it_is_told_to() -> None:
+    config = Config(faults=(Fault(Step.FLAGS, faults.failed, skip=2),))
+    with FakeCompositor(config) as compositor, RawClient(compositor.socket_path) as client:
+        assert [Capture(client).end for _ in range(4)] == ["ready", "ready", "failed", "failed"]
+
+
+def test_a_fault_concerns_the_output_it_names() -> None:
+    config = Config(
+        (Output("FAKE-1"), Output("FAKE-2")),
+        faults=(Fault(Step.FLAGS, faults.failed, output="FAKE-2"),),
+    )
+    with FakeCompositor(config) as compositor, RawClient(compositor.socket_path) as client:
+        assert [Capture(client, output=n).end for n in range(2)] == ["ready", "failed"]
+
+
+def test_what_goes_wrong_in_the_server_is_raised_at_the_end() -> None:
+    def stumble(_: faults.Moment) -> bool:
+        message = "not the client's fault"
+        raise LookupError(message)
+
+    with (
+        pytest.raises(LookupError, match="not the client's fault"),
+        FakeCompositor(Config(faults=(Fault(Step.SYNC, stumble),))) as compositor,
+        pytest.raises(HungUpError),
+    ):
+        RawClient(compositor.socket_path)
+
+
+def test_requests_can_be_awaited() -> None:
+    with FakeCompositor() as compositor, RawClient(compositor.socket_path) as client:
+        assert compositor.count("wl_registry", "bind") == 0
+        client.bind("wl_shm")
+        compositor.wait_for("wl_registry", "bind")
+        assert compositor.requests[-1].arguments[1:3] == ("wl_shm", 1)
+        with pytest.raises(TimeoutError):
+            compositor.wait_for("wl_registry", "bind", count=2, timeout=0.05)

@@ -29,7 +29,7 @@ def test_a_message_is_decoded_to_the_byte() -> None:
 
 def test_messages_are_split_wherever_the_stream_was_cut() -> None:
     data = bytearray()
-    messages = []
+    messages: list[wire.Message] = []
     for byte in BIND * 3:
         data.append(byte)
         messages += wire.split(data)
@@ -50,11 +50,17 @@ STRINGS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs
 def test_what_is_encoded_can_be_decoded(
     number: int, word: int, text: str, nullable: str | None, data: bytes
 ) -> None:
-    arguments = [number, word, text, nullable, data]
+    arguments: list[wire.Argument] = [number, word, text, nullable, data]
     encoded = wire.encode(9, 3, "2iussa", arguments)
     if len(encoded) < 2**16:
         (message,) = wire.split(bytearray(encoded))
         assert wire.Reader(message.body).arguments("2iussa") == arguments
+
+
+def decode(data: bytes) -> list[list[wire.Argument]]:
+    """Return the arguments of all messages, each taken for a bind."""
+    messages = wire.split(bytearray(data))
+    return [wire.Reader(message.body).arguments("usun") for message in messages]
 
 
 @pytest.mark.parametrize(
@@ -72,8 +78,7 @@ def test_what_is_encoded_can_be_decoded(
 )
 def test_a_broken_message_is_noticed(change: faults.Change, problem: str) -> None:
     with pytest.raises(wire.WireError, match=problem):
-        for message in wire.split(bytearray(change(BIND))):
-            wire.Reader(message.body).arguments("usun")
+        decode(change(BIND))
 
 
 def test_a_message_with_bytes_left_over_is_noticed() -> None:

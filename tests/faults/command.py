@@ -24,6 +24,9 @@ TIMEOUT = 1.0
 LIMIT = 10.0
 """Seconds after which the command counts as hung, on the slowest machine that runs the tests."""
 
+LONG = 5.0
+"""A ``--timeout`` for what must not last until it."""
+
 HARMLESS_CONTROLS = {"\n", "\t"}
 
 
@@ -54,7 +57,7 @@ class Result:
 def wayshot(compositor: FakeCompositor, folder: Path, *arguments: str) -> Result:
     """Run the command in a folder of its own; check what must hold for each run."""
     started, cpu = time.monotonic(), children_cpu()
-    process = subprocess.run(  # noqa: S603, our own command
+    process = subprocess.run(
         [sys.executable, "-m", "wayshot_cli", *arguments],
         env=compositor.env,
         cwd=folder,
@@ -102,6 +105,11 @@ def assert_waited(result: Result) -> None:
     """Check that the command ended at its timeout, and slept until then."""
     assert TIMEOUT <= result.elapsed < LIMIT
     assert result.cpu < TIMEOUT / 2 + result.elapsed - TIMEOUT
+
+
+def assert_told_at_once(result: Result) -> None:
+    """Check that the command did not sit out its ``LONG`` timeout."""
+    assert result.elapsed < LONG
 
 
 def assert_shot(result: Result, expected: Picture) -> None:

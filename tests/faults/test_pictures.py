@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.fake import FORMATS, Config, FakeCompositor, Output
+from tests.fake import FORMATS, Config, FakeCompositor, Fault, Output, Step, faults
 from tests.faults.command import LIMIT, assert_failed, assert_shot, picture_of, shoot, wayshot
-from tests.faults.png import read_png
+from tests.unit.pngfile import read as read_png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,9 +41,10 @@ def test_every_format_keeps_its_depth(name: str, padding: int, tmp_path: Path) -
     output = Output(width=67, shm_format=shm_format, padding=padding)
     result = shoot(Config(outputs=(output,)), tmp_path)
     assert result.code == 0, result.stderr
-    picture, depth = read_png((result.folder / "shot.png").read_bytes())
-    assert depth == (16 if max(bits for _, bits in shm_format.channels) > 8 else 8)
-    assert np.array_equal(picture, shm_format.shown(output.upright(0), depth))
+    png = read_png((tmp_path / "shot.png").read_bytes())  # Pillow halves what has 16 bits
+    assert png.depth == (16 if max(bits for _, bits in shm_format.channels) > 8 else 8)
+    samples = np.frombuffer(png.pixels, f">u{png.depth // 8}").reshape(48, 67, 3)
+    assert np.array_equal(samples, shm_format.shown(output.upright(0), png.depth))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (3, 2)])
@@ -122,6 +123,17 @@ def test_a_thousand_outputs(tmp_path: Path) -> None:
         assert names == [output.name for output in outputs]
         last = wayshot(compositor, tmp_path, "-o", "FAKE-999", "shot.png")
     assert_shot(last, outputs[999].upright(999))
+
+
+def test_more_requests_than_the_socket_holds_while_the_compositor_is_busy(tmp_path: Path) -> None:
+    outputs = tuple(Output(f"FAKE-{n}", 8, 8, x=8 * n) for n in range(6000))
+    busy = (
+        Fault(Step.SHM_FORMATS, faults.dozing(0.4)),
+        Fault(Step.OUTPUT, faults.dozing(0.4), output="FAKE-0"),
+    )
+    with FakeCompositor(Config(outputs=outputs, faults=busy)) as compositor:
+        result = wayshot(compositor, tmp_path, "-o", "FAKE-5999", "shot.png")
+    assert_shot(result, outputs[5999].upright(5999))
 
 
 def test_a_picture_of_two_hundred_outputs(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 from tests.fake import Config, FakeCompositor, Fault, Step, faults
 from tests.faults.command import (
     LIMIT,
+    LONG,
     TIMEOUT,
     assert_failed,
     assert_shot,
+    assert_told_at_once,
     assert_waited,
     picture_of,
     shoot,
@@ -87,6 +89,21 @@ def test_no_globals_at_all_is_a_compositor_that_cannot_do_it(tmp_path: Path) -> 
     assert_failed(shoot(config, tmp_path), 4, "zwlr_screencopy_manager_v1")
 
 
+@pytest.mark.parametrize(
+    ("missing", "interface"),
+    [
+        (Config(screencopy_version=0), "zwlr_screencopy_manager_v1"),
+        (Config(wl_shm_version=0), "wl_shm"),
+    ],
+    ids=["no screencopy", "no wl_shm"],
+)
+@pytest.mark.parametrize("backend", ["auto", "screencopy"])
+def test_a_missing_global_is_named(
+    missing: Config, interface: str, backend: str, tmp_path: Path
+) -> None:
+    assert_failed(shoot(missing, tmp_path, "--backend", backend), 4, interface)
+
+
 @pytest.mark.parametrize("action", [faults.flood, faults.trickle])
 @pytest.mark.parametrize("step", NAMED)
 def test_endless_talk_does_not_hold_the_timeout_up(
@@ -107,8 +124,9 @@ def test_endless_talk_does_not_hold_the_timeout_up(
 def test_the_end_of_the_connection_is_told_at_once(
     step: Step, action: faults.Action, tmp_path: Path
 ) -> None:
-    result = shoot(Config(faults=(Fault(step, action),)), tmp_path, timeout=LIMIT * 2)
+    result = shoot(Config(faults=(Fault(step, action),)), tmp_path, timeout=LONG)
     assert_failed(result, 1, NAMED[step])
+    assert_told_at_once(result)
 
 
 @pytest.mark.parametrize(
@@ -131,12 +149,16 @@ def test_a_protocol_error_names_the_interface_and_the_code(
 @pytest.mark.parametrize("step", FRAME_STEPS)
 def test_failed_is_legal_at_each_step(step: Step, version: int, tmp_path: Path) -> None:
     config = Config(screencopy_version=version, faults=(Fault(step, faults.failed),))
-    assert_failed(shoot(config, tmp_path, timeout=LIMIT * 2), 1, CAPTURING, "failed")
+    result = shoot(config, tmp_path, timeout=LONG)
+    assert_failed(result, 1, CAPTURING, "failed")
+    assert_told_at_once(result)
 
 
 def test_failed_may_be_said_twice(tmp_path: Path) -> None:
     twice = (Fault(Step.FLAGS, faults.saying_first("failed")), Fault(Step.FLAGS, faults.failed))
-    assert_failed(shoot(Config(faults=twice), tmp_path, timeout=LIMIT * 2), 1, CAPTURING)
+    result = shoot(Config(faults=twice), tmp_path, timeout=LONG)
+    assert_failed(result, 1, CAPTURING)
+    assert_told_at_once(result)
 
 
 @pytest.mark.parametrize("action", [faults.fall_silent, faults.hang_up])

@@ -190,7 +190,12 @@ class Client:
         """Read the pixels of ``output`` as the compositor stores them: before any transform."""
         manager = self.bind("zwlr_screencopy_manager_v1", 1)
         frame = self.create(manager, 0, 0, self.outputs[output].object_id)
-        shm_format, width, height, stride = self.wait(frame, 0).words()
+        offer, ready, failed = 0, 2, 3
+        event = self.wait(frame, offer, failed)
+        if event.opcode == failed:
+            message = f"{output}: the compositor has no frame to copy"
+            raise WireError(message)
+        shm_format, width, height, stride = event.words()
         if shm_format not in {0, XRGB8888} or stride != width * 4:
             message = f"{output}: wl_shm format {shm_format:#x}, stride {stride}: not handled here"
             raise WireError(message)
@@ -199,7 +204,6 @@ class Client:
         if self.wait(frame, 1).words() != (0,):
             message = f"{output}: y_invert: not handled here"
             raise WireError(message)
-        ready, failed = 2, 3
         if self.wait(frame, ready, failed).opcode == failed:
             message = f"{output}: the compositor failed to copy"
             raise WireError(message)

@@ -200,7 +200,7 @@ def test_rows_outside_the_picture_are_refused(y: int, rows: int) -> None:
     with pytest.raises(InvalidArgumentError):
         kernels.copy(frame, y=y, rows=rows)
     with pytest.raises(InvalidArgumentError):
-        kernels.PngFilter(frame, Target(8, 3), 8).strip(y, rows)
+        kernels.PngFilter(frame, Target(8, 3), 8).filter(y, rows)
 
 
 @pytest.mark.parametrize("transform", Transform)

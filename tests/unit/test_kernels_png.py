@@ -12,7 +12,7 @@ from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
 from wayshot_cli.kernels import PngFilter, Target
-from wayshot_cli.pixels import ABGR8888, BGR888, XRGB8888
+from wayshot_cli.pixels import ABGR8888, BGR888, XRGB8888, PixelFormat
 
 pytestmark = pytest.mark.usefixtures("every_build")
 
@@ -65,39 +65,42 @@ def test_filtered_rows_are_the_least_sum_and_can_be_undone(
     width: int, height: int, seed: int
 ) -> None:
     rows = smooth(width, height, seed)
-    data = bytes(PngFilter(rgb_frame(rows), Target(8, 3), height).strip(0, height))
+    filtered, zeros = PngFilter(rgb_frame(rows), Target(8, 3), height).filter(0, height)
+    data = bytes(filtered)
     above = bytes(3 * width)
+    counted = 0
     for y, row in enumerate(rows):
-        kind, filtered = data[y * (3 * width + 1)], data[y * (3 * width + 1) + 1 :][: 3 * width]
-        assert pngfile.unfilter(kind, filtered, above, 3) == row
+        at = y * (3 * width + 1)
+        kind, filtered_row = data[at], data[at + 1 : at + 1 + 3 * width]
+        assert pngfile.unfilter(kind, filtered_row, above, 3) == row
         sums = costs(row, above, 3)
         assert sums[kind] == min(sums)
         above = row
+        counted += filtered_row.count(0)
+    assert zeros == counted
 
 
 @pytest.mark.parametrize("transform", Transform)
 @pytest.mark.parametrize(
     ("fmt", "alpha"), [(XRGB8888, Alpha.IGNORED), (ABGR8888, Alpha.PREMULTIPLIED)], ids=str
 )
-def test_strips_make_the_same_rows_whatever_their_order(
-    fmt: object, alpha: Alpha, transform: Transform
+def test_any_rows_are_filtered_as_in_the_whole(
+    fmt: PixelFormat, alpha: Alpha, transform: Transform
 ) -> None:
-    frame = reference.random_frame(fmt, Size(37, 41), transform, alpha)  # type: ignore[arg-type]
+    frame = reference.random_frame(fmt, Size(37, 71), transform, alpha)
     target = Target.of(frame)
-    at_once = bytes(PngFilter(frame, target, frame.height).strip(0, frame.height))
+    whole = bytes(PngFilter(frame, target, frame.height).filter(0, frame.height)[0])
     row = 1 + frame.width * target.bytes_per_pixel
-    strips = PngFilter(frame, target, 8)
-    in_turn = b"".join(bytes(strips.strip(y, min(8, frame.height - y))) for y in range(0, frame.height, 8))
-    assert in_turn == at_once
-    for y in (16, 3, 0, 20, 25):
-        assert strips.strip(y, 5) == at_once[y * row : (y + 5) * row]
+    filters = PngFilter(frame, target, 35)
+    for y, rows in ((0, 35), (2, 33), (1, 31), (3, 32), (0, 1), (30, 7), (5, 1)):
+        assert filters.filter(y, rows)[0] == whole[y * row : (y + rows) * row]
 
 
 @pytest.mark.parametrize("target", [Target(d, c) for d in (8, 16) for c in (3, 4)], ids=str)
 def test_filtered_rows_hold_the_packed_pixels(target: Target) -> None:
     frame = reference.random_frame(ABGR8888, Size(21, 6), alpha=Alpha.STRAIGHT)
     length = frame.width * target.bytes_per_pixel
-    data = bytes(PngFilter(frame, target, 6).strip(0, 6))
+    data = bytes(PngFilter(frame, target, 6).filter(0, 6)[0])
     above, packed = bytes(length), b""
     for y in range(6):
         at = y * (length + 1)
@@ -108,10 +111,10 @@ def test_filtered_rows_hold_the_packed_pixels(target: Target) -> None:
     assert packed == reference.packed(frame, Box(0, 0, 21, 6), target, ">")
 
 
-def test_a_strip_of_more_rows_than_there_is_room_for_is_refused() -> None:
+def test_more_rows_than_there_is_room_for_is_refused() -> None:
     frame = reference.random_frame(XRGB8888, Size(4, 9))
     with pytest.raises(InvalidArgumentError):
-        PngFilter(frame, Target(8, 3), 8).strip(0, 9)
+        PngFilter(frame, Target(8, 3), 8).filter(0, 9)
 
 
 def desktop(width: int, height: int, channels: int, seed: int) -> bytes:

@@ -37,8 +37,7 @@ class Screencopy:
                 message = f"{connection.compositor} does not offer {interface.name}"
                 raise UnsupportedError(message)
         self.connection = connection
-        self.manager, shm = (connection.bind(o, i) for i, o in offers.items() if o)
-        self.pool = ShmPool(shm)
+        self.manager, self.shm = (connection.bind(o, i) for i, o in offers.items() if o)
 
     def open(self, output: Output, *, region: Box | None = None, cursor: bool = False) -> "Session":
         """Return a session on an output, or on a region of it.
@@ -65,6 +64,7 @@ class Session:
         # What the frame shows, in logical coordinates.
         self.box = region.moved(output.box.x, output.box.y) if region else output.box
         self._cursor = int(cursor)
+        self._pool = ShmPool(backend.shm)
         self._reset()
 
     def _reset(self) -> None:
@@ -163,11 +163,12 @@ class Session:
             offered = ", ".join(f"{code:#x}" for code in self._offered_codes) or "none"
             message = f"no pixel format of shared memory that wayshot can read (offered: {offered})"
             raise UnsupportedError(message)
-        buffer, self._memory = self._backend.pool.acquire(self._layout)
+        buffer, self._memory = self._pool.acquire(self._layout)
         self._frame.send("copy", buffer)
 
     def _on_flags(self, flags: int) -> None:
-        self._flags = flags
+        if not self._ready:  # what comes later is not about this frame
+            self._flags = flags
 
     def _on_ready(self, seconds_high: int, seconds_low: int, nanoseconds: int) -> None:
         if self._memory is None:

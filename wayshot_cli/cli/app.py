@@ -44,8 +44,10 @@ class App(click.Group):
             return click.Command.invoke(self, ctx)
         command = self.get_command(ctx, ctx.invoked_subcommand)
         assert command is not None  # noqa: S101 - parse_args has looked
-        with command.make_context(ctx.invoked_subcommand, ctx.args, parent=ctx) as sub_context:
-            return sub_context.command.invoke(sub_context)
+        # No parent: its FILE would appear in the subcommand's usage line.
+        name = f"{ctx.info_name} {ctx.invoked_subcommand}"
+        with command.make_context(name, ctx.args) as sub_context:
+            return command.invoke(sub_context)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Write the usage line without the ``COMMAND`` that every group promises."""

@@ -2,12 +2,12 @@
 
 import click
 
-from wayshot_cli.cli.options import timeout_option
+from wayshot_cli.cli.options import CONTEXT_SETTINGS, timeout_option
 from wayshot_cli.shot import outputs as read
 from wayshot_cli.wayland.outputs import Output
 
 
-@click.command("list", help="List the outputs.")
+@click.command("list", help="List the outputs.", context_settings=CONTEXT_SETTINGS)
 @click.option("--json", "as_json", is_flag=True, help="Print everything, for programs.")
 @timeout_option()
 def command(timeout: float, *, as_json: bool) -> None:

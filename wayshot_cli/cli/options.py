@@ -10,6 +10,9 @@ from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
+"""Of every command."""
+
 _LONGEST_WAIT = 1_000_000.0  # seconds; poll counts milliseconds in an int
 
 
@@ -19,6 +22,18 @@ def positive(_ctx: click.Context, _param: click.Parameter, value: float | None) 
         message = f"{value} is not a number above 0"
         raise click.BadParameter(message)
     return value
+
+
+def within(low: int, high: int) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Accept whole numbers in a range (IntRange does so, but repeats the range in the help)."""
+
+    def check(_ctx: click.Context, _param: click.Parameter, value: int | None) -> int | None:
+        if value is not None and not low <= value <= high:
+            message = f"{value} is not from {low} to {high}"
+            raise click.BadParameter(message)
+        return value
+
+    return check
 
 
 def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
@@ -36,9 +51,8 @@ def timeout_option() -> Decorator:
         type=float,
         metavar="SECONDS",
         default=DEFAULT_TIMEOUT,
-        show_default=True,
         callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
-        help="Give up on a silent compositor.",
+        help=f"Give up on a silent compositor; {DEFAULT_TIMEOUT:g} unless given.",
     )
 
 

@@ -10,7 +10,14 @@ import click
 
 from wayshot_cli import __version__, backends, encode, sinks
 from wayshot_cli.cli import say
-from wayshot_cli.cli.options import complete_output, positive, seconds, timeout_option
+from wayshot_cli.cli.options import (
+    CONTEXT_SETTINGS,
+    complete_output,
+    positive,
+    seconds,
+    timeout_option,
+    within,
+)
 from wayshot_cli.geometry import Box, parse_region
 from wayshot_cli.shot import shot as take_shot
 
@@ -19,7 +26,7 @@ _LONGEST_LINE = 4096  # of a region on stdin
 
 _EPILOG = """\b
 Examples:
-  wayshot                                 everything, to a new file in Pictures
+  wayshot                                 everything, to a file in Pictures
   wayshot -o DP-1 out.png                 one output
   wayshot -g "$(slurp)" out.png           a region that you select
   wayshot -o DP-1 - | wl-copy             one output, to the clipboard
@@ -30,7 +37,7 @@ Examples:
 @click.command(
     help="Take a picture of a Wayland screen.\n\nFILE is a path, a folder, or - for stdout.",
     epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT_SETTINGS,
 )
 @click.option(
     "-o", "--output", "outputs", multiple=True, metavar="NAME", shell_complete=complete_output,
@@ -38,7 +45,7 @@ Examples:
 )  # fmt: skip
 @click.option(
     "-g", "--region", "--geometry", "region", metavar="REGION",
-    help="Only 'X,Y WxH' or WxH+X+Y; - reads it from stdin.",
+    help="Only 'X,Y WxH' or WxH+X+Y; - for stdin.",
 )  # fmt: skip
 @click.option("-c", "--cursor", is_flag=True, help="Paint the cursor.")
 @click.option(
@@ -46,11 +53,11 @@ Examples:
     help=f"{', '.join(encode.FORMATS)}; else by the extension.",
 )  # fmt: skip
 @click.option(
-    "-l", "--level", type=click.IntRange(0, 9), metavar="0-9",
+    "-l", "--level", type=int, metavar="0-9", callback=within(0, 9),
     help="Compression of PNG, 2 unless given.",
 )  # fmt: skip
 @click.option(
-    "-q", "--quality", type=click.IntRange(1, 100), metavar="1-100",
+    "-q", "--quality", type=int, metavar="1-100", callback=within(1, 100),
     help="Quality of JPEG, WebP and AVIF.",
 )  # fmt: skip
 @click.option(

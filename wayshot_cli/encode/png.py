@@ -16,6 +16,7 @@ from zlib_ng.zlib_ng import (
     MAX_WBITS,
     Z_DEFAULT_STRATEGY,
     Z_FINISH,
+    Z_RLE,
     Z_SYNC_FLUSH,
     adler32,
     compressobj,
@@ -36,8 +37,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {3: 2, 4: 6}  # PNG, 11.2.1: truecolour; truecolour with alpha
 _WINDOW = 32768
 _BAND_BYTES = 1 << 20
-_STRIP_ROWS = 32  # of 4K these are 0.4 MB packed and as much filtered: they stay in L2
-_MEM_LEVEL = 8
+_NOISY = 0.6
+_MEM_LEVEL = 9
 _MOST_THREADS = 8  # each holds a strip and a deflater; beyond, the disk is the limit
 
 
@@ -57,42 +58,40 @@ class _Deflater:
         self._target = target
         self._level = level
         self._row_bytes = 1 + frame.width * target.bytes_per_pixel
-        self._band_rows = max(_BAND_BYTES // self._row_bytes, 1)
+        self._rows = max(_BAND_BYTES // self._row_bytes, 1)
+        self._rows_above = -(-_WINDOW // self._row_bytes)
         self._filters: list[kernels.PngFilter] = []  # those that no thread uses just now
 
     @property
     def count(self) -> int:
         """How many bands there are."""
-        return -(-self._frame.height // self._band_rows)
+        return -(-self._frame.height // self._rows)
 
     def __call__(self, index: int) -> _Band:
-        filters = self._filters.pop() if self._filters else self._new_filter()
-        top = index * self._band_rows
-        bottom = min(top + self._band_rows, self._frame.height)
-        deflate = self._compressor(filters, top)
-        pieces, adler = [], 1
-        for y in range(top, bottom, _STRIP_ROWS):
-            rows = filters.strip(y, min(_STRIP_ROWS, bottom - y))
-            adler = adler32(rows, adler)
-            pieces.append(deflate.compress(rows))
-        last = bottom == self._frame.height
-        pieces.append(deflate.flush(Z_FINISH if last else Z_SYNC_FLUSH))
+        top = index * self._rows
+        above = min(self._rows_above, top)
+        count = min(self._rows, self._frame.height - top)
+        filters = self._filters.pop() if self._filters else self._new_filters()
+        filtered, zeros = filters.filter(top - above, above + count)
+        window, rows = filtered[: above * self._row_bytes], filtered[above * self._row_bytes :]
+        noisy = zeros < _NOISY * len(filtered)
+        deflate = _compressor(self._level, window[-_WINDOW:], Z_RLE if noisy else Z_DEFAULT_STRATEGY)
+        last = top + count == self._frame.height
+        data = deflate.compress(rows) + deflate.flush(Z_FINISH if last else Z_SYNC_FLUSH)
+        band = _Band(data, adler32(rows), len(rows))
         self._filters.append(filters)
-        return _Band(b"".join(pieces), adler, (bottom - top) * self._row_bytes)
+        return band
 
-    def _new_filter(self) -> kernels.PngFilter:
-        window_rows = -(-_WINDOW // self._row_bytes)
-        most = min(max(_STRIP_ROWS, window_rows), self._frame.height)
+    def _new_filters(self) -> kernels.PngFilter:
+        most = min(self._rows_above + self._rows, self._frame.height)
         return kernels.PngFilter(self._frame, self._target, most)
 
-    def _compressor(self, filters: kernels.PngFilter, top: int) -> "_Compress":
-        above = min(-(-_WINDOW // self._row_bytes), top)
-        if above == 0:
-            return compressobj(self._level, DEFLATED, -MAX_WBITS, _MEM_LEVEL, Z_DEFAULT_STRATEGY)
-        window = filters.strip(top - above, above)[-_WINDOW:]
-        return compressobj(
-            self._level, DEFLATED, -MAX_WBITS, _MEM_LEVEL, Z_DEFAULT_STRATEGY, zdict=window
-        )
+
+def _compressor(level: int, window: memoryview, strategy: int) -> "_Compress":
+    """Return a compressor of raw deflate data that has seen the window go by."""
+    if window:
+        return compressobj(level, DEFLATED, -MAX_WBITS, _MEM_LEVEL, strategy, zdict=window)
+    return compressobj(level, DEFLATED, -MAX_WBITS, _MEM_LEVEL, strategy)
 
 
 def adler32_combine(first: int, second: int, second_length: int) -> int:

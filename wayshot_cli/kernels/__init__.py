@@ -134,35 +134,34 @@ def is_opaque(frame: "Frame") -> bool:
 
 
 class PngFilter:
-    """Packs and filters rows for PNG, in strips that stay in the processor's cache.
+    """Packs and filters rows for PNG, in memory that is used again and again.
 
     Each row gets the filter that PNG's specification recommends to try: the one with the least
-    sum of absolute differences. One object serves one thread.
+    sum of absolute differences. One object serves one thread at a time.
     """
 
     def __init__(self, frame: "Frame", target: Target, rows: int) -> None:
-        """Make room for strips of at most ``rows`` rows."""
+        """Make room for at most ``rows`` rows at a time."""
         self._frame = frame
         self._image = _Image(frame)
         self._target = _target(target, big_endian=True)
-        self._most = rows
         self._row = 1 + frame.width * target.bytes_per_pixel
         stride = lib.ws_filter_stride(self._image.struct, self._target)
-        self._work = ffi.new("uint8_t[]", (rows + 1) * stride)
+        self._work = ffi.new("uint8_t[]", lib.WS_FILTER_WORK_ROWS * stride)
         self._out = _new_uncleared("uint8_t[]", rows * self._row)
         self._view = _view(self._out)
-        self._next = self._kept = 0
 
-    def strip(self, y: int, rows: int) -> memoryview:
-        """Return filtered rows, each behind its filter's number; valid until the next call."""
+    def filter(self, y: int, rows: int) -> tuple[memoryview, int]:
+        """Return filtered rows, each behind its filter's number, and how many bytes are 0.
+
+        The rows are valid until the next call.
+        """
         _check_rows(self._frame, y, rows)
-        if rows > self._most:
-            message = f"a strip of {rows} rows, made for {self._most}"
+        if rows * self._row > len(self._out):
+            message = f"no room for {rows} rows"
             raise InvalidArgumentError(message)
-        kept = self._kept if y == self._next else 0
-        lib.ws_filter(self._image.struct, y, rows, self._target, kept, self._work, self._out)
-        self._next, self._kept = y + rows, rows
-        return self._view[: rows * self._row]
+        zeros = lib.ws_filter(self._image.struct, y, rows, self._target, self._work, self._out)
+        return self._view[: rows * self._row], zeros
 
 
 class QoiEncoder:

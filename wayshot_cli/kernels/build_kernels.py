@@ -43,8 +43,9 @@ void ws_pack(const struct ws_image *, uint32_t y, uint32_t rows,
 void ws_copy(const struct ws_image *, uint32_t y, uint32_t rows, uint8_t *out);
 int ws_is_opaque(const struct ws_image *);
 size_t ws_filter_stride(const struct ws_image *, const struct ws_target *);
-void ws_filter(const struct ws_image *, uint32_t y, uint32_t rows,
-               const struct ws_target *, uint32_t kept, uint8_t *work, uint8_t *out);
+#define WS_FILTER_WORK_ROWS ...
+size_t ws_filter(const struct ws_image *, uint32_t y, uint32_t rows,
+                 const struct ws_target *, uint8_t *work, uint8_t *out);
 void ws_qoi_start(struct ws_qoi *);
 size_t ws_qoi_encode(struct ws_qoi *, const uint8_t *pixels, size_t count, int channels,
                      uint8_t *out);

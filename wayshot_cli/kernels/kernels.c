@@ -68,6 +68,16 @@ INLINE uint32_t load_32(const uint8_t *from)
  * picture that is what runs along memory: whole cache lines, each read once. */
 
 enum { TILE_WIDTH = 64, TILE_HEIGHT = 32, PIXEL_MAX = 8 };
+enum { AHEAD = 16 }; /* columns */
+
+/* Each column is on a page of its own, where no processor fetches ahead by itself. The
+ * address may be past the picture: prefetching does not fault. */
+INLINE void prefetch_column(uintptr_t top, uintptr_t step_y)
+{
+    __builtin_prefetch((const void *)top);
+    __builtin_prefetch((const void *)(top + TILE_HEIGHT / 2 * step_y));
+    __builtin_prefetch((const void *)(top + (TILE_HEIGHT - 1) * step_y));
+}
 
 INLINE void gather_sized(const struct ws_image *image, const uint8_t *from, uint32_t columns,
                          uint32_t rows, size_t size, uint8_t *out, size_t stride)
@@ -80,10 +90,13 @@ INLINE void gather_sized(const struct ws_image *image, const uint8_t *from, uint
                        from + (ptrdiff_t)y * step_y - (ptrdiff_t)(x * size), size);
         return;
     }
-    for (uint32_t x = 0; x < columns; x++)
+    for (uint32_t x = 0; x < columns; x++) {
+        prefetch_column((uintptr_t)from + (uintptr_t)((ptrdiff_t)(x + AHEAD) * step_x),
+                        (uintptr_t)step_y);
         for (uint32_t y = 0; y < rows; y++)
             memcpy(out + y * stride + x * size,
                    from + (ptrdiff_t)x * step_x + (ptrdiff_t)y * step_y, size);
+    }
 }
 
 /* The pixels of a tile, unchanged, in upright order; out's rows are stride bytes apart. */
@@ -424,7 +437,8 @@ CLONES static int ws_is_opaque(const struct ws_image *image)
  * MARGIN zeros before them. */
 
 enum { NONE, SUB, UP, AVERAGE, PAETH, FILTERS };
-enum { MARGIN = 64, BLOCK = 1024 };
+enum { MARGIN = 64, BLOCK = 1024, STRIP = 32 };
+#define WS_FILTER_WORK_ROWS (STRIP + 1)
 
 /* One or the other without a branch, which would keep the loops from being vectorised well. */
 INLINE uint8_t choose(int condition, uint8_t one, uint8_t other)
@@ -530,19 +544,23 @@ INLINE int best_filter(const uint8_t *row, const uint8_t *above, size_t left, si
     return best;
 }
 
-INLINE void filter_row(const uint8_t *row, const uint8_t *above, size_t left, size_t count,
-                       uint8_t *out)
+/* Returns how many of the filtered bytes are 0. */
+INLINE uint32_t filter_row(const uint8_t *row, const uint8_t *above, size_t left, size_t count,
+                           uint8_t *out)
 {
-    const int filter =
-        memcmp(row, above, count) == 0 ? UP : best_filter(row, above, left, count);
+    const int same = memcmp(row, above, count) == 0;
+    const int filter = same ? UP : best_filter(row, above, left, count);
+    uint32_t zeros = 0;
     *out++ = (uint8_t)filter;
-#pragma GCC unroll 5
-    for (int known = NONE; known < FILTERS; known++)
-        if (known == filter)
-            filter_bytes(known, row, above, left, count, out);
+    filter_bytes(filter, row, above, left, count, out);
+    if (same)
+        return (uint32_t)count;
+    for (size_t i = 0; i < count; i++)
+        zeros += out[i] == 0;
+    return zeros;
 }
 
-/* Bytes from one packed row to the next in ws_filter's work space. */
+/* Bytes from one packed row to the next in ws_filter's work space of WS_FILTER_WORK_ROWS. */
 static size_t ws_filter_stride(const struct ws_image *image, const struct ws_target *target)
 {
     const size_t row = (size_t)image->width * (size_t)(target->channels * target->depth / 8);
@@ -550,31 +568,31 @@ static size_t ws_filter_stride(const struct ws_image *image, const struct ws_tar
 }
 
 /* Pack and filter the upright rows [y, y + rows): for each the filter's number and its bytes.
+ * Returns how many of these bytes are 0. work must be zero at the first call.
  *
- * work holds rows + 1 packed rows, the first for the row above, and must be zero at
- * the first call. kept says in which of them the row above was left by the call
- * before; 0, in none: it is packed again. */
-CLONES static void ws_filter(const struct ws_image *image, uint32_t y, uint32_t rows,
-                      const struct ws_target *target, uint32_t kept, uint8_t *work, uint8_t *out)
+ * Goes in strips, so that packed rows are still in the cache when they are filtered. The row
+ * above the first strip is packed along with it: where columns are pages, a
+ * row is as dear as a strip. */
+CLONES static size_t ws_filter(const struct ws_image *image, uint32_t y, uint32_t rows,
+                               const struct ws_target *target, uint8_t *work, uint8_t *out)
 {
     const size_t left = (size_t)(target->channels * target->depth / 8);
     const size_t length = image->width * left;
     const size_t stride = ws_filter_stride(image, target);
-    uint8_t *above = work + MARGIN;
-    if (kept || y == 0) {
-        if (kept)
-            memcpy(above, above + kept * stride, length);
-        else
-            memset(above, 0, length);
-        ws_pack(image, y, rows, target, above + stride, stride);
-    } else {
-        ws_pack(image, y - 1, rows + 1, target, above, stride);
+    uint8_t *const above = work + MARGIN;
+    size_t zeros = 0;
+    uint32_t packed = y > 0; /* rows that the strip brings with it: the one above, at first */
+    if (!packed)
+        memset(above, 0, length);
+    for (uint32_t end = y + rows, high; y < end; y += high, packed = 0) {
+        high = end - y < STRIP - packed ? end - y : STRIP - packed;
+        ws_pack(image, y - packed, high + packed, target, above + (1 - packed) * stride, stride);
+        const uint8_t *row = above + stride;
+        for (uint32_t i = 0; i < high; i++, row += stride, out += 1 + length)
+            zeros += filter_row(row, row - stride, left, length, out);
+        memcpy(above, row - stride, length);
     }
-    for (uint32_t row = 0; row < rows; row++) {
-        filter_row(above + stride, above, left, length, out);
-        above += stride;
-        out += 1 + length;
-    }
+    return zeros;
 }
 
 /* --------------------------------------------------------------------- QOI

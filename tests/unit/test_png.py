@@ -1,0 +1,239 @@
+"""PNG files: read back by a strict parser and by Pillow, at every level, by any number of threads."""
+
+import os
+import random
+import threading
+import zlib
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.unit import pngfile, reference
+from wayshot_cli import kernels
+from wayshot_cli.encode import png
+from wayshot_cli.frame import Alpha, Frame
+from wayshot_cli.geometry import Box, Size, Transform
+from wayshot_cli.pixels import ABGR8888, ABGR16161616, FORMATS, XRGB8888, PixelFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+XRGB2101010 = next(fmt for fmt in FORMATS if fmt.drm_name == "XRGB2101010")
+
+
+def text_like(width: int, height: int, noisy_rows: int = 0) -> Frame:
+    """Flat areas, repeats and edges; the last rows are noise."""
+    chance = random.Random(7)  # noqa: S311 - a test's noise
+    glyphs = [chance.choice((b"\xff\xff\xff\0", b"\x20\x20\x20\0")) * 8 for _ in range(12)]
+    rows = []
+    while len(rows) < height - noisy_rows:
+        row = b"".join(chance.choice(glyphs) for _ in range(-(-width // 8)))[: width * 4]
+        rows += [row] * chance.randint(1, 5)
+    del rows[height - noisy_rows :]
+    rows += [chance.randbytes(width * 4) for _ in range(noisy_rows)]
+    return Frame(memoryview(b"".join(rows)), XRGB8888, Size(width, height), width * 4)
+
+
+def rgb(frame: Frame) -> bytes:
+    return bytes(kernels.pack(frame, kernels.Target(8, 3)))
+
+
+def encoded(frame: Frame, level: int = 2, *, metadata: bool = False) -> bytes:
+    return b"".join(png.encode(frame, level, metadata=metadata))
+
+
+@pytest.fixture
+def cores(monkeypatch: pytest.MonkeyPatch) -> "Callable[[int], None]":
+    def pretend(count: int) -> None:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(count)))
+
+    return pretend
+
+
+@pytest.fixture
+def small_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(png, "_BAND_BYTES", 40_000)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "alpha", "depth", "channels"),
+    [
+        (XRGB8888, Alpha.IGNORED, 8, 3),
+        (ABGR8888, Alpha.IGNORED, 8, 3),
+        (ABGR8888, Alpha.PREMULTIPLIED, 8, 4),
+        (XRGB2101010, Alpha.IGNORED, 16, 3),
+        (ABGR16161616, Alpha.STRAIGHT, 16, 4),
+    ],
+    ids=str,
+)
+def test_depth_and_alpha_of_the_frame_are_kept(
+    fmt: PixelFormat, alpha: Alpha, depth: int, channels: int
+) -> None:
+    frame = reference.random_frame(fmt, Size(13, 7), Transform.ROTATED_90, alpha, padding=4)
+    picture = pngfile.read(encoded(frame))
+    assert picture[:4] == (7, 13, depth, channels)
+    target = kernels.Target(depth, channels)
+    assert picture.pixels == reference.packed(frame, Box(0, 0, 7, 13), target, ">")
+
+
+def test_alpha_that_is_opaque_everywhere_is_left_out() -> None:
+    frame = Frame(memoryview(bytes((1, 2, 3, 255)) * 6), ABGR8888, Size(3, 2), 12, alpha=Alpha.STRAIGHT)
+    picture = pngfile.read(encoded(frame))
+    assert (picture.channels, picture.pixels) == (3, bytes((1, 2, 3)) * 6)
+
+
+@pytest.mark.usefixtures("small_bands")
+@pytest.mark.parametrize("level", range(10))
+def test_every_level_holds_the_same_pixels(level: int) -> None:
+    frame = text_like(150, 400, noisy_rows=120)
+    data = encoded(frame, level)
+    picture = pngfile.read(data)
+    assert picture.pixels == rgb(frame)
+    assert Image.open(BytesIO(data)).tobytes() == rgb(frame)
+
+
+@pytest.mark.usefixtures("small_bands")
+@pytest.mark.parametrize("level", [0, 2, 6])
+def test_the_file_does_not_depend_on_the_number_of_threads(
+    level: int, cores: "Callable[[int], None]"
+) -> None:
+    frame = text_like(200, 700, noisy_rows=200)
+    files = set()
+    for count in (1, 2, 3, 8, 64):
+        cores(count)
+        files.add(encoded(frame, level))
+    assert len(files) == 1
+    assert pngfile.read(files.pop()).pixels == rgb(frame)
+
+
+def test_a_large_picture_is_right_with_bands_as_they_are(cores: "Callable[[int], None]") -> None:
+    cores(2)
+    frame = text_like(1201, 801, noisy_rows=300)
+    data = encoded(frame)
+    assert len([name for name, _ in pngfile.read_chunks(data) if name == b"IDAT"]) > 2
+    assert Image.open(BytesIO(data)).tobytes() == rgb(frame)
+    stream = b"".join(body for name, body in pngfile.read_chunks(data) if name == b"IDAT")
+    assert len(pngfile.inflate(stream)) == 801 * (1 + 3 * 1201)
+
+
+@given(width=st.integers(1, 70), height=st.integers(1, 12), transform=st.sampled_from(Transform))
+def test_any_size_comes_back(width: int, height: int, transform: Transform) -> None:
+    frame = reference.random_frame(XRGB8888, Size(width, height), transform, padding=8)
+    picture = pngfile.read(encoded(frame))
+    assert (picture.width, picture.height) == (frame.width, frame.height)
+    assert picture.pixels == rgb(frame)
+
+
+def test_rows_longer_than_a_band_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(png, "_BAND_BYTES", 100)
+    frame = text_like(90, 33)
+    assert pngfile.read(encoded(frame)).pixels == rgb(frame)
+
+
+@pytest.mark.usefixtures("small_bands")
+def test_noise_is_not_searched_for_matches() -> None:
+    """Rows of noise cost what their bytes cost, nothing more: nothing in them repeats."""
+    frame = text_like(150, 400, noisy_rows=400)
+    assert len(encoded(frame)) < 1.002 * 400 * 451
+
+
+def test_a_picture_is_the_same_file_every_time() -> None:
+    frame = text_like(60, 60)
+    assert encoded(frame) == encoded(frame)
+    assert {name for name, _ in pngfile.read_chunks(encoded(frame))} == {b"IHDR", b"IDAT", b"IEND"}
+
+
+def test_metadata_says_when_by_whom_and_how_dense() -> None:
+    frame = text_like(8, 8)
+    frame.scale = 1.5
+    chunks = dict(pngfile.read(encoded(frame, metadata=True)).chunks)
+    assert chunks[b"pHYs"] == (5669).to_bytes(4, "big") * 2 + b"\x01"  # 144 dpi
+    assert chunks[b"tEXt"] == b"Software\0wayshot"
+    year, month = int.from_bytes(chunks[b"tIME"][:2], "big"), chunks[b"tIME"][2]
+    assert (year, month) > (2020, 0)
+    assert len(chunks[b"tIME"]) == 7
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_checksums_combine(first: bytes, second: bytes) -> None:
+    combined = png.adler32_combine(zlib.adler32(first), zlib.adler32(second), len(second))
+    assert combined == zlib.adler32(first + second)
+
+
+def test_checksums_combine_over_lengths_beyond_the_modulus() -> None:
+    first, second = b"\xff" * 123_457, b"\xfe" * 1_234_567
+    combined = png.adler32_combine(zlib.adler32(first), zlib.adler32(second), len(second))
+    assert combined == zlib.adler32(first + second)
+
+
+@pytest.mark.usefixtures("small_bands")
+def test_what_fails_in_a_thread_is_raised_and_no_thread_is_left(
+    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores(4)
+    main = threading.current_thread()
+    filtered = kernels.PngFilter.filter
+
+    def fail(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
+        if threading.current_thread() is not main:
+            raise MemoryError
+        return filtered(self, y, rows)
+
+    monkeypatch.setattr(kernels.PngFilter, "filter", fail)
+    before = threading.active_count()
+    with pytest.raises(MemoryError):
+        encoded(text_like(200, 700))
+    assert threading.active_count() == before
+
+
+@pytest.mark.usefixtures("small_bands")
+def test_an_interrupt_ends_the_threads(
+    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores(4)
+    main = threading.current_thread()
+    filtered = kernels.PngFilter.filter
+
+    def interrupt(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
+        if threading.current_thread() is main:
+            raise KeyboardInterrupt
+        return filtered(self, y, rows)
+
+    monkeypatch.setattr(kernels.PngFilter, "filter", interrupt)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        encoded(text_like(200, 700))
+    assert threading.active_count() == before
+
+
+@pytest.mark.usefixtures("small_bands")
+def test_a_consumer_that_stops_early_leaves_no_thread(cores: "Callable[[int], None]") -> None:
+    cores(4)
+    before = threading.active_count()
+    pieces = png.encode(text_like(200, 700))
+    next(pieces)
+    next(pieces)
+    assert threading.active_count() > before
+    pieces.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+@pytest.mark.usefixtures("small_bands")
+def test_without_leave_to_start_threads_the_picture_is_made_all_the_same(
+    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = text_like(200, 700)
+    cores(1)
+    alone = encoded(frame)
+    cores(4)
+
+    def refuse(_: threading.Thread) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert encoded(frame) == alone
