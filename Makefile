@@ -21,22 +21,22 @@ help:
 
 demo:
 	@scripts/need demo
-	@$(MAKE) --no-print-directory $(INSTALLED)
+	@$(MAKE) -s $(INSTALLED)
 	@$(VENV)/bin/python -m demo
 
 test:
 	@scripts/need test
-	@$(MAKE) --no-print-directory $(INSTALLED)
+	@$(MAKE) -s $(INSTALLED)
 	@scripts/test $(PYTEST_ARGS)
 
 bench:
 	@scripts/need bench
-	@$(MAKE) --no-print-directory $(INSTALLED)
+	@$(MAKE) -s $(INSTALLED)
 	@$(VENV)/bin/python -m benchmarks
 
 lint:
 	@scripts/need lint
-	@$(MAKE) --no-print-directory $(INSTALLED)
+	@$(MAKE) -s $(INSTALLED)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
@@ -47,12 +47,13 @@ wheel: venv
 
 venv:
 	@scripts/need build
-	@$(MAKE) --no-print-directory $(INSTALLED)
+	@$(MAKE) -s $(INSTALLED)
 
 $(INSTALLED): $(BUILD_INPUT)
+	@echo 'Setting up $(VENV)'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install -qq --disable-pip-version-check --editable '.[dev]'
-	@touch $@
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist demo-output *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +15,8 @@ from tests.live.command import PATIENCE, frozen, read, start, wayshot
 from tests.stage import Output, Sway
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
 MOMENTS = 25
 """How many moments of a shot's life are tried for each signal."""
@@ -41,8 +42,7 @@ class TestWaiting:
     def test_for_the_compositor(self, sway: Sway, tmp_path: Path, number: signal.Signals) -> None:
         """The compositor hangs."""
         with frozen(sway), start(sway, "--timeout", "60", tmp_path / "a.png") as process:
-            time.sleep(0.5)
-            assert process.poll() is None
+            _wait_until_asleep(process)
             process.send_signal(number)
             _, stderr = process.communicate(timeout=PROMPT)
         assert process.returncode == STATUS[number]
@@ -55,8 +55,7 @@ class TestWaiting:
         """Nobody opens the other end."""
         os.mkfifo(tmp_path / "fifo.png")
         with start(sway, tmp_path / "fifo.png") as process:
-            time.sleep(0.7)
-            assert process.poll() is None
+            _wait_until_asleep(process)
             process.send_signal(number)
             _, stderr = process.communicate(timeout=PROMPT)
         assert process.returncode == STATUS[number]
@@ -67,8 +66,7 @@ class TestWaiting:
         with start(sway, "-t", "ppm", "-") as process:
             assert process.stdout
             assert process.stdout.read(1)
-            time.sleep(0.2)
-            assert process.poll() is None
+            _wait_until_asleep(process)
             process.send_signal(number)
             deadline = time.monotonic() + PROMPT
             while process.poll() is None and time.monotonic() < deadline:
@@ -118,3 +116,18 @@ def test_at_any_moment(
     # Before Python runs a line of ours, the signal itself ends it: the shell's 128 + n.
     assert statuses <= {0, -number, STATUS.get(number, -number)}
     assert statuses > {0}
+
+
+def _wait_until_asleep(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process sleeps and has used no processor time for a while, see proc(5)."""
+    deadline = time.monotonic() + PATIENCE
+    before = ("", "", "")
+    while time.monotonic() < deadline:
+        time.sleep(0.3)
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        state, user_time, system_time = fields[0], fields[11], fields[12]
+        assert state != "Z", "the command ended instead of waiting"
+        if (state, user_time, system_time) == before and state == "S":
+            return
+        before = (state, user_time, system_time)
+    pytest.fail(f"the command still works after {PATIENCE} s")

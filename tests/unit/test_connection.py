@@ -267,7 +267,7 @@ class HandlerError(Exception):
 
 
 @pytest.mark.parametrize("kind", [HandlerError, KeyboardInterrupt, SystemExit, CaptureError])
-def test_what_a_handler_raises_reaches_the_waiter_with_its_traceback(
+def test_what_a_handler_raises_reaches_the_waiter(
     peer: Peer, thing: Proxy, kind: type[BaseException]
 ) -> None:
     raised = kind("from the handler")
@@ -280,9 +280,19 @@ def test_what_a_handler_raises_reaches_the_waiter_with_its_traceback(
     with pytest.raises(kind) as caught:
         thing.connection.wait(lambda: False, "stumbling")
     assert caught.value is raised
-    frames = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
-    assert frames[-1] == "stumble"
     thing.connection.roundtrip("going on")
+
+
+def test_the_traceback_of_an_exception_leads_to_the_handler(peer: Peer, thing: Proxy) -> None:
+    def stumble() -> None:
+        raise HandlerError
+
+    thing.on(poke=stumble)
+    peer.say(event(id_of(peer), POKE))
+    with pytest.raises(HandlerError) as caught:
+        thing.connection.wait(lambda: False, "stumbling")
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names[-1] == "stumble"
 
 
 def test_the_first_of_several_exceptions_is_the_one_raised(peer: Peer, thing: Proxy) -> None:

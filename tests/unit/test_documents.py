@@ -28,7 +28,7 @@ def test_the_man_page_describes_every_option_and_no_other() -> None:
     options = {
         name
         for command in commands()
-        for parameter in command.get_params(click.Context(command))
+        for parameter in command.get_params(click.Context(command, **command.context_settings))
         if isinstance(parameter, click.Option)
         for name in parameter.opts
     }

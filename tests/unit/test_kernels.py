@@ -1,5 +1,6 @@
 """The kernels against the reference in reference.py, for each way of compiling them."""
 
+import gc
 from array import array
 from functools import cache
 
@@ -12,7 +13,7 @@ from wayshot_cli import kernels
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
-from wayshot_cli.kernels import Target
+from wayshot_cli.kernels import PngFilter, Target
 from wayshot_cli.pixels import FORMATS, PixelFormat
 
 BY_NAME = {fmt.drm_name: fmt for fmt in FORMATS}
@@ -200,7 +201,7 @@ def test_rows_outside_the_picture_are_refused(y: int, rows: int) -> None:
     with pytest.raises(InvalidArgumentError):
         kernels.copy(frame, y=y, rows=rows)
     with pytest.raises(InvalidArgumentError):
-        kernels.PngFilter(frame, Target(8, 3), 8).filter(y, rows)
+        PngFilter(frame, Target(8, 3), 8).filter(y, rows)
 
 
 @pytest.mark.parametrize("transform", Transform)
@@ -225,3 +226,19 @@ def test_one_translucent_pixel_makes_a_picture_translucent(
     assert not kernels.is_opaque(frame)
     ignored = Frame(memoryview(memory), fmt, size, 5 * len(full), transform)
     assert kernels.is_opaque(ignored)
+
+
+def test_frames_and_filters_in_a_cycle_are_collected() -> None:
+    """An exported buffer left in a cycle with its memoryview crashes Python before 3.12.6."""
+
+    class Holder:
+        me: "Holder"
+        filters: PngFilter
+
+    for _ in range(5):
+        frame = reference.random_frame(BY_NAME["XRGB8888"], Size(4, 4))
+        holder = Holder()
+        holder.me, holder.filters = holder, PngFilter(frame, Target(8, 3), 4)
+        holder.filters.filter(0, 4)
+        del frame, holder
+        assert gc.collect() > 0

@@ -177,10 +177,13 @@ def test_what_fails_in_a_thread_is_raised_and_no_thread_is_left(
     cores(4)
     main = threading.current_thread()
     filtered = kernels.PngFilter.filter
+    failed = threading.Event()
 
     def fail(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
         if threading.current_thread() is not main:
+            failed.set()
             raise MemoryError
+        failed.wait()
         return filtered(self, y, rows)
 
     monkeypatch.setattr(kernels.PngFilter, "filter", fail)
@@ -197,10 +200,13 @@ def test_an_interrupt_ends_the_threads(
     cores(4)
     main = threading.current_thread()
     filtered = kernels.PngFilter.filter
+    interrupted = threading.Event()
 
     def interrupt(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
         if threading.current_thread() is main:
+            interrupted.set()
             raise KeyboardInterrupt
+        interrupted.wait()
         return filtered(self, y, rows)
 
     monkeypatch.setattr(kernels.PngFilter, "filter", interrupt)

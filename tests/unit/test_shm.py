@@ -19,6 +19,7 @@ from wayshot_cli.wayland.protocols.core import WL_SHM
 from wayshot_cli.wayland.proxy import Proxy
 
 LIMIT = 3
+CREATE_BUFFER_BYTES = 24  # six words: new id, offset, width, height, stride, format
 SMALL = ShmLayout(XRGB8888, Size(4, 3), 20)  # four bytes of padding
 
 
@@ -109,19 +110,19 @@ def test_a_consumer_that_holds_on_to_frames_runs_into_the_limit(pool: ShmPool) -
 def test_a_resize_frees_what_nobody_holds_and_leaves_what_somebody_does(
     peer: Peer, pool: ShmPool
 ) -> None:
-    held, memory = pool.acquire(SMALL)
-    gone, other = pool.acquire(SMALL)
-    del other
+    kept, memory = pool.acquire(SMALL)
+    pool.acquire(SMALL)  # given back at once
     larger = ShmLayout(XRGB8888, Size(8, 3), 32)
-    for _ in range(LIMIT):
-        pool.acquire(larger)
-    held.connection.roundtrip("announcing")
-    assert not memory.readonly
-    assert len(peer.fds) == 3  # the third of the larger ones reuses the second
+    held = [pool.acquire(larger) for _ in range(LIMIT - 1)]
     with pytest.raises(CaptureError, match="frames are held"):
-        hold = [pool.acquire(larger) for _ in range(LIMIT)]
-    assert gone is not held
-    del hold
+        pool.acquire(larger)
+    kept.connection.roundtrip("announcing")
+    made = [body[:4] for _, _, body in peer.requests if len(body) == CREATE_BUFFER_BYTES]
+    buffers = [int.from_bytes(new_id, "little") for new_id in made]
+    destroyed = [number for number, _, body in peer.requests if number in buffers and not body]
+    assert destroyed == [buffers[1]]
+    assert memory.nbytes == 60
+    assert [view.nbytes for _, view in held] == [96, 96]
 
 
 def test_memory_outlives_pool_and_connection(peer: Peer, shm: Proxy) -> None:
@@ -135,14 +136,21 @@ def test_memory_outlives_pool_and_connection(peer: Peer, shm: Proxy) -> None:
     assert os.pread(peer.fds[0], 1, 0) == b"\x07"
 
 
-def test_no_descriptor_of_ours_stays_open(pool: ShmPool) -> None:
-    before = os.listdir("/proc/self/fd")
+def memfds() -> int:
+    links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+    return sum("memfd:wayshot" in os.readlink(link) for link in links if os.path.islink(link))
+
+
+def test_no_descriptor_is_left_once_pool_and_views_are_gone(peer: Peer, shm: Proxy) -> None:
+    pool = ShmPool(shm)
     held = [pool.acquire(SMALL) for _ in range(LIMIT)]
-    pool._shm.connection.roundtrip("announcing")
-    ours = [fd for fd in os.listdir("/proc/self/fd") if fd not in before]
-    # In this process the peer holds one of each; it shares its table with us.
-    assert len(ours) == LIMIT
-    assert len(held) == LIMIT
+    shm.connection.roundtrip("announcing")
+    del pool
+    gc.collect()
+    assert memfds() > len(peer.fds)  # the peer's are in this process, too
+    del held
+    gc.collect()
+    assert memfds() == len(peer.fds) == LIMIT
 
 
 @pytest.mark.parametrize(

@@ -42,29 +42,31 @@ class Target(NamedTuple):
         return self.depth // 8 * self.channels
 
 
-class _Image:
-    """A frame as ``struct ws_image``; holds an export of the memory as long as it lives."""
+def _image(frame: "Frame", memory: "FFI.CData") -> "FFI.CData":
+    """Return a frame as ``struct ws_image``, valid while ``memory`` is: its exported buffer.
 
-    def __init__(self, frame: "Frame") -> None:
-        fmt = frame.format
-        self._memory = ffi.from_buffer("uint8_t[]", frame.memory)
-        self.struct = ffi.new(
-            "struct ws_image *",
-            (
-                self._memory + frame.origin,
-                frame.step_x,
-                frame.step_y,
-                frame.width,
-                frame.height,
-                fmt.kind,
-                fmt.bytes_per_pixel,
-                fmt.red,
-                fmt.green,
-                fmt.blue,
-                fmt.alpha,
-                frame.alpha.value,
-            ),
-        )
+    An export lasts for one call. One that lived in an object could end up in a reference cycle
+    together with the memoryview that it is of, and collecting both crashes
+    Python before 3.12.6 (gh-77894).
+    """
+    fmt = frame.format
+    return ffi.new(
+        "struct ws_image *",
+        (
+            memory + frame.origin,
+            frame.step_x,
+            frame.step_y,
+            frame.width,
+            frame.height,
+            fmt.kind,
+            fmt.bytes_per_pixel,
+            fmt.red,
+            fmt.green,
+            fmt.blue,
+            fmt.alpha,
+            frame.alpha.value,
+        ),
+    )
 
 
 def _target(target: Target, *, big_endian: bool) -> "FFI.CData":
@@ -94,8 +96,9 @@ def pack(
     _check_rows(frame, y, count)
     stride = frame.width * target.bytes_per_pixel
     out = _new_uncleared("uint8_t[]", stride * count)
-    image = _Image(frame)
-    lib.ws_pack(image.struct, y, count, _target(target, big_endian=big_endian), out, stride)
+    packed = _target(target, big_endian=big_endian)
+    with ffi.from_buffer("uint8_t[]", frame.memory) as memory:
+        lib.ws_pack(_image(frame, memory), y, count, packed, out, stride)
     return _view(out)
 
 
@@ -104,8 +107,8 @@ def copy(frame: "Frame", *, y: int = 0, rows: int | None = None) -> memoryview:
     count = frame.height - y if rows is None else rows
     _check_rows(frame, y, count)
     out = _new_uncleared("uint8_t[]", frame.width * frame.format.bytes_per_pixel * count)
-    image = _Image(frame)
-    lib.ws_copy(image.struct, y, count, out)
+    with ffi.from_buffer("uint8_t[]", frame.memory) as memory:
+        lib.ws_copy(_image(frame, memory), y, count, out)
     return _view(out)
 
 
@@ -117,20 +120,22 @@ def blit(frame: "Frame", target: Target, canvas: "Buffer", offset: int, stride: 
     of four 16-bit channels XBGR16161616 or ABGR16161616 (in DRM's names).
     Raises InvalidArgumentError when the picture does not fit.
     """
-    out = ffi.from_buffer("uint8_t[]", canvas, require_writable=True)
     row = frame.width * target.bytes_per_pixel
-    if offset < 0 or stride < row or offset + (frame.height - 1) * stride + row > len(out):
-        message = f"{frame!r} does not fit the canvas at byte {offset}"
-        raise InvalidArgumentError(message)
-    image = _Image(frame)
     packed = _target(target, big_endian=False)
-    lib.ws_pack(image.struct, 0, frame.height, packed, out + offset, stride)
+    with (
+        ffi.from_buffer("uint8_t[]", canvas, require_writable=True) as out,
+        ffi.from_buffer("uint8_t[]", frame.memory) as memory,
+    ):
+        if offset < 0 or stride < row or offset + (frame.height - 1) * stride + row > len(out):
+            message = f"{frame!r} does not fit the canvas at byte {offset}"
+            raise InvalidArgumentError(message)
+        lib.ws_pack(_image(frame, memory), 0, frame.height, packed, out + offset, stride)
 
 
 def is_opaque(frame: "Frame") -> bool:
     """Tell whether every pixel of the frame is opaque."""
-    image = _Image(frame)
-    return bool(lib.ws_is_opaque(image.struct))
+    with ffi.from_buffer("uint8_t[]", frame.memory) as memory:
+        return bool(lib.ws_is_opaque(_image(frame, memory)))
 
 
 class PngFilter:
@@ -143,10 +148,9 @@ class PngFilter:
     def __init__(self, frame: "Frame", target: Target, rows: int) -> None:
         """Make room for at most ``rows`` rows at a time."""
         self._frame = frame
-        self._image = _Image(frame)
         self._target = _target(target, big_endian=True)
         self._row = 1 + frame.width * target.bytes_per_pixel
-        stride = lib.ws_filter_stride(self._image.struct, self._target)
+        stride = lib.ws_filter_stride(frame.width, self._target)
         self._work = ffi.new("uint8_t[]", lib.WS_FILTER_WORK_ROWS * stride)
         self._out = _new_uncleared("uint8_t[]", rows * self._row)
         self._view = _view(self._out)
@@ -160,7 +164,9 @@ class PngFilter:
         if rows * self._row > len(self._out):
             message = f"no room for {rows} rows"
             raise InvalidArgumentError(message)
-        zeros = lib.ws_filter(self._image.struct, y, rows, self._target, self._work, self._out)
+        with ffi.from_buffer("uint8_t[]", self._frame.memory) as memory:
+            image = _image(self._frame, memory)
+            zeros = lib.ws_filter(image, y, rows, self._target, self._work, self._out)
         return self._view[: rows * self._row], zeros
 
 
@@ -177,8 +183,8 @@ class QoiEncoder:
         """Return what the pixels add to the stream; a run at their end stays open."""
         count = len(pixels) // self._channels
         out = _new_uncleared("uint8_t[]", count * (self._channels + 1) + 1)
-        packed = ffi.from_buffer("uint8_t[]", pixels)
-        used = lib.ws_qoi_encode(self._state, packed, count, self._channels, out)
+        with ffi.from_buffer("uint8_t[]", pixels) as packed:
+            used = lib.ws_qoi_encode(self._state, packed, count, self._channels, out)
         return _view(out)[:used]
 
     def finish(self) -> bytes:

@@ -25,6 +25,7 @@ const char *ws_wayland_last_log(void);
 int ws_rename_noreplace(const char *from, const char *to);
 int ws_connect(const char *path);
 int ws_peer_pid(int fd);
+int ws_at_end(int fd);
 """
 
 KERNELS_CDEF = """
@@ -42,7 +43,7 @@ void ws_pack(const struct ws_image *, uint32_t y, uint32_t rows,
              const struct ws_target *, uint8_t *out, size_t stride);
 void ws_copy(const struct ws_image *, uint32_t y, uint32_t rows, uint8_t *out);
 int ws_is_opaque(const struct ws_image *);
-size_t ws_filter_stride(const struct ws_image *, const struct ws_target *);
+size_t ws_filter_stride(uint32_t width, const struct ws_target *);
 #define WS_FILTER_WORK_ROWS ...
 size_t ws_filter(const struct ws_image *, uint32_t y, uint32_t rows,
                  const struct ws_target *, uint8_t *work, uint8_t *out);

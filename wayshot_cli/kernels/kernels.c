@@ -561,9 +561,9 @@ INLINE uint32_t filter_row(const uint8_t *row, const uint8_t *above, size_t left
 }
 
 /* Bytes from one packed row to the next in ws_filter's work space of WS_FILTER_WORK_ROWS. */
-static size_t ws_filter_stride(const struct ws_image *image, const struct ws_target *target)
+static size_t ws_filter_stride(uint32_t width, const struct ws_target *target)
 {
-    const size_t row = (size_t)image->width * (size_t)(target->channels * target->depth / 8);
+    const size_t row = (size_t)width * (size_t)(target->channels * target->depth / 8);
     return (MARGIN + row + MARGIN - 1) / MARGIN * MARGIN;
 }
 
@@ -578,7 +578,7 @@ CLONES static size_t ws_filter(const struct ws_image *image, uint32_t y, uint32_
 {
     const size_t left = (size_t)(target->channels * target->depth / 8);
     const size_t length = image->width * left;
-    const size_t stride = ws_filter_stride(image, target);
+    const size_t stride = ws_filter_stride(image->width, target);
     uint8_t *const above = work + MARGIN;
     size_t zeros = 0;
     uint32_t packed = y > 0; /* rows that the strip brings with it: the one above, at first */

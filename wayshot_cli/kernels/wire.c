@@ -2,7 +2,9 @@
  * module does not export, looked up in the very libwayland that it has loaded.
  * A second libwayland beside it would not know the first one's objects. */
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -99,6 +101,13 @@ static int ws_connect(const char *path)
         return -error;
     }
     return fd;
+}
+
+/* Whether a socket has been closed at the other end and all of it has been read. */
+static int ws_at_end(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 /* The process at the other end of a Unix socket, 0 when it cannot be told. */

@@ -159,7 +159,9 @@ class Connection:
         os.eventfd_write(self._wake_fd, 1)
 
     def close(self) -> None:
-        """Free every object and the connection. Harmless twice."""
+        """Free every object and the connection, sending what is queued. Harmless twice."""
+        if self._display != ffi.NULL:
+            lib.wl_display_flush(self._display)
         for proxy in list(self.proxies.values()):
             proxy.forget()
         if self._display != ffi.NULL:
@@ -196,11 +198,14 @@ class Connection:
             message = f"{self.compositor} did not answer in time while {what}"
             raise CaptureTimeoutError(message)
         self._poll.register(lib.wl_display_get_fd(self._display), events)
-        for fd, _ in self._poll.poll(remaining * 1000):
+        for fd, happened in self._poll.poll(remaining * 1000):
             if fd == self._wake_fd:
                 os.eventfd_read(self._wake_fd)
                 message = f"cancelled while {what}"
                 raise CancelledError(message)
+            # libwayland sees the end only between messages; behind half a one it reads on forever.
+            if happened & select.POLLHUP and own_lib.ws_at_end(fd):
+                raise self._hang_up(what)
 
     def _dispatch(self, what: str) -> None:
         result = lib.wl_display_dispatch_pending(self._display)
@@ -208,6 +213,9 @@ class Connection:
             raise error
         if result < 0:
             self._raise_display_error(what)
+
+    def _hang_up(self, what: str) -> CaptureError:
+        return CaptureError(f"{self.compositor} closed the connection while {what}")
 
     def _raise_display_error(self, what: str) -> None:
         code = lib.wl_display_get_error(self._display)
@@ -224,7 +232,7 @@ class Connection:
             if words := words.partition(f"error {error}: ")[2].strip():
                 problem += f" ({words})"
         elif code in (errno.EPIPE, errno.ECONNRESET):
-            problem = "closed the connection"
+            raise self._hang_up(what)
         else:
             problem = f"sent something that is not Wayland ({os.strerror(code)})"
         message = f"{self.compositor} {problem} while {what}"
