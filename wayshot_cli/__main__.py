@@ -1,6 +1,5 @@
 """``python -m wayshot_cli``, and what the ``wayshot`` command runs."""
 
-import gc
 import signal
 from typing import NoReturn
 
@@ -10,9 +9,9 @@ def main() -> NoReturn:
     # Their default is death, and a key binding may send one before we are ready for it.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-
-    # Importing allocates much and frees nothing: looking for garbage meanwhile costs 2 ms.
-    gc.disable()
+    # Python would answer with a traceback while modules load; cli sets a handler of ours.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     from wayshot_cli import cli  # noqa: PLC0415 - after the signals, on purpose
 

@@ -116,7 +116,7 @@ class Transform(IntEnum):
 
     @property
     def label(self) -> str:
-        """The name that sway and wlr-randr use: ``normal``, ``90``, ``flipped-270``."""
+        """The protocol's name, as wlr-randr prints it: ``normal``, ``90``, ``flipped-270``."""
         name = self.name.lower().replace("_", "-")
         return name.removeprefix("rotated-")
 

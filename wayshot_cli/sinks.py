@@ -52,15 +52,16 @@ def write_file(
     Raises WriteError; the target is then what it was before.
     """
     with errors_named(path):
-        target = os.path.realpath(os.fsencode(path))
-        old = _stat(target)
+        old = _stat(path)
         if old is not None and not stat.S_ISREG(old.st_mode):
-            fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+            # By the name that was given: /dev/stdout leads to what has none.
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
             with _Descriptor(fd):
                 write_fd(fd, chunks)
             return
         if old is not None and not clobber:
             raise _exists()
+        target = os.path.realpath(os.fsencode(path))
         with _new_file(os.path.dirname(target)) as file:
             if old is not None:
                 os.fchmod(file.fd, stat.S_IMODE(old.st_mode))
@@ -114,7 +115,7 @@ def _exists() -> OSError:
     return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
-def _stat(path: bytes) -> os.stat_result | None:
+def _stat(path: "str | os.PathLike[str]") -> os.stat_result | None:
     try:
         return os.stat(path)
     except FileNotFoundError:

@@ -282,7 +282,10 @@ def test_a_folder_that_does_not_exist_is_not_made(captures: Captures) -> None:
         ('  XDG_PICTURES_DIR="$HOME/Pictures"  ', "home/Pictures"),
         ('XDG_PICTURES_DIR="$HOME/Pictures" # mine', "home/Pictures"),
         ('# a comment\n\nnonsense\n=\nXDG_PICTURES_DIR="$HOME/Pictures"\n', "home/Pictures"),
-        ('XDG_DOCUMENTS_DIR="$HOME/My Pictures"\nXDG_PICTURES_DIR="$HOME/Pictures"', "home/Pictures"),
+        (
+            'XDG_DOCUMENTS_DIR="$HOME/My Pictures"\nXDG_PICTURES_DIR="$HOME/Pictures"',
+            "home/Pictures",
+        ),
         ('XDG_PICTURES_DIR="$HOME/say \\"cheese\\""', 'home/say "cheese"'),
         ('XDG_PICTURES_DIR="$HOME/5\\$ \\\\ \\`"', "home/5$ \\ `"),
         ('XDG_PICTURES_DIR="$HOME/caf\\udce9"', "home/caf\udce9"),
@@ -450,7 +453,16 @@ def test_printable_text_of_any_script_stays() -> None:
 def run_wayshot(redirections: str, *words: str) -> subprocess.CompletedProcess[bytes]:
     """Run the command with descriptors as only a shell can arrange them."""
     return subprocess.run(
-        ["/bin/sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-m", "wayshot_cli", *words],
+        [
+            "/bin/sh",
+            "-c",
+            f'exec "$@" {redirections}',
+            "sh",
+            sys.executable,
+            "-m",
+            "wayshot_cli",
+            *words,
+        ],
         capture_output=True,
         timeout=20,
         check=False,
@@ -470,7 +482,9 @@ def test_a_region_from_a_closed_stdin_is_an_error_of_the_family(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("redirection", [">&-", ">/dev/full"])
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["completions", "bash"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["--version"], ["--help"], ["completions", "bash"]], ids=" ".join
+)
 def test_output_that_cannot_be_written_is_an_error(redirection: str, words: list[str]) -> None:
     done = run_wayshot(redirection, *words)
     assert done.returncode == 1
@@ -493,5 +507,3 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", script], timeout=20, check=False)
     assert done.returncode == 0
-
-

@@ -696,7 +696,9 @@ def test_a_full_backlog_is_an_error_at_the_deadline(tmp_path: Path) -> None:
         waiting = []
         with pytest.raises(BlockingIOError):
             while True:
-                waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+                waiting.append(
+                    socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                )
                 waiting[-1].connect(path)
         with at_most(0.2), pytest.raises(CaptureTimeoutError, match="accepts no connections"):
             Connection(path, timeout=0.2)

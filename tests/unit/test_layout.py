@@ -199,9 +199,7 @@ class TestTrueScale:
         assert true_scale(native, logical) == step / 120
 
     @settings(max_examples=500)
-    @given(
-        st.integers(60, 480), st.integers(1, 5000), st.integers(1, 5000), st.booleans()
-    )
+    @given(st.integers(60, 480), st.integers(1, 5000), st.integers(1, 5000), st.booleans())
     def test_it_explains_small_sizes_at_least_to_the_unit(
         self, step: int, width: int, height: int, truncates: bool
     ) -> None:
@@ -417,9 +415,7 @@ class Grid:
     """The pixels of a picture of some outputs, edge by edge, in exact fractions."""
 
     def __init__(self, pieces: list[Piece]) -> None:
-        found = max(
-            true_scale(Size(p.frame.width, p.frame.height), p.box.size) for p in pieces
-        )
+        found = max(true_scale(Size(p.frame.width, p.frame.height), p.box.size) for p in pieces)
         self.scale = Fraction(found).limit_denominator(10_000)
         self.everything = bounding_box([p.box for p in pieces])
 

@@ -58,7 +58,9 @@ def definitions() -> dict[str, Definition]:
             messages = ([tuple(row) for row in facts[kind]] for kind in ("requests", "events"))
             found[name] = Definition(facts["version"], *messages)
     for module in pkgutil.iter_modules(definitions_of_pywayland.__path__):
-        for value in vars(import_module(f"{definitions_of_pywayland.__name__}.{module.name}")).values():
+        for value in vars(
+            import_module(f"{definitions_of_pywayland.__name__}.{module.name}")
+        ).values():
             if hasattr(value, "proxy_class") and value.__module__.endswith(module.name):
                 found[value.name] = Definition(
                     value.version,

@@ -21,6 +21,10 @@ class App(click.Group):
     is FILE: so that ``wayshot ./list`` and ``wayshot -c list`` write a file.
     """
 
+    # A group's words end at the first that is no option, and may be too many; a still's not.
+    allow_extra_args = False
+    allow_interspersed_args = True
+
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Name the subcommands, for the help page."""
         return sorted(_SUBCOMMANDS)
@@ -61,4 +65,5 @@ app = App(
     help=shot.help,
     epilog=shot.epilog,
     context_settings=shot.context_settings,
+    no_args_is_help=False,
 )

@@ -75,7 +75,9 @@ class _Deflater:
         filtered, zeros = filters.filter(top - above, above + count)
         window, rows = filtered[: above * self._row_bytes], filtered[above * self._row_bytes :]
         noisy = zeros < _NOISY * len(filtered)
-        deflate = _compressor(self._level, window[-_WINDOW:], Z_RLE if noisy else Z_DEFAULT_STRATEGY)
+        deflate = _compressor(
+            self._level, window[-_WINDOW:], Z_RLE if noisy else Z_DEFAULT_STRATEGY
+        )
         last = top + count == self._frame.height
         data = deflate.compress(rows) + deflate.flush(Z_FINISH if last else Z_SYNC_FLUSH)
         band = _Band(data, adler32(rows), len(rows))

@@ -1,0 +1,72 @@
+"""Taking turns, medians, and the table."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+
+class Run(NamedTuple):
+    """One run: how long it took, how large its result was, how much memory it had at most."""
+
+    seconds: float
+    size: int = 0
+    peak_kib: int = 0
+
+
+def in_turns(rounds: int, *contenders: Callable[[], Run]) -> list[Run]:
+    """Run the contenders one after another, ``rounds`` times; return each one's medians.
+
+    A first round, for caches and files on disk, does not count. Taking turns
+    spreads a noisy machine's noise over all.
+    """
+    runs = [[contender() for contender in contenders] for _ in range(rounds + 1)][1:]
+    return [
+        Run(
+            statistics.median(run.seconds for run in column),
+            round(statistics.median(run.size for run in column)),
+            round(statistics.median(run.peak_kib for run in column)),
+        )
+        for column in zip(*runs, strict=True)
+    ]
+
+
+def timed(make: Callable[[], int]) -> Run:
+    """Time a function that returns the size of what it made."""
+    start = time.perf_counter()
+    size = make()
+    return Run(time.perf_counter() - start, size)
+
+
+def process(command: Sequence[str], env: Mapping[str, str], result: str | None = None) -> Run:
+    """Run a command to its end: wall time, size of its result file, peak resident memory.
+
+    Raises CalledProcessError when it fails.
+    """
+    executable = shutil.which(command[0])
+    if executable is None:
+        raise FileNotFoundError(command[0])
+    start = time.perf_counter()
+    pid = os.posix_spawn(executable, command, env)
+    _, status, usage = os.wait4(pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
+    return Run(seconds, os.stat(result).st_size if result else 0, usage.ru_maxrss)  # noqa: PTH116
+
+
+def title(text: str) -> None:
+    """Print a heading and what the columns are."""
+    print(f"\n{text}")
+    print(f"{'':34}{'peer':>10}{'wayshot':>10}{'faster':>9}{'size':>8}{'memory':>8}")
+
+
+def row(name: str, peer: Run, ours: Run) -> None:
+    """Print one comparison: milliseconds, how many times faster, ratios of size and memory."""
+    size = f"{ours.size / peer.size:8.3f}" if peer.size else f"{'':8}"
+    memory = f"{ours.peak_kib / peer.peak_kib:8.2f}" if peer.peak_kib else ""
+    times = f"{peer.seconds * 1e3:7.1f} ms{ours.seconds * 1e3:7.1f} ms"
+    print(f"{name:34}{times}{peer.seconds / ours.seconds:8.2f}x{size}{memory}", flush=True)

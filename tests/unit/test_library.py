@@ -1,0 +1,328 @@
+"""The library's face: its names, its arguments, and the way from a target to a frame."""
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+import wayshot_cli
+from tests.fake import Config, FakeCompositor, Fault, Output, Step, faults
+from wayshot_cli import Box, backends
+from wayshot_cli.errors import (
+    CaptureError,
+    CaptureTimeoutError,
+    InvalidArgumentError,
+    NotFoundError,
+    TargetLostError,
+    UnsupportedError,
+    WayshotError,
+)
+from wayshot_cli.wayland.connection import Connection
+from wayshot_cli.wayland.outputs import find_output, read_outputs
+
+LEFT = Output("FAKE-1", 64, 48)
+RIGHT = Output("FAKE-2", 40, 30, x=64, y=5, transform=1, y_invert=True, padding=12)
+
+
+def connected(compositor: FakeCompositor, timeout: float = 5) -> Connection:
+    return Connection(compositor.environ["WAYLAND_DISPLAY"], timeout=timeout)
+
+
+def shoot(config: Config, timeout: float = 5, **wishes: Any) -> np.ndarray[Any, Any]:
+    with FakeCompositor(config) as compositor:
+        with connected(compositor, timeout) as connection:
+            frame = wayshot_cli.shot(connection=connection, **wishes)
+        compositor.wait_until_gone()
+        assert compositor.violations == []
+    return frame.to_numpy()
+
+
+# Names
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    for name in wayshot_cli.__all__:
+        assert getattr(wayshot_cli, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        wayshot_cli.nonsense  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import wayshot_cli; wayshot_cli.outputs",
+        "import wayshot_cli; wayshot_cli.shot; wayshot_cli.outputs",
+        "from wayshot_cli import outputs; from wayshot_cli import shot",
+        "import wayshot_cli.cli.app",
+    ],
+)
+def test_the_order_in_which_names_are_used_does_not_change_what_they_are(script: str) -> None:
+    script += "; import wayshot_cli; assert callable(wayshot_cli.shot)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_errors_are_one_family() -> None:
+    kinds = [getattr(wayshot_cli, n) for n in wayshot_cli.__all__ if n.endswith("Error")]
+    assert all(issubclass(kind, WayshotError) for kind in kinds)
+    assert issubclass(CaptureTimeoutError, CaptureError)
+    assert issubclass(InvalidArgumentError, ValueError)
+    assert wayshot_cli.WayshotError("what", hint="how").hint == "how"
+    assert str(wayshot_cli.WayshotError("what", hint="how")) == "what"
+
+
+# The ladder
+
+
+def pretended(*interfaces: str) -> Connection:
+    """A connection that offers these and has a name."""
+    stand_in = SimpleNamespace(
+        compositor="fake",
+        find=lambda interface: interface.name if interface.name in interfaces else None,
+        bind=lambda _offer, interface: interface.name,
+    )
+    return cast("Connection", stand_in)
+
+
+@pytest.mark.parametrize(
+    ("offered", "missing"),
+    [((), "zwlr_screencopy_manager_v1"), (("zwlr_screencopy_manager_v1",), "wl_shm")],
+)
+@pytest.mark.parametrize("wish", ["auto", "screencopy"])
+def test_what_the_compositor_lacks_is_named_with_a_way_out(
+    wish: str, offered: tuple[str, ...], missing: str
+) -> None:
+    with pytest.raises(
+        UnsupportedError, match=f"screencopy: fake does not offer {missing}"
+    ) as caught:
+        backends.choose(pretended(*offered), wish)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("wish", ["auto", *backends.BACKENDS])
+def test_a_backend_that_can_be_served_is_chosen(wish: str) -> None:
+    chosen, passed_over = backends.choose(pretended("zwlr_screencopy_manager_v1", "wl_shm"), wish)
+    assert chosen.name == "screencopy"
+    assert passed_over == []
+
+
+@pytest.mark.parametrize("wish", ["", "no-such-backend"])
+def test_a_backend_that_does_not_exist_is_never_served_by_another(wish: str) -> None:
+    with pytest.raises(WayshotError):
+        backends.choose(pretended("zwlr_screencopy_manager_v1", "wl_shm"), wish)
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("wishes", "kind"),
+    [
+        ({"output": "FAKE-1", "region": "0,0 1x1"}, InvalidArgumentError),
+        ({"region": "nonsense"}, InvalidArgumentError),
+        ({"region": ""}, wayshot_cli.CancelledError),
+        ({"region": (0, 0, 0, 5)}, InvalidArgumentError),
+        ({"region": Box(0, 0, 5, -5)}, InvalidArgumentError),
+        ({"region": "5000,0 1x1"}, NotFoundError),
+        ({"output": "FAKE-9"}, NotFoundError),
+        ({"output": ["FAKE-1", "FAKE-9"]}, NotFoundError),
+        ({"scale": 0.0}, InvalidArgumentError),
+        ({"scale": -1.0}, InvalidArgumentError),
+        ({"scale": float("nan")}, InvalidArgumentError),
+        ({"scale": float("inf")}, InvalidArgumentError),
+    ],
+    ids=str,
+)
+def test_nonsense_is_an_error_of_the_family(wishes: dict[str, Any], kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        shoot(Config(outputs=(LEFT,)), **wishes)
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), float("inf"), -1.0])
+def test_an_impossible_timeout_is_an_error_of_the_family(timeout: float) -> None:
+    with FakeCompositor(Config(accept=True)) as compositor, pytest.raises(WayshotError):
+        connected(compositor, timeout)
+
+
+# Pictures
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("transform", range(8))
+@pytest.mark.parametrize("y_invert", [False, True])
+def test_a_shot_is_upright(version: int, transform: int, *, y_invert: bool) -> None:
+    output = Output("FAKE-1", 7, 5, transform=transform, y_invert=y_invert, padding=8)
+    config = Config(outputs=(output,), screencopy_version=version)
+    assert np.array_equal(shoot(config), output.upright(0))
+
+
+def test_several_outputs_are_one_picture() -> None:
+    pixels = shoot(Config(outputs=(LEFT, RIGHT)))
+    assert pixels.shape == (48, 94, 4)
+    assert np.array_equal(pixels[:, :64, :3], LEFT.upright(0))
+    assert np.array_equal(pixels[5:45, 64:, :3], RIGHT.upright(1))
+    assert not pixels[45:, 64:].any()
+
+
+@pytest.mark.parametrize("names", ["FAKE-2", ["FAKE-2"], ("FAKE-2", "FAKE-2")])
+def test_an_output_is_taken_by_name(names: str | list[str]) -> None:
+    assert np.array_equal(shoot(Config(outputs=(LEFT, RIGHT)), output=names), RIGHT.upright(1))
+
+
+@pytest.mark.parametrize("region", ["10,20 30x7", (10, 20, 30, 7), Box(10, 20, 30, 7)], ids=type)
+@pytest.mark.parametrize("refused", [0, 1])
+def test_a_region_is_that_part_whether_the_compositor_serves_it_or_not(
+    refused: int, region: str | Box
+) -> None:
+    asked: list[faults.Moment] = []
+
+    def refuse(moment: faults.Moment) -> bool:
+        asked.append(moment)
+        return faults.failed(moment) if len(asked) <= refused else True
+
+    pixels = shoot(Config(outputs=(LEFT,), faults=(Fault(Step.BUFFER, refuse),)), region=region)
+    assert np.array_equal(pixels, LEFT.upright(0)[20:27, 10:40])
+    assert len(asked) == 1 + refused
+
+
+def test_all_outputs_are_asked_for_before_any_is_awaited() -> None:
+    with FakeCompositor(Config(outputs=(LEFT, RIGHT))) as compositor:
+        with connected(compositor) as connection:
+            wayshot_cli.shot(connection=connection)
+        compositor.wait_until_gone()
+        names = [request.name for request in compositor.requests]
+    first_copy = names.index("copy")
+    assert names[:first_copy].count("capture_output") == names.count("capture_output") == 2
+
+
+@pytest.mark.parametrize("cursor", [False, True])
+def test_the_cursor_is_painted_when_it_is_wanted(*, cursor: bool) -> None:
+    with FakeCompositor(Config()) as compositor:
+        with connected(compositor) as connection:
+            wayshot_cli.shot(connection=connection, cursor=cursor)
+        compositor.wait_until_gone()
+        (request,) = [r for r in compositor.requests if r.name == "capture_output"]
+    assert request.arguments[1] == int(cursor)
+
+
+def test_shots_on_an_open_connection_do_not_pile_up() -> None:
+    with FakeCompositor(Config(outputs=(LEFT, RIGHT))) as compositor:
+        with connected(compositor) as connection:
+            held = []
+            for _ in range(4):
+                wayshot_cli.shot(connection=connection).close()
+                connection.roundtrip("settling")
+                held.append((len(connection.proxies), compositor.held_fds))
+        compositor.wait_until_gone()
+        assert compositor.connections == 1
+    assert held[1:] == held[:1] * 3
+
+
+def memfds() -> int:
+    links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+    return sum("memfd:wayshot" in os.readlink(link) for link in links if os.path.islink(link))
+
+
+def test_a_frame_outlives_its_connection_and_its_memory_goes_with_it() -> None:
+    gc.collect()
+    before = memfds()
+    with FakeCompositor(Config(outputs=(LEFT,))) as compositor:
+        with connected(compositor) as connection:
+            frame = wayshot_cli.shot(connection=connection)
+        compositor.wait_until_gone()
+    assert np.array_equal(frame.to_numpy(), LEFT.upright(0))
+    assert memfds() == before + 1
+    frame.close()
+    gc.collect()
+    assert memfds() == before
+
+
+@pytest.mark.parametrize(
+    ("step", "action", "kind"),
+    [
+        (Step.BUFFER, faults.withhold, CaptureTimeoutError),
+        (Step.BUFFER, faults.failed, CaptureError),
+        (Step.BUFFER, faults.hang_up, CaptureError),
+        (Step.BUFFER, faults.doing(lambda c: c.remove_output("FAKE-1")), TargetLostError),
+        (Step.READY, faults.withhold, CaptureTimeoutError),
+        (Step.READY, faults.failed, CaptureError),
+        (Step.READY, faults.hang_up, CaptureError),
+    ],
+)
+def test_whatever_the_compositor_does_is_one_error_of_the_family(
+    step: Step, action: Callable[[faults.Moment], bool], kind: type[WayshotError]
+) -> None:
+    with pytest.raises(kind) as caught:
+        shoot(Config(outputs=(LEFT,), faults=(Fault(step, action),)), timeout=0.5)
+    assert type(caught.value) is kind
+    assert "'FAKE-1'" in str(caught.value)
+
+
+# Outputs
+
+
+def outputs_of(config: Config) -> list[wayshot_cli.Output]:
+    with FakeCompositor(config) as compositor, connected(compositor) as connection:
+        return read_outputs(connection)
+
+
+def test_an_output_says_what_the_compositor_says_of_it() -> None:
+    config = Config(outputs=(Output("DP-1", 300, 200, transform=5, x=-7, y=9, logical=(133, 200)),))
+    (output,) = outputs_of(config)
+    assert output.box == Box(-7, 9, 133, 200)
+    assert output.native_size == (200, 300)
+    assert output.scale == 1.5
+    assert output.as_json() == {
+        "name": "DP-1",
+        "description": "a fake output",
+        "make": "Fake",
+        "model": "One",
+        "x": -7,
+        "y": 9,
+        "width": 133,
+        "height": 200,
+        "scale": 1.5,
+        "integer_scale": 1,
+        "transform": "flipped-90",
+        "mode": {"width": 300, "height": 200, "refresh": 60.0},
+        "physical_size_mm": [320, 240],
+    }
+
+
+def test_without_xdg_output_the_box_follows_from_mode_scale_and_transform() -> None:
+    config = Config(
+        outputs=(Output("DP-1", 300, 200, transform=1, scale=2, x=5),), xdg_output_version=0
+    )
+    (output,) = outputs_of(config)
+    assert output.box == Box(5, 0, 100, 150)
+
+
+def test_outputs_without_names_are_counted() -> None:
+    config = Config(outputs=(LEFT, RIGHT), wl_output_version=3, xdg_output_version=1)
+    assert [output.name for output in outputs_of(config)] == ["output-1", "output-2"]
+
+
+def test_an_impossible_transform_is_an_error() -> None:
+    def lie(moment: faults.Moment) -> bool:
+        moment.client.send(
+            moment.resource.event("geometry", 0, 0, 1, 1, 0, "", "", 8)
+            + moment.resource.event("mode", 1, 64, 48, 60_000)
+        )
+        return False
+
+    with pytest.raises(CaptureError, match="impossible transform 8"):
+        outputs_of(Config(faults=(Fault(Step.OUTPUT, lie),)))
+
+
+def test_an_unknown_output_is_answered_with_the_known_ones() -> None:
+    outputs = outputs_of(Config(outputs=(LEFT, RIGHT)))
+    with pytest.raises(NotFoundError) as caught:
+        find_output(outputs, "FAKE-9")
+    assert "FAKE-1" in f"{caught.value} {caught.value.hint}"
+    assert "FAKE-2" in f"{caught.value} {caught.value.hint}"
