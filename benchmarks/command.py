@@ -35,7 +35,7 @@ def run() -> None:
 
 
 def _wayshot() -> list[str]:
-    """The installed command, as a user would start it."""
+    """Return the installed command, as a user would start it."""
     script = Path(sysconfig.get_path("scripts")) / "wayshot"
     return [str(script)] if script.exists() else [sys.executable, "-m", "wayshot_cli"]
 
@@ -52,9 +52,7 @@ def _compare(name: str, output: str, env: Mapping[str, str], result: str) -> Non
         ROUNDS, shot("grim", "-g", REGION), shot(*_wayshot(), "-g", REGION)
     )
     measure.row(f"400x300 of {name}", grim, ours)
-    bare, ours = measure.in_turns(
-        ROUNDS, lambda: _bare(env), shot(*_wayshot(), "-g", REGION)
-    )
+    bare, ours = measure.in_turns(ROUNDS, lambda: _bare(env), shot(*_wayshot(), "-g", REGION))
     _over_bare(f"400x300 of {name}", bare, ours)
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -41,6 +42,20 @@ def timed(make: Callable[[], int]) -> Run:
     return Run(time.perf_counter() - start, size)
 
 
+# A child's peak memory counts from its parent's at the fork (getrusage(2) is silent on it, the
+# kernel's exec_mmap is not): so commands are started by an interpreter that has loaded nothing.
+_LAUNCHER = """
+import posix, sys, time
+command, env = sys.argv[1:], posix.environ
+quiet = [(posix.POSIX_SPAWN_OPEN, 1, "/dev/null", posix.O_WRONLY, 0)]
+start = time.perf_counter()
+pid = posix.posix_spawn(command[0], command, env, file_actions=quiet)
+_, status, usage = posix.wait4(pid, 0)
+print(time.perf_counter() - start, usage.ru_maxrss)
+sys.exit(status != 0)
+"""
+
+
 def process(command: Sequence[str], env: Mapping[str, str], result: str | None = None) -> Run:
     """Run a command to its end: wall time, size of its result file, peak resident memory.
 
@@ -49,13 +64,10 @@ def process(command: Sequence[str], env: Mapping[str, str], result: str | None =
     executable = shutil.which(command[0])
     if executable is None:
         raise FileNotFoundError(command[0])
-    start = time.perf_counter()
-    pid = os.posix_spawn(executable, command, env)
-    _, status, usage = os.wait4(pid, 0)
-    seconds = time.perf_counter() - start
-    if status:
-        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
-    return Run(seconds, os.stat(result).st_size if result else 0, usage.ru_maxrss)  # noqa: PTH116
+    launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, executable, *command[1:]]
+    done = subprocess.run(launch, env=env, check=True, stdout=subprocess.PIPE, text=True)
+    seconds, peak_kib = done.stdout.split()
+    return Run(float(seconds), os.path.getsize(result) if result else 0, int(peak_kib))
 
 
 def title(text: str) -> None:

@@ -1,7 +1,6 @@
 """What is on the screens: a desktop full of text, and a noisy photo; the same ones every time."""
 
 import random
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +9,22 @@ from PIL import Image, ImageDraw, ImageFont
 Picture = NDArray[np.uint8]
 """Shape (height, width, 3): red, green, blue."""
 
-FONT = Path("/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf")
-WORDS = (
-    "def return import from class self output frame buffer stride for in if else while with as "
-    "assert raise None True False width height scale format memory the and of to is that a it "
-    "pixel screen compositor wayland surface region capture protocol event request object size"
-).split()
+FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf"
+WORDS = """
+    def return import from class self output frame buffer stride for in if else while with as
+    assert raise None True False width height scale format memory the and of to is that a it
+    pixel screen compositor wayland surface region capture protocol event request object size
+""".split()  # noqa: SIM905 - a list of strings would be a page
 DARK = ((30, 32, 38), ((212, 212, 212), (86, 156, 214), (206, 145, 120), (106, 153, 85)))
 LIGHT = ((252, 252, 250), ((36, 36, 36), (0, 92, 197), (111, 66, 193), (106, 115, 125)))
 
 
 def text_desktop(width: int, height: int) -> Picture:
-    """A wallpaper, a panel, and windows of code, dark and light, that cover most of it."""
+    """Draw a wallpaper, a panel, and windows of code that cover most of it."""
     image = Image.fromarray(_wallpaper(width, height))
     draw = ImageDraw.Draw(image)
     chance = random.Random(20)  # noqa: S311 - must be the same every time
-    unit = 16 if width < 3000 else 22  # noqa: PLR2004 - larger text on finer screens
+    unit = 16 if width < 3000 else 22
     font = ImageFont.truetype(FONT, unit)
     draw.rectangle((0, 0, width, 2 * unit), fill=(40, 42, 48))
     draw.text((unit, unit // 2), "1  2  3   editor - wayshot   Mon 12:34", (220, 220, 220), font)
@@ -36,24 +35,28 @@ def text_desktop(width: int, height: int) -> Picture:
     )
     for left, top, right, bottom, colours in boxes:
         box = (int(left * width), int(top * height), int(right * width), int(bottom * height))
-        _window(draw, box, colours, font, unit, chance)
+        _window(draw, box, colours, font, chance)
     return np.asarray(image)
 
 
 def _wallpaper(width: int, height: int) -> Picture:
     y, x = np.mgrid[0:height, 0:width]
-    red, green, blue = 40 + 70 * x / width, 50 + 70 * y / height, 90 + 90 * (x + y) / (width + height)
+    red, green, blue = (
+        40 + 70 * x / width,
+        50 + 70 * y / height,
+        90 + 90 * (x + y) / (width + height),
+    )
     return np.stack((red, green, blue), axis=-1).astype(np.uint8)
 
 
-def _window(  # noqa: PLR0913 - a window has that many facts
+def _window(
     draw: ImageDraw.ImageDraw,
     box: tuple[int, int, int, int],
     colours: tuple[tuple[int, int, int], tuple[tuple[int, int, int], ...]],
     font: ImageFont.FreeTypeFont,
-    unit: int,
     chance: random.Random,
 ) -> None:
+    unit = int(font.size)
     background, inks = colours
     left, top, right, bottom = box
     draw.rectangle(box, fill=background, outline=(90, 90, 90))
@@ -77,13 +80,15 @@ def photo(width: int, height: int) -> Picture:
     """Soft shapes under sensor noise."""
     chance = np.random.default_rng(1)
     coarse = chance.normal(128, 60, (height // 40 + 2, width // 40 + 2, 3)).clip(0, 255)
-    shapes = Image.fromarray(coarse.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+    shapes = Image.fromarray(coarse.astype(np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
     noisy = np.asarray(shapes) + chance.normal(0, 4, (height, width, 3))
     return noisy.clip(0, 255).astype(np.uint8)
 
 
 def bgrx(picture: Picture) -> bytes:
-    """The picture as a compositor hands it over, XRGB8888."""
+    """Return the picture as a compositor hands it over, XRGB8888."""
     height, width, _ = picture.shape
     out = np.full((height, width, 4), 255, np.uint8)
     out[..., :3] = picture[..., ::-1]

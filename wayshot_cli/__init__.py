@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         CancelledError,
         CaptureError,
         CaptureTimeoutError,
-        FrameClosedError,
+        ClosedError,
         InvalidArgumentError,
         NotFoundError,
         TargetLostError,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from wayshot_cli.frame import Alpha, Frame
     from wayshot_cli.geometry import Box, Size, Transform, parse_region
-    from wayshot_cli.shot import outputs, shot
+    from wayshot_cli.still import outputs, shot
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
 
@@ -38,9 +38,9 @@ __all__ = [
     "CancelledError",
     "CaptureError",
     "CaptureTimeoutError",
+    "ClosedError",
     "Connection",
     "Frame",
-    "FrameClosedError",
     "InvalidArgumentError",
     "NotFoundError",
     "Output",
@@ -64,8 +64,8 @@ _HOMES = {
     "parse_region": "geometry",
     "Connection": "wayland.connection",
     "Output": "wayland.outputs",
-    "outputs": "shot",
-    "shot": "shot",
+    "outputs": "still",
+    "shot": "still",
 }
 
 

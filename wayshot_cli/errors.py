@@ -28,8 +28,8 @@ class WriteError(WayshotError):
     """The picture could not be written to its place."""
 
 
-class FrameClosedError(WayshotError, ValueError):
-    """A frame was used after ``close()``."""
+class ClosedError(WayshotError, ValueError):
+    """A frame or a connection was used after ``close()``."""
 
 
 class InvalidArgumentError(WayshotError, ValueError):

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
-from wayshot_cli.errors import FrameClosedError, InvalidArgumentError
+from wayshot_cli.errors import ClosedError, InvalidArgumentError
 from wayshot_cli.geometry import Box, Size, Transform
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ class Frame:
 
     @property
     def memory(self) -> memoryview:
-        """The whole buffer, read-only bytes. Raises FrameClosedError after ``close()``."""
+        """The whole buffer, read-only bytes. Raises ClosedError after ``close()``."""
         if self._memory is None:
             message = "this frame has been closed"
-            raise FrameClosedError(message)
+            raise ClosedError(message)
         return self._memory
 
     @property

@@ -168,17 +168,18 @@ def _layers(
     piece: Piece, place: Box, picture: Box, *, is_native: bool
 ) -> Iterator[tuple[Frame, Box]]:
     """Yield what to paint for a piece, in order, each with its spot inside the picture."""
-    frame = piece.frame
-    if not is_native:
-        if spot := place.intersection(picture):
-            yield _resample(frame, place.size, spot.moved(-place.x, -place.y)), spot
+    frame, visible = piece.frame, place.intersection(picture)
+    if visible is None:
         return
-    # A place can be a pixel larger than the frame. The frame painted first one further fills
-    # it with the last row or column, so that no seam shows between neighbours.
+    if not is_native:
+        yield _resample(frame, place.size, visible.moved(-place.x, -place.y)), visible
+        return
+    # A place can be a pixel smaller than the frame, which is then cut, or larger. Painted first
+    # one further, the frame fills it with its last row or column: no seam between neighbours.
     for dy in range(max(0, place.height - frame.height), -1, -1):
         for dx in range(max(0, place.width - frame.width), -1, -1):
             shifted = Box(place.x + dx, place.y + dy, frame.width, frame.height)
-            if spot := shifted.intersection(picture):
+            if spot := shifted.intersection(visible):
                 yield frame.crop(spot.moved(-shifted.x, -shifted.y)), spot
 
 

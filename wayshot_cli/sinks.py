@@ -47,14 +47,16 @@ def write_file(
     """Write a picture to a path, whole or not at all.
 
     A symlink is resolved first. A missing or regular target appears (or is replaced) in one
-    step, with mode 0666 less the umask (or the mode it had). FIFOs and devices
-    are opened and written in place. With ``clobber`` off an existing file stays.
+    step, with mode 0666 less the umask (or the mode it had). FIFOs, devices, /dev/stdout and
+    /dev/fd/N are written in place. With ``clobber`` off an existing file stays.
     Raises WriteError; the target is then what it was before.
     """
     with errors_named(path):
+        if (fd := _named_descriptor(path)) is not None:
+            write_fd(fd, chunks)
+            return
         old = _stat(path)
         if old is not None and not stat.S_ISREG(old.st_mode):
-            # By the name that was given: /dev/stdout leads to what has none.
             fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
             with _Descriptor(fd):
                 write_fd(fd, chunks)
@@ -98,6 +100,20 @@ def write_fd(fd: int, chunks: "Iterable[Buffer]") -> None:
         view = memoryview(chunk).cast("B")
         while view:
             view = view[os.write(fd, view) :]
+
+
+def _named_descriptor(path: "str | os.PathLike[str]") -> int | None:
+    """Return the descriptor that a path stands for, if it does.
+
+    It is written to as it is: opening /dev/stdout anew would begin at the file's start,
+    and replacing what it leads to would leave the shell with a deleted file.
+    """
+    match os.fspath(path).rpartition("/"):
+        case ["/dev", _, "stdout"]:
+            return 1
+        case ["/dev/fd" | "/proc/self/fd", _, number] if number.isdecimal():
+            return int(number)
+    return None
 
 
 def _new_file(folder: bytes) -> "_UnnamedFile | _TemporaryFile":
@@ -162,13 +178,22 @@ class _TemporaryFile(_Descriptor):
     def __init__(self, folder: bytes) -> None:
         self._name = _TemporaryName(folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        super().__init__(os.open(self._name.__enter__(), flags, 0o666))
+        path = self._name.__enter__()
+        try:
+            super().__init__(os.open(path, flags, 0o666))
+        except OSError:
+            self._name.__exit__()
+            raise
 
     def publish(self, path: bytes, *, clobber: bool = False) -> None:
         """Give the file its name. Raises FileExistsError when it is taken and may not be."""
         if clobber:
             os.rename(self._name.path, path)
-        elif error := lib.ws_rename_noreplace(self._name.path, path):
+            return
+        error = lib.ws_rename_noreplace(self._name.path, path)
+        if error in (errno.EINVAL, errno.ENOSYS):  # not on this file system, or kernel
+            os.link(self._name.path, path)
+        elif error:
             raise OSError(error, os.strerror(error))
 
     def __exit__(self, *_: object) -> None:

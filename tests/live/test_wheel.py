@@ -43,7 +43,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, source / name, ignore=ignored)
         else:
             shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "-w", target, source]
+    options = ["-qq", "--no-deps", "-w", str(target), str(source)]
+    command = [sys.executable, "-m", "pip", "wheel", *options]
     subprocess.run(command, check=True, timeout=300)
     (path,) = target.glob("*.whl")
     return path
@@ -70,7 +71,7 @@ def test_takes_a_shot_where_no_compiler_is_reachable(
     install = ["pip", "install", "-qq", "--only-binary", ":all:", str(wheel)]
     subprocess.run([venv / "bin" / "python", "-m", *install], env=env, check=True, timeout=300)
 
-    shot = [venv / "bin" / "wayshot", "-o", "HEADLESS-1", tmp_path / "shot.png"]
+    shot = [str(venv / "bin" / "wayshot"), "-o", "HEADLESS-1", str(tmp_path / "shot.png")]
     subprocess.run(shot, env=env, check=True, timeout=30)
 
     pixels = read(tmp_path / "shot.png")

@@ -3,8 +3,7 @@
 import importlib.util
 import os
 import platform
-import sys
-import tempfile
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from wayshot_cli import kernels
 from wayshot_cli.kernels import build_kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # How kernels.c is compiled, besides as installed: for the oldest machine of its kind, and for the
 # one in between that the loader would pick a clone for.
@@ -56,16 +55,29 @@ def _use(module: ModuleType, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(kernels, "_new_uncleared", new_uncleared)
 
 
+@pytest.fixture(scope="session")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], ModuleType]":
+    """Return a function that gives the kernels as one of BUILDS, compiled once."""
+
+    @cache
+    def build(name: str) -> ModuleType:
+        return load_kernels(compile_kernels(tmp_path_factory.mktemp(name), BUILDS[name]))
+
+    return build
+
+
 @pytest.fixture(scope="module", params=["installed", *BUILDS])
-def every_build(request: pytest.FixtureRequest) -> "Iterator[str]":
+def every_build(
+    request: pytest.FixtureRequest, builds: "Callable[[str], ModuleType]"
+) -> "Iterator[str]":
     """Run a test with each way of compiling the kernels; yields its name.
 
     ``WAYSHOT_TEST_KERNELS`` names a module to take instead: see test_kernels_sanitised.py.
     """
     name: str = request.param
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+    with pytest.MonkeyPatch.context() as patch:
         if other := os.environ.get("WAYSHOT_TEST_KERNELS"):
             _use(load_kernels(Path(other)), patch)
         elif name != "installed":
-            _use(load_kernels(compile_kernels(Path(folder), BUILDS[name])), patch)
+            _use(builds(name), patch)
         yield name

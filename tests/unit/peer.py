@@ -1,6 +1,7 @@
 """The other end of a connection: answers what libwayland must be told, says what a test says."""
 
 import array
+import contextlib
 import os
 import socket
 import struct
@@ -68,10 +69,8 @@ class Peer:
 
     def hang_up(self) -> None:
         """End the conversation in both directions."""
-        try:
+        with contextlib.suppress(OSError):  # the client has gone
             self._ours.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def _serve(self) -> None:
         data = bytearray()
@@ -93,8 +92,8 @@ class Peer:
                 (callback,) = struct.unpack("=I", message.body)
                 (self.on_sync or self.answer)(callback)
             case (1, 1):
-                for name, (interface, version) in enumerate(self.globals, 1):
-                    self.say(event(REGISTRY, 0, "usu", name, interface, version))
+                for name, offer in enumerate(self.globals, 1):
+                    self.say(event(REGISTRY, 0, "usu", name, *offer))
             case (2, 0):
                 reader = wire.Reader(message.body)
                 _name, interface, version, new_id = reader.arguments("usun")

@@ -86,9 +86,7 @@ def pixel_at(frame: Frame, box: Box, x: int, y: int) -> bytes:
 
 def native(frame: Frame, box: Box) -> bytes:
     """Tight upright rows of a crop of the frame, bytes unchanged."""
-    return b"".join(
-        pixel_at(frame, box, x, y) for y in range(box.height) for x in range(box.width)
-    )
+    return b"".join(pixel_at(frame, box, x, y) for y in range(box.height) for x in range(box.width))
 
 
 def packed(frame: Frame, box: Box, target: "Target", order: str = "<") -> bytes:
@@ -116,5 +114,5 @@ def random_frame(  # noqa: PLR0913 - a frame has that many facts
     """A frame of noise in memory that ends with the last row's last pixel."""
     stride = size.width * fmt.bytes_per_pixel + padding
     length = offset + stride * size.height - padding
-    memory = array("B", random.Random(seed).randbytes(length))  # noqa: S311 - a test's noise
+    memory = array("B", random.Random(seed).randbytes(length))
     return Frame(memoryview(memory), fmt, size, stride, transform, offset=offset, alpha=alpha)

@@ -384,7 +384,7 @@ EXIT_CODES = {
     "CaptureError": 1,
     "CaptureTimeoutError": 1,
     "WriteError": 1,
-    "FrameClosedError": 1,
+    "ClosedError": 1,
     "InvalidArgumentError": 2,
     "CancelledError": 3,
     "UnsupportedError": 4,

@@ -127,7 +127,9 @@ def test_without_alpha_in_the_format_black_is_behind(name: str) -> None:
     pixels = bytes((0, 50, 100, 100)) * 256
     premultiplied = Frame(memoryview(pixels), ABGR8888, Size(16, 16), 64, alpha=Alpha.PREMULTIPLIED)
     straight = Frame(memoryview(pixels), ABGR8888, Size(16, 16), 64, alpha=Alpha.STRAIGHT)
-    assert opened(encoded(premultiplied, name)).getpixel((8, 8)) == pytest.approx((0, 50, 100), abs=2)
+    assert opened(encoded(premultiplied, name)).getpixel((8, 8)) == pytest.approx(
+        (0, 50, 100), abs=2
+    )
     assert opened(encoded(straight, name)).getpixel((8, 8)) == pytest.approx((0, 20, 39), abs=2)
 
 
@@ -231,5 +233,5 @@ def test_a_small_png_loads_no_heavy_module() -> None:
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     command = [sys.executable, "-c", script]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.reference import random_frame
-from wayshot_cli.errors import FrameClosedError, InvalidArgumentError
+from wayshot_cli.errors import ClosedError, InvalidArgumentError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
 from wayshot_cli.pixels import FORMATS, XRGB8888, Kind, PixelFormat
@@ -217,12 +217,12 @@ def test_a_closed_frame_refuses_to_be_read(tmp_path: Path) -> None:
     frame.close()
     frame.close()
     for use in (lambda: frame.memory, frame.to_numpy, frame.to_pillow):
-        with pytest.raises(FrameClosedError):
+        with pytest.raises(ClosedError):
             use()
-    with pytest.raises(FrameClosedError):
+    with pytest.raises(ClosedError):
         frame.save(tmp_path / "closed.png")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(FrameClosedError):
+    with pytest.raises(ClosedError):
         frame.crop(Box(0, 0, 1, 1)).to_numpy()
     assert "closed" in repr(frame)
     assert read(part) == [[6, 7], [10, 11]]  # it holds the memory for itself
@@ -231,7 +231,7 @@ def test_a_closed_frame_refuses_to_be_read(tmp_path: Path) -> None:
 def test_leaving_the_block_closes_the_frame() -> None:
     with frame_of(numbered(4, 3), Transform.NORMAL) as frame:
         assert frame.memory
-    with pytest.raises(FrameClosedError):
+    with pytest.raises(ClosedError):
         frame.memory  # noqa: B018
 
 

@@ -20,10 +20,7 @@ BY_NAME = {fmt.drm_name: fmt for fmt in FORMATS}
 TARGETS = [Target(depth, channels) for depth in (8, 16) for channels in (3, 4)]
 ONE_OF_EACH_SIZE = [BY_NAME[name] for name in ("RGB565", "BGR888", "XRGB8888", "ABGR16161616")]
 MEANINGS = [
-    (fmt, alpha)
-    for fmt in FORMATS
-    for alpha in Alpha
-    if fmt.has_alpha or alpha is Alpha.IGNORED
+    (fmt, alpha) for fmt in FORMATS for alpha in Alpha if fmt.has_alpha or alpha is Alpha.IGNORED
 ]
 
 pytestmark = pytest.mark.usefixtures("every_build")

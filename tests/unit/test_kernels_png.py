@@ -37,22 +37,26 @@ def rgb_frame(rows: list[bytes]) -> Frame:
 
 def smooth(width: int, height: int, seed: int) -> list[bytes]:
     """Rows with a bit of everything: flat, gradients, noise, repeats."""
-    chance = random.Random(seed)  # noqa: S311 - a test's noise
+    chance = random.Random(seed)
     rows = [chance.randbytes(3 * width)]
     while len(rows) < height:
-        above = rows[-1]
-        make = chance.choice(
-            [
-                lambda above=above: above,
-                lambda above=above: bytes((b + chance.randint(0, 3)) & 255 for b in above),
-                lambda: bytes((i + chance.randint(0, 2)) & 255 for i in range(3 * width)),
-                lambda: bytes(chance.choice((0, 1, 254, 255)) for _ in range(3 * width)),
-                lambda: chance.randbytes(3 * width),
-                lambda: bytes(3 * width),
-            ]
-        )
-        rows.append(make())
+        rows.append(next_row(rows[-1], chance))
     return rows
+
+
+def next_row(above: bytes, chance: random.Random) -> bytes:
+    match chance.randrange(6):
+        case 0:
+            return above
+        case 1:
+            return bytes((byte + chance.randint(0, 3)) & 255 for byte in above)
+        case 2:
+            return bytes((i + chance.randint(0, 2)) & 255 for i in range(len(above)))
+        case 3:
+            return bytes(chance.choice((0, 1, 254, 255)) for _ in above)
+        case 4:
+            return chance.randbytes(len(above))
+    return bytes(len(above))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -119,9 +123,9 @@ def test_more_rows_than_there_is_room_for_is_refused() -> None:
 
 def desktop(width: int, height: int, channels: int, seed: int) -> bytes:
     """Pixels with runs, repeats, small and large differences, so that every QOI chunk occurs."""
-    chance = random.Random(seed)  # noqa: S311 - a test's noise
+    chance = random.Random(seed)
     palette = [chance.randbytes(4) for _ in range(5)] + [b"\0\0\0\xff", bytes(4)]
-    pixels = []
+    pixels: list[bytes] = []
     pixel = b"\0\0\0\xff"
     while len(pixels) < width * height:
         match chance.randrange(6):

@@ -14,7 +14,7 @@ def runtime() -> str:
     """The library that must be loaded before all others: the one of cffi's compiler."""
     compiler = os.environ.get("CC", "cc")
     command = [compiler, "-print-file-name=libasan.so"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def run_watched(arguments: list[str], kernels: Path) -> "subprocess.CompletedProcess[str]":
@@ -25,7 +25,7 @@ def run_watched(arguments: list[str], kernels: Path) -> "subprocess.CompletedPro
         "WAYSHOT_TEST_KERNELS": str(kernels),
     }
     command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_nothing_is_touched_outside_its_memory(tmp_path: Path) -> None:

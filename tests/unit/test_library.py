@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 
 import wayshot_cli
 from tests.fake import Config, FakeCompositor, Fault, Output, Step, faults
+from tests.unit.peer import Peer
 from wayshot_cli import Box, backends
 from wayshot_cli.errors import (
     CaptureError,
@@ -50,7 +50,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
     for name in wayshot_cli.__all__:
         assert getattr(wayshot_cli, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        wayshot_cli.nonsense  # type: ignore[attr-defined]  # noqa: B018
+        wayshot_cli.nonsense  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -80,42 +80,42 @@ def test_errors_are_one_family() -> None:
 # The ladder
 
 
-def pretended(*interfaces: str) -> Connection:
-    """A connection that offers these and has a name."""
-    stand_in = SimpleNamespace(
-        compositor="fake",
-        find=lambda interface: interface.name if interface.name in interfaces else None,
-        bind=lambda _offer, interface: interface.name,
-    )
-    return cast("Connection", stand_in)
+OFFERS = {"zwlr_screencopy_manager_v1": 3, "wl_shm": 1}
 
 
-@pytest.mark.parametrize(
-    ("offered", "missing"),
-    [((), "zwlr_screencopy_manager_v1"), (("zwlr_screencopy_manager_v1",), "wl_shm")],
-)
+def choose(patch: pytest.MonkeyPatch, offers: dict[str, int], wish: str) -> tuple[str, list[Any]]:
+    """Choose among what a compositor offers; return the name, and what was passed over."""
+    with Peer(*offers.items()) as peer:
+        patch.setenv("WAYLAND_SOCKET", str(peer.take_client_fd()))
+        with Connection(timeout=5) as connection:
+            chosen, passed_over = backends.choose(connection, wish)
+            return chosen.name, list(passed_over)
+
+
+@pytest.mark.parametrize("missing", OFFERS)
 @pytest.mark.parametrize("wish", ["auto", "screencopy"])
 def test_what_the_compositor_lacks_is_named_with_a_way_out(
-    wish: str, offered: tuple[str, ...], missing: str
+    monkeypatch: pytest.MonkeyPatch, wish: str, missing: str
 ) -> None:
+    offers = {name: version for name, version in OFFERS.items() if name != missing}
     with pytest.raises(
-        UnsupportedError, match=f"screencopy: fake does not offer {missing}"
+        UnsupportedError, match=f"screencopy: .* does not offer {missing}"
     ) as caught:
-        backends.choose(pretended(*offered), wish)
+        choose(monkeypatch, offers, wish)
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("wish", ["auto", *backends.BACKENDS])
-def test_a_backend_that_can_be_served_is_chosen(wish: str) -> None:
-    chosen, passed_over = backends.choose(pretended("zwlr_screencopy_manager_v1", "wl_shm"), wish)
-    assert chosen.name == "screencopy"
-    assert passed_over == []
+@pytest.mark.parametrize("wish", ["auto", "screencopy"])
+def test_a_backend_that_can_be_served_is_chosen(monkeypatch: pytest.MonkeyPatch, wish: str) -> None:
+    assert choose(monkeypatch, OFFERS, wish) == ("screencopy", [])
 
 
 @pytest.mark.parametrize("wish", ["", "no-such-backend"])
-def test_a_backend_that_does_not_exist_is_never_served_by_another(wish: str) -> None:
-    with pytest.raises(WayshotError):
-        backends.choose(pretended("zwlr_screencopy_manager_v1", "wl_shm"), wish)
+def test_a_backend_that_does_not_exist_is_never_served_by_another(
+    monkeypatch: pytest.MonkeyPatch, wish: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="no backend named"):
+        choose(monkeypatch, OFFERS, wish)
 
 
 # Arguments

@@ -1,8 +1,10 @@
-"""PNG files: read back by a strict parser and by Pillow, at every level, by any number of threads."""
+"""PNG files: read by a strict parser and by Pillow, at every level, by any number of threads."""
 
 import os
 import random
+import signal
 import threading
+import time
 import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -27,9 +29,9 @@ XRGB2101010 = next(fmt for fmt in FORMATS if fmt.drm_name == "XRGB2101010")
 
 def text_like(width: int, height: int, noisy_rows: int = 0) -> Frame:
     """Flat areas, repeats and edges; the last rows are noise."""
-    chance = random.Random(7)  # noqa: S311 - a test's noise
+    chance = random.Random(7)
     glyphs = [chance.choice((b"\xff\xff\xff\0", b"\x20\x20\x20\0")) * 8 for _ in range(12)]
-    rows = []
+    rows: list[bytes] = []
     while len(rows) < height - noisy_rows:
         row = b"".join(chance.choice(glyphs) for _ in range(-(-width // 8)))[: width * 4]
         rows += [row] * chance.randint(1, 5)
@@ -81,7 +83,8 @@ def test_depth_and_alpha_of_the_frame_are_kept(
 
 
 def test_alpha_that_is_opaque_everywhere_is_left_out() -> None:
-    frame = Frame(memoryview(bytes((1, 2, 3, 255)) * 6), ABGR8888, Size(3, 2), 12, alpha=Alpha.STRAIGHT)
+    pixels = memoryview(bytes((1, 2, 3, 255)) * 6)
+    frame = Frame(pixels, ABGR8888, Size(3, 2), 12, alpha=Alpha.STRAIGHT)
     picture = pngfile.read(encoded(frame))
     assert (picture.channels, picture.pixels) == (3, bytes((1, 2, 3)) * 6)
 
@@ -175,16 +178,11 @@ def test_what_fails_in_a_thread_is_raised_and_no_thread_is_left(
     cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cores(4)
-    main = threading.current_thread()
-    filtered = kernels.PngFilter.filter
-    failed = threading.Event()
 
     def fail(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
-        if threading.current_thread() is not main:
-            failed.set()
-            raise MemoryError
-        failed.wait()
-        return filtered(self, y, rows)
+        assert rows > 0
+        assert threading.current_thread() is not threading.main_thread()
+        raise MemoryError(self, y)
 
     monkeypatch.setattr(kernels.PngFilter, "filter", fail)
     before = threading.active_count()
@@ -194,23 +192,27 @@ def test_what_fails_in_a_thread_is_raised_and_no_thread_is_left(
 
 
 @pytest.mark.usefixtures("small_bands")
-def test_an_interrupt_ends_the_threads(
+def test_an_interrupt_ends_the_wait_and_the_threads(
     cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cores(4)
-    main = threading.current_thread()
     filtered = kernels.PngFilter.filter
-    interrupted = threading.Event()
+    main = threading.main_thread().ident
+    assert main is not None
+    before = threading.active_count()
+    made: list[int] = []
 
     def interrupt(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
-        if threading.current_thread() is main:
-            interrupted.set()
-            raise KeyboardInterrupt
-        interrupted.wait()
+        made.append(y)
+        if len(made) == 1:
+            while threading.active_count() < before + 4:
+                time.sleep(0.001)
+            time.sleep(0.05)  # now the main thread waits for a band
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.05)
         return filtered(self, y, rows)
 
     monkeypatch.setattr(kernels.PngFilter, "filter", interrupt)
-    before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         encoded(text_like(200, 700))
     assert threading.active_count() == before

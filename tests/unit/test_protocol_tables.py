@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from pywayland import ffi
 from pywayland import protocol as definitions_of_pywayland
 
 from wayshot_cli.wayland import interface, protocols
@@ -106,7 +107,7 @@ def test_a_table_finds_every_interface_that_it_refers_to(table: Interface) -> No
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_libwayland_gets_what_the_table_says(table: Interface) -> None:
     struct = interface.compiled(table)
-    text = interface.ffi.string
+    text = ffi.string
     assert text(struct.name).decode() == table.name
     assert struct.version == table.version
     for messages, structs, count in (

@@ -63,7 +63,7 @@ def test_what_the_compositor_writes_is_seen_and_it_cannot_resize_the_file(
     buffer.connection.roundtrip("announcing")
     (fd,) = peer.fds
     os.pwrite(fd, b"pixels", 54)
-    assert memory[54:] == b"pixels"
+    assert bytes(memory[54:]) == b"pixels"
     for size in (59, 61):
         with pytest.raises(PermissionError):
             os.ftruncate(fd, size)
@@ -125,13 +125,25 @@ def test_a_resize_frees_what_nobody_holds_and_leaves_what_somebody_does(
     assert [view.nbytes for _, view in held] == [96, 96]
 
 
+def test_a_closed_pool_gives_its_buffers_back_and_leaves_what_somebody_looks_at(
+    peer: Peer, pool: ShmPool
+) -> None:
+    buffer, memory = pool.acquire(SMALL)
+    pool.close()
+    buffer.connection.roundtrip("closing")
+    create_buffer, _, destroy_buffer = peer.requests[-3:]
+    assert destroy_buffer == (int.from_bytes(create_buffer[2][:4], "little"), 0, b"")
+    memory[0] = 7
+    assert os.pread(peer.fds[0], 1, 0) == b"\x07"
+
+
 def test_memory_outlives_pool_and_connection(peer: Peer, shm: Proxy) -> None:
     _buffer, memory = ShmPool(shm).acquire(SMALL)
     shm.connection.roundtrip("announcing")
     shm.connection.close()
     gc.collect()
     os.pwrite(peer.fds[0], b"pixels", 0)
-    assert memory[:6] == b"pixels"
+    assert bytes(memory[:6]) == b"pixels"
     memory[0] = 7
     assert os.pread(peer.fds[0], 1, 0) == b"\x07"
 

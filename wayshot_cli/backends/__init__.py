@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from wayshot_cli.backends.screencopy import Screencopy
-from wayshot_cli.errors import UnsupportedError
+from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.wayland.connection import Connection
 
 BACKENDS = ("screencopy",)
@@ -23,8 +23,12 @@ class PassedOver(NamedTuple):
 def choose(connection: Connection, wish: str = "auto") -> tuple[Screencopy, list[PassedOver]]:
     """Return the best backend that this compositor can serve, and those passed over.
 
-    ``wish`` pins one. Raises UnsupportedError with the reasons when none is left.
+    ``wish`` pins one. Raises UnsupportedError with the reasons when none is left,
+    InvalidArgumentError when there is none of that name.
     """
+    if wish not in ("auto", *BACKENDS):
+        message = f"no backend named {wish!r}"
+        raise InvalidArgumentError(message, hint=f"known are auto, {', '.join(BACKENDS)}")
     passed_over: list[PassedOver] = []
     for name in BACKENDS if wish == "auto" else (wish,):
         try:

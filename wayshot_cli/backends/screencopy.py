@@ -14,7 +14,8 @@ from wayshot_cli.wayland.protocols.core import WL_SHM
 from wayshot_cli.wayland.protocols.wlr_screencopy import ZWLR_SCREENCOPY_MANAGER_V1
 
 if TYPE_CHECKING:
-    from wayshot_cli.wayland.proxy import Handler
+    from wayshot_cli.wayland.interface import Interface
+    from wayshot_cli.wayland.proxy import Handler, Proxy
 
 _Y_INVERT = 1  # zwlr_screencopy_frame_v1.flags
 _BUFFER_DONE_SINCE = 3  # before it, a frame offers one shm buffer and wants the copy at once
@@ -31,13 +32,16 @@ class Screencopy:
 
     def __init__(self, connection: Connection) -> None:
         """Bind the globals. Raises UnsupportedError when one is missing."""
-        offers = {i: connection.find(i) for i in (ZWLR_SCREENCOPY_MANAGER_V1, WL_SHM)}
-        for interface, offer in offers.items():
-            if offer is None:
-                message = f"{connection.compositor} does not offer {interface.name}"
-                raise UnsupportedError(message)
         self.connection = connection
-        self.manager, self.shm = (connection.bind(o, i) for i, o in offers.items() if o)
+        self.manager = self._require(ZWLR_SCREENCOPY_MANAGER_V1)
+        self.shm = self._require(WL_SHM)
+
+    def _require(self, interface: "Interface") -> "Proxy":
+        proxy = self.connection.singleton(interface)
+        if proxy is None:
+            message = f"{self.connection.compositor} does not offer {interface.name}"
+            raise UnsupportedError(message)
+        return proxy
 
     def open(self, output: Output, *, region: Box | None = None, cursor: bool = False) -> "Session":
         """Return a session on an output, or on a region of it.
@@ -50,7 +54,10 @@ class Screencopy:
 
 
 class Session:
-    """Captures one output, a frame at a time: ``start()``, then ``finish()`` for the Frame."""
+    """Captures one output, a frame at a time: ``start()``, then ``finish()`` for the Frame.
+
+    ``close()`` at the end; closing the connection does as well.
+    """
 
     def __init__(
         self, backend: Screencopy, output: Output, region: Box | None, *, cursor: bool
@@ -110,6 +117,10 @@ class Session:
             return self.finish(deadline).crop(part)
         message = f"{self._backend.connection.compositor} failed to capture {self._what}"
         raise CaptureError(message)
+
+    def close(self) -> None:
+        """Give the buffers back to the compositor; frames stay valid."""
+        self._pool.close()
 
     def _wait(self, deadline: float) -> Frame | None:
         """Wait for ``ready`` or ``failed``; None after the latter."""

@@ -108,3 +108,9 @@ class ShmPool:
         buffer = ShmBuffer(self._shm, layout)
         self._buffers.append(buffer)
         return buffer.proxy, buffer.lend()
+
+    def close(self) -> None:
+        """Destroy the wl_buffers; memory that is lent stays until its views are gone."""
+        for buffer in self._buffers:
+            buffer.proxy.destroy()
+        self._buffers.clear()

@@ -1,5 +1,6 @@
 """What the user types, and what he reads: only this package prints, exits and knows click."""
 
+import contextlib
 import gc
 import os
 import signal
@@ -40,7 +41,7 @@ def run(args: list[str]) -> int:
     try:
         take_over_log()
         app.main(args, prog_name="wayshot", standalone_mode=False)
-        _flush()
+        sys.stdout.flush()  # lets a full disk show while we can still say so
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "wayshot"
         say(error.format_message(), hint=f"see {command} --help")
@@ -62,20 +63,17 @@ def run(args: list[str]) -> int:
 
 def say(message: str, *, hint: str | None = None) -> None:
     """Print a line on stderr, and the way out below it if there is one."""
-    print(f"wayshot: {printable(message)}", file=sys.stderr)
-    if hint:
-        print(f"  {printable(hint)}", file=sys.stderr)
+    if sys.stderr is None:
+        return  # and print() would take stdout instead
+    with contextlib.suppress(OSError):  # the exit code must do, then
+        print(f"wayshot: {printable(message)}", file=sys.stderr)
+        if hint:
+            print(f"  {printable(hint)}", file=sys.stderr)
 
 
 def printable(text: str) -> str:
     """Escape control characters: names come from compositors and are not to be trusted."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def _flush() -> None:
-    """Let a full disk or a closed pipe behind stdout show while we can still say so."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
 
 
 def _leave(number: int, _frame: object) -> None:
@@ -94,3 +92,5 @@ def _open_standard_descriptors() -> None:
         except OSError:
             # Read-only: what is then written to "stdout" fails instead of vanishing.
             os.open(os.devnull, os.O_RDONLY)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - as long as we live

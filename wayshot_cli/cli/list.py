@@ -3,7 +3,7 @@
 import click
 
 from wayshot_cli.cli.options import CONTEXT_SETTINGS, timeout_option
-from wayshot_cli.shot import outputs as read
+from wayshot_cli.still import outputs as read
 from wayshot_cli.wayland.outputs import Output
 
 

@@ -59,7 +59,7 @@ def timeout_option() -> Decorator:
 def complete_output(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Complete an output's name from the running session; nothing where there is none."""
     from wayshot_cli.errors import WayshotError  # noqa: PLC0415 - only the shell asks this
-    from wayshot_cli.shot import outputs  # noqa: PLC0415
+    from wayshot_cli.still import outputs  # noqa: PLC0415
 
     try:
         return [o.name for o in outputs(timeout=1.0) if o.name.startswith(incomplete)]

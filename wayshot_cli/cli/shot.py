@@ -1,6 +1,7 @@
 """``wayshot [OPTIONS] [FILE]``: one still, from the words on the line to a file."""
 
 import os
+import re
 import stat
 import sys
 import time
@@ -19,7 +20,7 @@ from wayshot_cli.cli.options import (
     within,
 )
 from wayshot_cli.geometry import Box, parse_region
-from wayshot_cli.shot import shot as take_shot
+from wayshot_cli.still import shot as take_shot
 
 STDOUT = "-"
 _LONGEST_LINE = 4096  # of a region on stdin
@@ -134,7 +135,8 @@ def _read_region(region: str | None) -> Box | None:
     if region is None:
         return None
     if region == STDOUT:  # of slurp, that is: our stdin
-        region = sys.stdin.buffer.readline(_LONGEST_LINE).decode(errors="replace")
+        line = sys.stdin.buffer.readline(_LONGEST_LINE) if sys.stdin else b""
+        region = line.decode(errors="replace")
     return parse_region(region)
 
 
@@ -182,14 +184,14 @@ def _pictures_folder() -> str:
     home = os.environ.get("HOME", "")
     config = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
     try:
-        with open(f"{config}/user-dirs.dirs", encoding="utf-8", errors="surrogateescape") as lines:
-            for line in lines:
-                key, _, value = line.strip().partition("=")
-                folder = value.strip('"')
-                if folder.startswith("$HOME/"):
-                    folder = home + folder.removeprefix("$HOME")
-                if key == "XDG_PICTURES_DIR" and folder.startswith("/") and os.path.isdir(folder):
-                    return folder
+        with open(f"{config}/user-dirs.dirs", encoding="utf-8", errors="surrogateescape") as file:
+            settings = file.read()
     except OSError:
-        pass
+        return "."
+    pattern = r'^\s*XDG_PICTURES_DIR="((?:[^"\\\n]|\\.)*)"'
+    for quoted in reversed(re.findall(pattern, settings, re.MULTILINE)):  # the last one stands
+        folder = re.sub(r"^\$HOME(?=/|$)", lambda _: home, quoted)
+        folder = re.sub(r"\\(.)", r"\1", folder)
+        if folder.startswith("/") and os.path.isdir(folder):
+            return folder
     return "."

@@ -9,6 +9,7 @@ size alone, so that the file does not depend on the machine.
 import os
 import struct
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from zlib_ng.zlib_ng import (
@@ -168,22 +169,22 @@ def _metadata(frame: "Frame") -> bytes:
 
 
 def _in_order(work: "Callable[[int], _Band]", count: int) -> "Iterator[_Band]":
-    """Yield ``work(0)`` to ``work(count - 1)``, made by this thread and one for each other core.
+    """Yield ``work(0)`` to ``work(count - 1)``, made by one thread on each core.
 
-    What ``work`` raises in a thread is raised here. However the iterator ends, its
-    threads take up nothing new and have ended before it does.
+    What ``work`` raises is raised here. However the iterator ends, its threads
+    take up nothing new and have ended before it does.
     """
-    others = min(len(os.sched_getaffinity(0)), _MOST_THREADS, count) - 1
-    if others == 0:
+    cores = sorted(os.sched_getaffinity(0))[: min(_MOST_THREADS, count)]
+    if len(cores) == 1:
         yield from map(work, range(count))
         return
     crew = _Crew(work, count)
     ready: dict[int, _Band] = {}
     try:
-        crew.start(others)
+        crew.start(cores)
         for wanted in range(count):
             while wanted not in ready:
-                index, band = crew.next()
+                index, band = crew.result()
                 ready[index] = band
             yield ready.pop(wanted)
     finally:
@@ -201,22 +202,22 @@ class _Crew:
         self._results: SimpleQueue[tuple[int, _Band | BaseException]] = SimpleQueue()
         self._threads: list[Thread] = []
 
-    def start(self, count: int) -> None:
-        """Start that many threads, or as many as the system grants."""
+    def start(self, cores: list[int]) -> None:
+        """Start a thread on each core, or on as many as the system grants; do without, if none."""
         from threading import Thread  # noqa: PLC0415 - small pictures do without
 
-        for _ in range(count):
-            thread = Thread(target=self._run)
+        for core in cores:
+            thread = Thread(target=self._run, args=(core,))
+            self._threads.append(thread)
             try:
                 thread.start()
             except RuntimeError:  # the user may have no more of them: then fewer do the work
-                return
-            self._threads.append(thread)
+                break
+        if not any(thread.is_alive() for thread in self._threads):
+            self._take_turns()
 
-    def next(self) -> tuple[int, _Band]:
-        """Return a band that has been made, with its number; make one where none is waiting."""
-        if self._results.empty() and (index := self._take()) is not None:
-            return index, self._work(index)
+    def result(self) -> tuple[int, _Band]:
+        """Wait for a band, and return it with its number."""
         index, result = self._results.get()
         if isinstance(result, BaseException):
             raise result
@@ -226,7 +227,19 @@ class _Crew:
         """Let the threads finish what they are at, and wait for that."""
         self._todo.clear()
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
+
+    def _run(self, core: int) -> None:
+        _stay_on(core)
+        self._take_turns()
+
+    def _take_turns(self) -> None:
+        try:
+            while (index := self._take()) is not None:
+                self._results.put((index, self._work(index)))
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+            self._results.put((-1, error))
 
     def _take(self) -> int | None:
         try:
@@ -234,9 +247,13 @@ class _Crew:
         except IndexError:
             return None
 
-    def _run(self) -> None:
-        try:
-            while (index := self._take()) is not None:
-                self._results.put((index, self._work(index)))
-        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
-            self._results.put((-1, error))
+
+def _stay_on(core: int) -> None:
+    """Keep this thread on a core of its own.
+
+    The scheduler would leave the threads of a young process together on one core for
+    tens of milliseconds, longer than a picture takes: they wake each other for
+    Python's lock, and virtual machines' idle cores look like lost ones.
+    """
+    with suppress(OSError):  # a core that has just been taken away
+        os.sched_setaffinity(0, {core})

@@ -15,6 +15,8 @@ from wayshot_cli.errors import (
     CancelledError,
     CaptureError,
     CaptureTimeoutError,
+    ClosedError,
+    InvalidArgumentError,
     UnsupportedError,
 )
 from wayshot_cli.kernels._kernels import ffi as own_ffi
@@ -25,6 +27,9 @@ from wayshot_cli.wayland.proxy import Proxy, take_raised
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that a compositor has for an answer that it owes at once."""
+
+LONGEST_TIMEOUT = 1_000_000.0
+"""Seconds; poll counts milliseconds in an int."""
 
 # libwayland's request buffer is 4 KiB, a bind some 50 bytes: send them before it overflows.
 _BINDS_PER_FLUSH = 32
@@ -57,12 +62,17 @@ class Connection:
         names no deadline of its own.
 
         Raises UnsupportedError when there is no compositor to talk to, CaptureTimeoutError
-        when it does not answer, CaptureError when it hangs up.
+        when it does not answer, CaptureError when it hangs up, InvalidArgumentError for a
+        time-out that is none. After ``close()`` everything raises ClosedError.
         """
         _open_libwayland()
+        if not 0 < timeout <= LONGEST_TIMEOUT:
+            message = f"{timeout} is not a time-out from 0 to {LONGEST_TIMEOUT:.0f} seconds"
+            raise InvalidArgumentError(message)
         self.timeout = timeout
         self.proxies: dict[int, Proxy] = {}
         self.globals: dict[int, Global] = {}
+        self._singletons: dict[str, Proxy] = {}
         self._unflushed_binds = 0
         self._wake_fd = -1
         self._display = ffi.NULL
@@ -105,9 +115,23 @@ class Connection:
         """Return the time.monotonic() by which an answer asked for now is owed."""
         return monotonic() + self.timeout
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether ``close()`` has been called."""
+        return bool(self._display == ffi.NULL)
+
     def find(self, interface: Interface) -> Global | None:
         """Return the first global of that interface."""
-        return next((g for g in self.globals.values() if g.interface == interface.name), None)
+        return next(iter(self.find_all(interface)), None)
+
+    def singleton(self, interface: Interface) -> Proxy | None:
+        """Bind the global of which there is one at most, once; None where there is none."""
+        if interface.name not in self._singletons:
+            offer = self.find(interface)
+            if offer is None:
+                return None
+            self._singletons[interface.name] = self.bind(offer, interface)
+        return self._singletons[interface.name]
 
     def find_all(self, interface: Interface) -> list[Global]:
         """Return all globals of that interface, in the order they were announced."""
@@ -122,6 +146,7 @@ class Connection:
 
     def flush(self, what: str) -> None:
         """Send all queued requests, waiting for the compositor to take them if need be."""
+        self._require_open()
         self._unflushed_binds = 0
         deadline = self.deadline()
         while not self._flush():
@@ -141,6 +166,7 @@ class Connection:
         or protocol error, CancelledError after ``wake()``, and whatever a handler raises.
         """
         deadline = self.deadline() if deadline is None else deadline
+        self._require_open()
         self._dispatch(what)
         while not done():
             if lib.wl_display_prepare_read(self._display) == 0:
@@ -156,15 +182,16 @@ class Connection:
 
     def wake(self) -> None:
         """Make the current or next wait raise CancelledError; safe in signal handlers."""
-        os.eventfd_write(self._wake_fd, 1)
+        if self._wake_fd >= 0:
+            os.eventfd_write(self._wake_fd, 1)
 
     def close(self) -> None:
         """Free every object and the connection, sending what is queued. Harmless twice."""
-        if self._display != ffi.NULL:
+        if not self.is_closed:
             lib.wl_display_flush(self._display)
         for proxy in list(self.proxies.values()):
             proxy.forget()
-        if self._display != ffi.NULL:
+        if not self.is_closed:
             lib.wl_display_disconnect(self._display)
             self._display = ffi.NULL
         if self._wake_fd >= 0:
@@ -183,6 +210,11 @@ class Connection:
     ) -> None:
         """Close the connection."""
         self.close()
+
+    def _require_open(self) -> None:
+        if self.is_closed:
+            message = "the connection has been closed"
+            raise ClosedError(message)
 
     def _flush(self) -> bool:
         """Send what fits; False when the compositor has to read first."""
@@ -266,7 +298,7 @@ def _connect(display: str | None, deadline: float) -> int:
         try:
             fd = int(inherited)
             os.set_inheritable(fd, False)  # noqa: FBT003 - positional only
-        except (ValueError, OSError):
+        except (ValueError, OverflowError, OSError):
             message = f"WAYLAND_SOCKET is not an open descriptor: {inherited!r}"
             raise UnsupportedError(message) from None
         return fd

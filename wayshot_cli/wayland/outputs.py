@@ -79,10 +79,10 @@ def find_output(outputs: list[Output], name: str) -> Output:
 def read_outputs(connection: Connection) -> list[Output]:
     """Ask the compositor for its outputs, in the order it announces them.
 
+    Each call binds them anew; ``output.proxy.destroy()`` ends that.
     Raises CaptureError when what it says of one is impossible.
     """
-    manager_offer = connection.find(ZXDG_OUTPUT_MANAGER_V1)
-    manager = connection.bind(manager_offer, ZXDG_OUTPUT_MANAGER_V1) if manager_offer else None
+    manager = connection.singleton(ZXDG_OUTPUT_MANAGER_V1)
     facts = [_Facts(connection, offer, manager) for offer in connection.find_all(WL_OUTPUT)]
     connection.roundtrip("asking for the outputs")
     # An output may have gone while we asked: what is not there cannot be captured.
@@ -117,8 +117,9 @@ class _Facts:
             name=self._on_name,
             description=self._on_description,
         )
+        self.xdg_output: Proxy | None = None
         if manager:
-            manager.create(
+            self.xdg_output = manager.create(
                 "get_xdg_output",
                 self.proxy,
                 logical_position=self._on_logical_position,
@@ -165,6 +166,8 @@ class _Facts:
 
     def output(self, number: int) -> Output:
         """Judge the facts. Raises CaptureError when they are impossible."""
+        if self.xdg_output:
+            self.xdg_output.destroy()
         # Before wl_output 4 and xdg_output 2 outputs have no names: count them.
         name = self.name or f"output-{number}"
         mode = self.mode if _is_sane(self.mode) else _UNKNOWN

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pywayland import ffi, lib
 
+from wayshot_cli.errors import ClosedError
 from wayshot_cli.kernels._kernels import ffi as own_ffi
 from wayshot_cli.kernels._kernels import lib as own_lib
 from wayshot_cli.wayland.interface import Interface, Protocol, compiled
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from wayshot_cli.wayland.connection import Connection
 
 # A handler may take any of the protocol's argument types; the tables say which.
@@ -59,7 +62,7 @@ class Proxy:
         """Queue a request that creates nothing; the next wait sends it."""
         opcode = self.interface.opcodes[request]
         arguments, _keep = _pack(self.interface.requests[opcode].kinds, args)
-        lib.wl_proxy_marshal_array(self._pointer, opcode, arguments)
+        lib.wl_proxy_marshal_array(self._alive(), opcode, arguments)
 
     def create(self, request: str, *args: object, **handlers: Handler) -> "Proxy":
         """Queue a request that creates an object, and return it with its handlers set."""
@@ -74,7 +77,7 @@ class Proxy:
 
     def destroy(self) -> None:
         """Send the destructor that the interface has, if any, and forget the object."""
-        if self._address not in _live:
+        if self._pointer is None:
             return
         for destructor in ("destroy", "release"):
             opcode = self.interface.opcodes.get(destructor)
@@ -85,9 +88,17 @@ class Proxy:
 
     def forget(self) -> None:
         """Free the client's side of the object, saying nothing to the compositor."""
-        if _live.pop(self._address, None) is self:
-            self.connection.proxies.pop(self._address, None)
+        if self._pointer is not None:
+            del _live[self._address], self.connection.proxies[self._address]
             lib.wl_proxy_destroy(self._pointer)
+            self._pointer = None
+
+    def _alive(self) -> Any:
+        """Return the pointer. Raises ClosedError when libwayland has freed what it leads to."""
+        if self._pointer is None or self.connection.is_closed:
+            message = f"{self.interface.name} was used after its end"
+            raise ClosedError(message)
+        return self._pointer
 
     def _construct(
         self, request: str, args: tuple[object, ...], interface: Interface, version: int
@@ -95,7 +106,7 @@ class Proxy:
         opcode = self.interface.opcodes[request]
         arguments, _keep = _pack(self.interface.requests[opcode].kinds, args)
         pointer = own_lib.ws_wayland_marshal_constructor(
-            _address(self._pointer),
+            _address(self._alive()),
             opcode,
             _address(arguments),
             _address(compiled(interface)),
@@ -127,9 +138,9 @@ def take_raised() -> BaseException | None:
     return _raised.pop(get_ident(), None)
 
 
-def _carry(_kind: object, error: BaseException, _traceback: object) -> None:
+def _carry(_kind: object, error: BaseException, traceback: "TracebackType") -> None:
     # C code lies between the handler and whoever waits: the exception steps over it here.
-    _raised.setdefault(get_ident(), error)
+    _raised.setdefault(get_ident(), error.with_traceback(traceback))
 
 
 @own_ffi.def_extern("ws_dispatch", onerror=_carry)  # type: ignore[untyped-decorator]
@@ -165,7 +176,7 @@ def _pack(kinds: str, args: tuple[object, ...]) -> tuple[Any, list[Any]]:
         elif kind == "f":
             slot.f = lib.wl_fixed_from_double(value)
         elif kind == "o":
-            slot.o = ffi.NULL if value is None else ffi.cast("struct wl_object *", value._pointer)  # noqa: SLF001
+            slot.o = ffi.NULL if value is None else ffi.cast("struct wl_object *", value._alive())  # noqa: SLF001
         elif kind == "s":
             keep.append(ffi.NULL if value is None else ffi.new("char[]", value.encode()))
             slot.s = keep[-1]

@@ -1,6 +1,7 @@
 """One still: the way from a target to a picture, for the library and the command alike."""
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 
 from wayshot_cli import backends, layout
@@ -36,15 +37,22 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     if output and region is not None:
         message = "an output and a region exclude each other"
         raise InvalidArgumentError(message)
+    if scale is not None and not 0 < scale < math.inf:
+        message = f"{scale} is not a scale"
+        raise InvalidArgumentError(message)
     names = [output] if isinstance(output, str) else list(output or ())
     box = parse_region(region) if isinstance(region, str) else region and Box(*region)
+    if box and min(box.size) <= 0:
+        message = f"the region has no area: {box}"
+        raise InvalidArgumentError(message)
     report = report or (lambda _line: None)
     with _connected(connection, timeout) as link:
         chosen, passed_over = backends.choose(link, backend)
         for rung in passed_over:
             report(f"not {rung.name}: {rung.reason}")
         report(f"{link.compositor}: capturing by {chosen.name} into shared memory")
-        plan = layout.plan(read_outputs(link), names=names, region=box)
+        known = read_outputs(link)
+        plan = layout.plan(known, names=names, region=box)
         sessions = [
             # A rescaled region needs the pixels around it, too.
             chosen.open(o, region=None if scale else plan.request_region(o), cursor=cursor)
@@ -54,6 +62,10 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
             session.start()
         deadline = link.deadline()
         pieces = [layout.Piece(session.box, session.finish(deadline)) for session in sessions]
+        for session in sessions:
+            session.close()
+        for known_output in known:
+            known_output.proxy.destroy()
     for piece in pieces:
         report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
     return layout.render(plan.box, pieces, scale)
