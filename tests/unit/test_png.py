@@ -178,11 +178,15 @@ def test_what_fails_in_a_thread_is_raised_and_no_thread_is_left(
     cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cores(4)
+    filtered = kernels.PngFilter.filter
+    failed = threading.Event()
 
     def fail(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
-        assert rows > 0
-        assert threading.current_thread() is not threading.main_thread()
-        raise MemoryError(self, y)
+        if threading.current_thread() is threading.main_thread():
+            failed.wait()
+            return filtered(self, y, rows)
+        failed.set()
+        raise MemoryError
 
     monkeypatch.setattr(kernels.PngFilter, "filter", fail)
     before = threading.active_count()
@@ -192,7 +196,7 @@ def test_what_fails_in_a_thread_is_raised_and_no_thread_is_left(
 
 
 @pytest.mark.usefixtures("small_bands")
-def test_an_interrupt_ends_the_wait_and_the_threads(
+def test_an_interrupt_ends_the_work_and_the_threads(
     cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cores(4)
@@ -200,16 +204,18 @@ def test_an_interrupt_ends_the_wait_and_the_threads(
     main = threading.main_thread().ident
     assert main is not None
     before = threading.active_count()
-    made: list[int] = []
+    first = [True]
+    over = threading.Event()
 
     def interrupt(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
-        made.append(y)
-        if len(made) == 1:
-            while threading.active_count() < before + 4:
+        if first and first.pop():
+            while threading.active_count() < before + 3:
                 time.sleep(0.001)
-            time.sleep(0.05)  # now the main thread waits for a band
+            time.sleep(0.05)  # now the main thread is past starting the others
             signal.pthread_kill(main, signal.SIGINT)
             time.sleep(0.05)
+            over.set()
+        over.wait()
         return filtered(self, y, rows)
 
     monkeypatch.setattr(kernels.PngFilter, "filter", interrupt)
@@ -219,15 +225,26 @@ def test_an_interrupt_ends_the_wait_and_the_threads(
 
 
 @pytest.mark.usefixtures("small_bands")
-def test_a_consumer_that_stops_early_leaves_no_thread(cores: "Callable[[int], None]") -> None:
-    cores(4)
+def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work(
+    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores(2)
+    filtered = kernels.PngFilter.filter
+    made: list[int] = []
+
+    def slowly(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
+        made.append(y)
+        time.sleep(0.02)
+        return filtered(self, y, rows)
+
+    monkeypatch.setattr(kernels.PngFilter, "filter", slowly)
     before = threading.active_count()
-    pieces = png.encode(text_like(200, 700))
-    next(pieces)
-    next(pieces)
-    assert threading.active_count() > before
+    pieces = png.encode(text_like(200, 1400))
+    assert next(pieces).startswith(pngfile.SIGNATURE)
+    assert b"IDAT" in next(pieces)
     pieces.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+    assert len(made) < 22  # of 22 bands
 
 
 @pytest.mark.usefixtures("small_bands")
@@ -245,3 +262,23 @@ def test_without_leave_to_start_threads_the_picture_is_made_all_the_same(
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert encoded(frame) == alone
+
+
+@pytest.mark.usefixtures("small_bands")
+def test_the_caller_may_run_on_all_its_cores_between_and_after(
+    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores(4)
+    main = threading.get_ident()
+    kept: list[set[int]] = []
+
+    def keep(_pid: int, allowed: set[int]) -> None:
+        if threading.get_ident() == main:
+            kept.append(allowed)
+
+    monkeypatch.setattr(os, "sched_setaffinity", keep)
+    for piece in png.encode(text_like(200, 700)):
+        assert piece
+        assert kept[-1:] in ([], [{0, 1, 2, 3}])
+    assert {0} in kept
+    assert kept[-1] == {0, 1, 2, 3}

@@ -38,9 +38,11 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {3: 2, 4: 6}  # PNG, 11.2.1: truecolour; truecolour with alpha
 _WINDOW = 32768
 _BAND_BYTES = 1 << 20
-_NOISY = 0.6
+# A band with a lesser share of zeros is a photo or the like (text has 95 %): zlib's search for
+# repeats there takes four times as long as looking for runs, for files up to 20 % larger.
+_ZEROS_IN_TEXT = 0.6
 _MEM_LEVEL = 9
-_MOST_THREADS = 8  # each holds a strip and a deflater; beyond, the disk is the limit
+_MOST_THREADS = 8  # each holds a band and a deflater, 3 MB; beyond, the disk is the limit
 
 
 class _Band(NamedTuple):
@@ -72,10 +74,10 @@ class _Deflater:
         top = index * self._rows
         above = min(self._rows_above, top)
         count = min(self._rows, self._frame.height - top)
-        filters = self._filters.pop() if self._filters else self._new_filters()
+        filters = self._take_filters()
         filtered, zeros = filters.filter(top - above, above + count)
         window, rows = filtered[: above * self._row_bytes], filtered[above * self._row_bytes :]
-        noisy = zeros < _NOISY * len(filtered)
+        noisy = zeros < _ZEROS_IN_TEXT * len(filtered)
         deflate = _compressor(
             self._level, window[-_WINDOW:], Z_RLE if noisy else Z_DEFAULT_STRATEGY
         )
@@ -85,7 +87,11 @@ class _Deflater:
         self._filters.append(filters)
         return band
 
-    def _new_filters(self) -> kernels.PngFilter:
+    def _take_filters(self) -> kernels.PngFilter:
+        try:  # asking first whether there is one would leave time for another thread to take it
+            return self._filters.pop()
+        except IndexError:
+            pass
         most = min(self._rows_above + self._rows, self._frame.height)
         return kernels.PngFilter(self._frame, self._target, most)
 
@@ -115,8 +121,9 @@ def adler32_combine(first: int, second: int, second_length: int) -> int:
 def encode(frame: "Frame", level: int = 2, *, metadata: bool = False) -> "Iterator[bytes]":
     """Yield the pieces of a PNG of the frame: RGB or RGBA, with 8 or 16 bits a channel.
 
-    ``level`` is zlib's, 0 to 9. A frame with alpha whose pixels are all opaque is
-    written as RGB. ``metadata`` adds the time, the software and the resolution.
+    ``level`` is zlib's, 0 to 9; on photos all but 0 do the same. A frame with alpha whose
+    pixels are all opaque is written as RGB. ``metadata`` adds the time, the software
+    and the resolution.
     """
     target = kernels.Target.of(frame)
     if kernels.is_opaque(frame):
@@ -169,23 +176,32 @@ def _metadata(frame: "Frame") -> bytes:
 
 
 def _in_order(work: "Callable[[int], _Band]", count: int) -> "Iterator[_Band]":
-    """Yield ``work(0)`` to ``work(count - 1)``, made by one thread on each core.
+    """Yield ``work(0)`` to ``work(count - 1)``, made by this thread and one on each other core.
 
-    What ``work`` raises is raised here. However the iterator ends, its threads
-    take up nothing new and have ended before it does.
+    What ``work`` raises in a thread is raised here. However the iterator ends, its
+    threads take up nothing new and have ended before it does.
+
+    Every thread is kept to a core of its own, this one only while it works here. Left to
+    themselves, threads that wake each other (for Python's lock) are drawn to one
+    core, and wait there for milliseconds; holding the lock, they hold all others up.
     """
-    cores = sorted(os.sched_getaffinity(0))[: min(_MOST_THREADS, count)]
-    if len(cores) == 1:
+    allowed = os.sched_getaffinity(0)
+    others = sorted(allowed)[1 : min(_MOST_THREADS, count)]
+    if not others:
         yield from map(work, range(count))
         return
     crew = _Crew(work, count)
     ready: dict[int, _Band] = {}
     try:
-        crew.start(cores)
+        crew.start(others)
         for wanted in range(count):
-            while wanted not in ready:
-                index, band = crew.result()
-                ready[index] = band
+            _keep_to(allowed.difference(others))
+            try:
+                while wanted not in ready:
+                    index, band = crew.next()
+                    ready[index] = band
+            finally:
+                _keep_to(allowed)
             yield ready.pop(wanted)
     finally:
         crew.stop()
@@ -203,7 +219,7 @@ class _Crew:
         self._threads: list[Thread] = []
 
     def start(self, cores: list[int]) -> None:
-        """Start a thread on each core, or on as many as the system grants; do without, if none."""
+        """Start a thread on each core, or on as many as the system grants."""
         from threading import Thread  # noqa: PLC0415 - small pictures do without
 
         for core in cores:
@@ -212,12 +228,12 @@ class _Crew:
             try:
                 thread.start()
             except RuntimeError:  # the user may have no more of them: then fewer do the work
-                break
-        if not any(thread.is_alive() for thread in self._threads):
-            self._take_turns()
+                return
 
-    def result(self) -> tuple[int, _Band]:
-        """Wait for a band, and return it with its number."""
+    def next(self) -> tuple[int, _Band]:
+        """Return a band that has been made, with its number; make one where none is waiting."""
+        if self._results.empty() and (index := self._take()) is not None:
+            return index, self._work(index)
         index, result = self._results.get()
         if isinstance(result, BaseException):
             raise result
@@ -230,30 +246,22 @@ class _Crew:
             if thread.is_alive():
                 thread.join()
 
-    def _run(self, core: int) -> None:
-        _stay_on(core)
-        self._take_turns()
-
-    def _take_turns(self) -> None:
-        try:
-            while (index := self._take()) is not None:
-                self._results.put((index, self._work(index)))
-        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
-            self._results.put((-1, error))
-
     def _take(self) -> int | None:
         try:
             return self._todo.popleft()
         except IndexError:
             return None
 
+    def _run(self, core: int) -> None:
+        _keep_to({core})
+        try:
+            while (index := self._take()) is not None:
+                self._results.put((index, self._work(index)))
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+            self._results.put((-1, error))
 
-def _stay_on(core: int) -> None:
-    """Keep this thread on a core of its own.
 
-    The scheduler would leave the threads of a young process together on one core for
-    tens of milliseconds, longer than a picture takes: they wake each other for
-    Python's lock, and virtual machines' idle cores look like lost ones.
-    """
-    with suppress(OSError):  # a core that has just been taken away
-        os.sched_setaffinity(0, {core})
+def _keep_to(cores: set[int]) -> None:
+    """Let the thread that calls run on these cores only."""
+    with suppress(OSError):  # cores that have just been taken away
+        os.sched_setaffinity(0, cores)

@@ -103,7 +103,8 @@ INLINE void gather_sized(const struct ws_image *image, const uint8_t *from, uint
 INLINE void gather(const struct ws_image *image, uint32_t x, uint32_t y, uint32_t columns,
                    uint32_t rows, uint8_t *out, size_t stride)
 {
-    const uint8_t *from = image->origin + (ptrdiff_t)x * image->step_x + (ptrdiff_t)y * image->step_y;
+    const uint8_t *from =
+        image->origin + (ptrdiff_t)x * image->step_x + (ptrdiff_t)y * image->step_y;
     switch (image->bytes) {
     case 2: gather_sized(image, from, columns, rows, 2, out, stride); break;
     case 3: gather_sized(image, from, columns, rows, 3, out, stride); break;
@@ -384,7 +385,8 @@ CLONES static void ws_copy(const struct ws_image *image, uint32_t y, uint32_t ro
     const size_t size = (size_t)image->bytes, stride = image->width * size;
     if (image->step_x == image->bytes) {
         for (uint32_t row = 0; row < rows; row++)
-            memcpy(out + row * stride, image->origin + (ptrdiff_t)(y + row) * image->step_y, stride);
+            memcpy(out + row * stride, image->origin + (ptrdiff_t)(y + row) * image->step_y,
+                   stride);
         return;
     }
     for (uint32_t top = 0, high; top < rows; top += high) {
