@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Mapping
@@ -34,10 +33,9 @@ def run() -> None:
     _start_up()
 
 
-def _wayshot() -> list[str]:
-    """Return the installed command, as a user would start it."""
-    script = Path(sysconfig.get_path("scripts")) / "wayshot"
-    return [str(script)] if script.exists() else [sys.executable, "-m", "wayshot_cli"]
+def _program(name: str) -> str:
+    """Return a program of the installation under test: BENCH_BIN's, or our own."""
+    return str(Path(os.environ.get("BENCH_BIN") or sysconfig.get_path("scripts")) / name)
 
 
 def _compare(name: str, output: str, env: Mapping[str, str], result: str) -> None:
@@ -45,19 +43,21 @@ def _compare(name: str, output: str, env: Mapping[str, str], result: str) -> Non
         return lambda: measure.process([*command, result], env, result)
 
     grim, ours = measure.in_turns(
-        ROUNDS, shot("grim", "-o", output), shot(*_wayshot(), "-o", output)
+        ROUNDS, shot("grim", "-o", output), shot(_program("wayshot"), "-o", output)
     )
     measure.row(f"{name} text, -o", grim, ours)
     grim, ours = measure.in_turns(
-        ROUNDS, shot("grim", "-g", REGION), shot(*_wayshot(), "-g", REGION)
+        ROUNDS, shot("grim", "-g", REGION), shot(_program("wayshot"), "-g", REGION)
     )
     measure.row(f"400x300 of {name}", grim, ours)
-    bare, ours = measure.in_turns(ROUNDS, lambda: _bare(env), shot(*_wayshot(), "-g", REGION))
+    bare, ours = measure.in_turns(
+        ROUNDS, lambda: _bare(env), shot(_program("wayshot"), "-g", REGION)
+    )
     _over_bare(f"400x300 of {name}", bare, ours)
 
 
 def _bare(env: Mapping[str, str]) -> Run:
-    return measure.process([sys.executable, "-c", "pass"], env)
+    return measure.process([_program("python"), "-c", "pass"], env)
 
 
 def _over_bare(name: str, bare: Run, ours: Run) -> None:
@@ -70,6 +70,6 @@ def _start_up() -> None:
     bare, version = measure.in_turns(
         ROUNDS,
         lambda: _bare(os.environ),
-        lambda: measure.process([*_wayshot(), "--version"], os.environ),
+        lambda: measure.process([_program("wayshot"), "--version"], os.environ),
     )
     _over_bare("--version", bare, version)

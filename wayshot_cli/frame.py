@@ -116,12 +116,16 @@ class Frame:
             start += (self.size.height - 1) * self.stride
         return start + self._box.x * self.step_x + self._box.y * self.step_y
 
+    def contains(self, box: Box) -> bool:
+        """Whether a box, in pixels of the upright picture, lies inside it."""
+        return Box(0, 0, self.width, self.height).contains(box)
+
     def crop(self, box: Box) -> "Frame":
         """Return the part of the upright picture inside ``box`` (pixels), sharing memory.
 
         Raises InvalidArgumentError when the box does not lie inside the picture.
         """
-        if not Box(0, 0, self.width, self.height).contains(box):
+        if not self.contains(box):
             message = f"cannot crop {box} out of a picture of {self._box.size}"
             raise InvalidArgumentError(message)
         part = object.__new__(Frame)

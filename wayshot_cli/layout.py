@@ -4,6 +4,7 @@
 goes by the size of the frames, which is what the compositor really gave.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ from wayshot_cli.geometry import Box, Size, bounding_box, round_half_up, true_sc
 from wayshot_cli.wayland.outputs import Output, find_output
 
 _MAX_SIDE = 65535  # what encoders take; PNG itself could hold more
-_MAX_CANVAS_BYTES = 2**31
+_MAX_PIXELS = 2**28  # 2 GiB of canvas at 16 bits a channel
+_LIMITS = f"at most {_MAX_SIDE} pixels a side, 2^28 in all"
 
 
 class Plan(NamedTuple):
@@ -62,32 +64,36 @@ class Piece(NamedTuple):
 
 
 def plan(
-    outputs: list[Output], *, names: list[str] | None = None, region: Box | None = None
+    outputs: list[Output],
+    *,
+    names: list[str] | None = None,
+    region: Box | None = None,
+    scale: float | None = None,
 ) -> Plan:
     """Say which outputs are captured for the named outputs, a region, or (neither) everything.
 
     Raises NotFoundError when there are no outputs, none of that name, or none under the region,
-    InvalidArgumentError for a region beyond all measure.
+    InvalidArgumentError for a region or a scale beyond all measure.
     """
     if not outputs:
         message = "the compositor has no outputs"
         raise NotFoundError(message)
-    if names:
+    chosen = outputs
+    if names is not None:
         # Named twice is drawn once; the order is the compositor's, so that it does not matter.
         wanted = {find_output(outputs, name).offer.name for name in names}
         chosen = [output for output in outputs if output.offer.name in wanted]
-        return Plan(bounding_box([output.box for output in chosen]), chosen)
-    if region is None:
-        return Plan(bounding_box([output.box for output in outputs]), outputs)
-    if max(region.size) > _MAX_SIDE:
-        message = f"the region {region} is larger than any picture"
-        raise InvalidArgumentError(message, hint=f"at most {_MAX_SIDE} a side")
-    chosen = [output for output in outputs if output.box.intersection(region)]
+    elif region is not None:
+        _check_wish(region, scale)
+        chosen = [output for output in outputs if output.box.intersection(region)]
     if not chosen:
         message = f"no output lies under the region {region}"
         layout = "; ".join(f"{output.name} at {output.box}" for output in outputs)
         raise NotFoundError(message, hint=f"outputs: {layout}")
-    return Plan(region, chosen)
+    box = region or bounding_box([output.box for output in chosen])
+    if scale is not None:
+        _check_wish(box, scale)
+    return Plan(box, chosen)
 
 
 def render(box: Box, pieces: list[Piece], scale: float | None = None) -> Frame:
@@ -134,10 +140,10 @@ class _Grid(NamedTuple):
         bottom = round_half_up((box.bottom - self.origin_y) * self.scale_y)
         # Below scale 1 a box can fall between two edges; it still shows the pixel it lies in.
         if right == left:
-            left -= 1
+            left = math.floor((box.x + box.width / 2 - self.origin_x) * self.scale_x)
         if bottom == top:
-            top -= 1
-        return Box(left, top, right - left, bottom - top)
+            top = math.floor((box.y + box.height / 2 - self.origin_y) * self.scale_y)
+        return Box(left, top, max(1, right - left), max(1, bottom - top))
 
 
 def _compose(grid: _Grid, picture: Box, pieces: list[Piece]) -> Frame:
@@ -234,7 +240,20 @@ def _subtract(box: Box, part: Box) -> list[Box]:
     return [rest for rest in rests if min(rest.size) > 0]
 
 
+def _check_wish(box: Box, scale: float | None) -> None:
+    width, height = (side * (scale or 1.0) for side in box.size)
+    if not _is_bearable(width, height):
+        message = f"a picture of {box} would be too large"
+        if scale is not None:
+            message += f" at scale {scale:g}"
+        raise InvalidArgumentError(message, hint=_LIMITS)
+
+
 def _check_size(size: Size) -> None:
-    if max(size) > _MAX_SIDE or size.width * size.height * 8 > _MAX_CANVAS_BYTES:
+    if not _is_bearable(*size):
         message = f"a picture of {size} pixels is too large"
-        raise CaptureError(message, hint=f"at most {_MAX_SIDE} a side and 2^28 in all")
+        raise CaptureError(message, hint=_LIMITS)
+
+
+def _is_bearable(width: float, height: float) -> bool:
+    return max(width, height) <= _MAX_SIDE and width * height <= _MAX_PIXELS

@@ -4,8 +4,9 @@ import contextlib
 import errno
 import itertools
 import os
+import select
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli.errors import WriteError
@@ -26,19 +27,14 @@ def remove_temporaries() -> None:
             os.unlink(path)
 
 
-class errors_named:  # noqa: N801 - read as a phrase: with errors_named(path)
-    """Turns what the system says of a path into a WriteError that names it."""
-
-    def __init__(self, path: "str | os.PathLike[str]") -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, OSError):
-            message = f"cannot write {os.fsdecode(self._path)!r}: {error.strerror or error}"
-            raise WriteError(message) from error
+@contextlib.contextmanager
+def errors_named(path: "str | os.PathLike[str]") -> Iterator[None]:
+    """Turn what the system says of a path into a WriteError that names it."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write {os.fsdecode(path)!r}: {error.strerror or error}"
+        raise WriteError(message) from error
 
 
 def write_file(
@@ -99,7 +95,26 @@ def write_fd(fd: int, chunks: "Iterable[Buffer]") -> None:
     for chunk in chunks:
         view = memoryview(chunk).cast("B")
         while view:
-            view = view[os.write(fd, view) :]
+            try:
+                view = view[os.write(fd, view) :]
+            except BlockingIOError:  # somebody who shares the pipe has set O_NONBLOCK
+                ready = select.poll()
+                ready.register(fd, select.POLLOUT)
+                ready.poll()
+
+
+def is_terminal(path: str) -> bool:
+    """Whether writing to the path (``-`` for stdout) would write onto a terminal."""
+    fd = 1 if path == "-" else _named_descriptor(path)
+    if fd is not None:
+        return os.isatty(fd)
+    try:
+        if not stat.S_ISCHR(os.stat(path).st_mode):
+            return False
+        with _Descriptor(os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)) as device:
+            return os.isatty(device.fd)
+    except OSError:
+        return False  # writing will say what is wrong
 
 
 def _named_descriptor(path: "str | os.PathLike[str]") -> int | None:
@@ -111,8 +126,10 @@ def _named_descriptor(path: "str | os.PathLike[str]") -> int | None:
     match os.fspath(path).rpartition("/"):
         case ["/dev", _, "stdout"]:
             return 1
+        case ["/dev", _, "stderr"]:
+            return 2
         case ["/dev/fd" | "/proc/self/fd", _, number] if number.isdecimal():
-            return int(number)
+            return min(int(number), 2**31 - 1)
     return None
 
 

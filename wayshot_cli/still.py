@@ -18,54 +18,61 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     region: str | Box | tuple[int, int, int, int] | None = None,
     cursor: bool = False,
     scale: float | None = None,
+    delay: float = 0.0,
     backend: str = "auto",
     timeout: float = DEFAULT_TIMEOUT,
     connection: Connection | None = None,
-    report: Callable[[str], None] | None = None,
+    report: Callable[[str], object] | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> Frame:
     """Take a picture of an output, of several, of a region, or (by default) of everything.
 
     ``output`` is a name or several; ``region`` is ``X,Y WxH`` or a box in logical
     coordinates; they exclude each other. ``scale`` asks for that many pixels per logical unit
-    instead of the native ones. ``timeout`` in seconds bounds each answer of the compositor.
-    An open ``connection`` can be handed in and stays open; without it one is made.
-    ``report`` is called with a line for each step, for people.
+    instead of the native ones. ``delay`` waits that many seconds, once all is known to be there.
+    ``timeout`` in seconds bounds each answer of the compositor.
+    An open ``connection`` can be handed in and stays open, with the time-out that it has.
+    ``report`` is called with a line for each step, for people; ``meanwhile`` once, while
+    the compositor copies.
 
     The frame outlives the connection. Raises the errors of ``wayshot_cli.errors``:
     NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError.
     """
-    if output and region is not None:
+    names = _names(output)
+    box = _box(region)
+    if names is not None and box is not None:
         message = "an output and a region exclude each other"
         raise InvalidArgumentError(message)
     if scale is not None and not 0 < scale < math.inf:
         message = f"{scale} is not a scale"
         raise InvalidArgumentError(message)
-    names = [output] if isinstance(output, str) else list(output or ())
-    box = parse_region(region) if isinstance(region, str) else region and Box(*region)
-    if box and min(box.size) <= 0:
-        message = f"the region has no area: {box}"
-        raise InvalidArgumentError(message)
     report = report or (lambda _line: None)
-    with _connected(connection, timeout) as link:
+    with contextlib.ExitStack() as stack:
+        link = connection or stack.enter_context(Connection(timeout=timeout))
         chosen, passed_over = backends.choose(link, backend)
         for rung in passed_over:
             report(f"not {rung.name}: {rung.reason}")
         report(f"{link.compositor}: capturing by {chosen.name} into shared memory")
-        known = read_outputs(link)
-        plan = layout.plan(known, names=names, region=box)
+        plan = layout.plan(read_outputs(link), names=names, region=box, scale=scale)
+        if delay:
+            link.sleep(delay)
+            plan = layout.plan(read_outputs(link), names=names, region=box, scale=scale)
         sessions = [
-            # A rescaled region needs the pixels around it, too.
-            chosen.open(o, region=None if scale else plan.request_region(o), cursor=cursor)
+            stack.enter_context(
+                # A rescaled region needs the pixels around it, too.
+                chosen.open(o, region=None if scale else plan.request_region(o), cursor=cursor)
+            )
             for o in plan.outputs
         ]
         for session in sessions:  # all at once, so that they show the same moment
             session.start()
+        if meanwhile:
+            # After this the buffers are with the compositor, and we have nothing to do.
+            link.roundtrip("asking for frames")
+            link.flush("asking for frames")
+            meanwhile()
         deadline = link.deadline()
         pieces = [layout.Piece(session.box, session.finish(deadline)) for session in sessions]
-        for session in sessions:
-            session.close()
-        for known_output in known:
-            known_output.proxy.destroy()
     for piece in pieces:
         report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
     return layout.render(plan.box, pieces, scale)
@@ -76,14 +83,32 @@ def outputs(
 ) -> list[Output]:
     """Return the outputs of the session, in the compositor's order.
 
-    Raises UnsupportedError when there is no compositor, CaptureError when it misbehaves.
+    An open ``connection`` can be handed in, as to ``shot``. Raises UnsupportedError when there is
+    no compositor, CaptureError when it misbehaves.
     """
-    with _connected(connection, timeout) as link:
-        return read_outputs(link)
+    if connection:
+        return read_outputs(connection)
+    with Connection(timeout=timeout) as own:
+        return read_outputs(own)
 
 
-def _connected(
-    connection: Connection | None, timeout: float
-) -> contextlib.AbstractContextManager[Connection]:
-    """Lend the caller's connection, or make one that ends with the block."""
-    return contextlib.nullcontext(connection) if connection else Connection(timeout=timeout)
+def _names(output: str | Sequence[str] | None) -> list[str] | None:
+    if output is None or isinstance(output, str):
+        return None if output is None else [output]
+    if not output:  # a list that came out empty does not mean everything
+        message = "no output is named"
+        raise InvalidArgumentError(message)
+    return list(output)
+
+
+def _box(region: str | Box | tuple[int, int, int, int] | None) -> Box | None:
+    if region is None or isinstance(region, str):
+        return None if region is None else parse_region(region)
+    if len(region) != 4 or not all(isinstance(number, int) for number in region):  # noqa: PLR2004 - x, y, width, height
+        message = f"not a region: {region!r}"
+        raise InvalidArgumentError(message)
+    box = Box(*region)
+    if min(box.size) <= 0:
+        message = f"the region has no area: {box}"
+        raise InvalidArgumentError(message)
+    return box

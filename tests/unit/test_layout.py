@@ -3,8 +3,7 @@
 import random
 from fractions import Fraction
 from math import floor
-from types import SimpleNamespace
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import numpy as np
 import pytest
@@ -46,7 +45,6 @@ def output(  # noqa: PLR0913 - the facts of an output that matter here
         integer_scale=scale,
         physical_size_mm=Size(0, 0),
         offer=Global(number, "wl_output", 4),
-        proxy=cast("Any", SimpleNamespace()),
     )
 
 

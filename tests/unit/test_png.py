@@ -262,23 +262,3 @@ def test_without_leave_to_start_threads_the_picture_is_made_all_the_same(
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert encoded(frame) == alone
-
-
-@pytest.mark.usefixtures("small_bands")
-def test_the_caller_may_run_on_all_its_cores_between_and_after(
-    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cores(4)
-    main = threading.get_ident()
-    kept: list[set[int]] = []
-
-    def keep(_pid: int, allowed: set[int]) -> None:
-        if threading.get_ident() == main:
-            kept.append(allowed)
-
-    monkeypatch.setattr(os, "sched_setaffinity", keep)
-    for piece in png.encode(text_like(200, 700)):
-        assert piece
-        assert kept[-1:] in ([], [{0, 1, 2, 3}])
-    assert {0} in kept
-    assert kept[-1] == {0, 1, 2, 3}

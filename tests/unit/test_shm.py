@@ -187,11 +187,11 @@ def test_a_layout_that_cannot_be_is_refused(pool: ShmPool, layout: ShmLayout) ->
 def test_memory_that_cannot_be_had_is_an_error(
     pool: ShmPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_fd: int, _length: int) -> None:
+    def refuse(_fd: int, _offset: int, _length: int) -> None:
         raise OSError(12, "Cannot allocate memory")
 
     before = os.listdir("/proc/self/fd")
-    monkeypatch.setattr(os, "ftruncate", refuse)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
     with pytest.raises(CaptureError, match="cannot allocate 60 bytes"):
         pool.acquire(SMALL)
     assert os.listdir("/proc/self/fd") == before

@@ -1,6 +1,7 @@
 """Bytes to their place: whole or not at all, and nothing left behind."""
 
 import errno
+import gc
 import os
 import resource
 import stat
@@ -59,6 +60,7 @@ def every_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """Write by O_TMPFILE, and where there is none; nothing may be left open."""
     if request.param:
         without_tmpfile(monkeypatch, request.param)
+    gc.collect()  # frames of earlier tests may still hold theirs
     before = open_fds()
     yield
     assert open_fds() == before

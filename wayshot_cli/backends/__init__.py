@@ -6,8 +6,8 @@ from wayshot_cli.backends.screencopy import Screencopy
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.wayland.connection import Connection
 
-BACKENDS = ("screencopy",)
-"""Names that ``--backend`` takes beside ``auto``, best first."""
+BACKENDS = {"screencopy": Screencopy}
+"""Backends by the name that ``--backend`` takes beside ``auto``, best first."""
 
 BUFFERS = ("shm",)
 """Names that ``--buffer`` takes beside ``auto``."""
@@ -32,12 +32,12 @@ def choose(connection: Connection, wish: str = "auto") -> tuple[Screencopy, list
     passed_over: list[PassedOver] = []
     for name in BACKENDS if wish == "auto" else (wish,):
         try:
-            return Screencopy(connection), passed_over
+            return BACKENDS[name](connection), passed_over
         except UnsupportedError as error:
             passed_over.append(PassedOver(name, str(error)))
     message = "; ".join(f"{name}: {reason}" for name, reason in passed_over)
-    raise UnsupportedError(
-        message,
-        hint="wayshot needs a compositor with wlr-screencopy, such as sway, Hyprland, river, "
-        "labwc or Wayfire; on GNOME and KDE use their own screenshot tool",
+    hint = (
+        "wayshot needs wlr-screencopy, as sway, Hyprland, river, labwc and Wayfire have it; "
+        "on GNOME and KDE use their own screenshot tools"
     )
+    raise UnsupportedError(message, hint=hint)

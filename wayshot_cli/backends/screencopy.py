@@ -1,7 +1,7 @@
 """wlr-screencopy-unstable-v1, versions 1 to 3, into shared memory."""
 
 from time import CLOCK_MONOTONIC, clock_gettime_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
@@ -66,6 +66,7 @@ class Session:
         self._backend = backend
         self._output = output
         self._what = f"output {output.name!r}"
+        self._frame: Proxy | None = None
         self._region = region
         self._part = region and region.scaled(output.integer_scale)
         # What the frame shows, in logical coordinates.
@@ -93,7 +94,8 @@ class Session:
             "ready": self._on_ready,
             "failed": self._on_failed,
         }
-        manager, output = self._backend.manager, self._output.proxy
+        manager = self._backend.manager
+        output = self._backend.connection.outputs[self._output.offer.name].proxy
         if self._region is None:
             self._frame = manager.create("capture_output", self._cursor, output, **events)
         else:
@@ -114,31 +116,52 @@ class Session:
             # Some compositors refuse or clip what others serve: take all and cut it here.
             part, self._region, self._part = self._part, None, None
             self.start()
-            return self.finish(deadline).crop(part)
-        message = f"{self._backend.connection.compositor} failed to capture {self._what}"
+            frame = self.finish(deadline)
+            if frame.contains(part):
+                return frame.crop(part)
+            message = f"{self._compositor} gave a picture of {frame.size} for {self._what}"
+            raise CaptureError(message)
+        message = f"{self._compositor} failed to capture {self._what}"
         raise CaptureError(message)
 
+    def __enter__(self) -> Self:
+        """Return the session itself, to be closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the session."""
+        self.close()
+
     def close(self) -> None:
-        """Give the buffers back to the compositor; frames stay valid."""
+        """End what is under way and give the buffers back; frames stay valid."""
+        self._end_frame()
         self._pool.close()
+
+    def _end_frame(self) -> None:
+        if self._frame:
+            self._frame.destroy()
 
     def _wait(self, deadline: float) -> Frame | None:
         """Wait for ``ready`` or ``failed``; None after the latter."""
         connection = self._backend.connection
         try:
-            connection.wait(
-                lambda: self._ready or self._failed or self._is_lost,
-                f"capturing {self._what} by wlr-screencopy",
-                deadline,
-            )
+            doing = f"capturing {self._what} by wlr-screencopy"
+            connection.wait(lambda: self._ready or self._failed or self._is_lost, doing, deadline)
+            if self._failed and not self._is_lost:
+                # An output that was unplugged fails first and goes a moment later.
+                connection.roundtrip(doing)
         finally:
-            self._frame.destroy()
+            self._end_frame()
         if self._ready and self._layout and self._memory:
             return self._make_frame(self._layout, self._memory)
         if self._is_lost:
             message = f"{self._what} went away while it was being captured"
             raise TargetLostError(message)
         return None
+
+    @property
+    def _compositor(self) -> str:
+        return self._backend.connection.compositor
 
     @property
     def _is_lost(self) -> bool:
@@ -164,11 +187,11 @@ class Session:
             self._offered_codes.append(code)
         elif self._layout is None:
             self._layout = ShmLayout(format_, Size(width, height), stride)
-        if self._frame.version < _BUFFER_DONE_SINCE:
+        if self._backend.manager.version < _BUFFER_DONE_SINCE:
             self._copy()
 
     def _copy(self) -> None:
-        if self._memory is not None:
+        if self._frame is None or self._memory is not None:
             return  # a second copy of the same frame would be a protocol error of ours
         if self._layout is None:
             offered = ", ".join(f"{code:#x}" for code in self._offered_codes) or "none"

@@ -35,9 +35,11 @@ class ShmBuffer:
         """Allocate and announce the buffer. Raises CaptureError when memory cannot be had."""
         self.layout = layout
         self._loan: weakref.ref[object] | None = None
-        fd = os.memfd_create("wayshot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fd = -1
         try:
-            os.ftruncate(fd, layout.nbytes)
+            fd = os.memfd_create("wayshot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            # Allocated at once: cheaper than a fault a page, and a lack of memory shows here.
+            os.posix_fallocate(fd, 0, layout.nbytes)
             # The compositor holds the fd, too: were it to shrink the file, reading would be SIGBUS.
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
@@ -47,7 +49,8 @@ class ShmBuffer:
             message = f"cannot allocate {layout.nbytes} bytes of shared memory: {error.strerror}"
             raise CaptureError(message) from error
         finally:
-            os.close(fd)  # libwayland has duplicated it
+            if fd >= 0:
+                os.close(fd)  # libwayland has duplicated it
         self.proxy = pool.create(
             "create_buffer", 0, *layout.size, layout.stride, shm_code(layout.format)
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import io
 import os
 import signal
 import sys
@@ -53,7 +54,7 @@ def run(args: list[str]) -> int:
     except BrokenPipeError:
         return 1  # whoever read our output has gone, and knows it
     except OSError as error:
-        say(f"cannot write: {error.strerror or error}")
+        say(error.strerror or str(error))
         return 1
     except MemoryError:
         say("out of memory")
@@ -92,5 +93,7 @@ def _open_standard_descriptors() -> None:
         except OSError:
             # Read-only: what is then written to "stdout" fails instead of vanishing.
             os.open(os.devnull, os.O_RDONLY)
-    if sys.stdout is None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal in ASCII gets escapes
+    else:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - as long as we live

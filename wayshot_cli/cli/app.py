@@ -13,6 +13,9 @@ _SUBCOMMANDS = {
     "list": "wayshot_cli.cli.list",
 }
 
+# Not written yet; a script that uses one for a file would break the day it is.
+_RESERVED = {"color", "config", "doctor", "headless", "portal", "record"}
+
 
 class App(click.Group):
     """A still, unless the first word is a subcommand.
@@ -38,8 +41,11 @@ class App(click.Group):
         """Leave the line alone when a subcommand begins it; else it is a still's."""
         if args and args[0] in _SUBCOMMANDS:
             ctx.invoked_subcommand = args[0]
-            ctx.args = args[1:]
+            ctx.args = args  # with the name, from which click's completion goes on
             return ctx.args
+        if args and args[0] in _RESERVED:
+            message = f"{args[0]!r} will be a subcommand; for a file of that name write ./{args[0]}"
+            raise click.UsageError(message, ctx)
         return click.Command.parse_args(self, ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -50,7 +56,7 @@ class App(click.Group):
         assert command is not None  # noqa: S101 - parse_args has looked
         # No parent: its FILE would appear in the subcommand's usage line.
         name = f"{ctx.info_name} {ctx.invoked_subcommand}"
-        with command.make_context(name, ctx.args) as sub_context:
+        with command.make_context(name, ctx.args[1:]) as sub_context:
             return command.invoke(sub_context)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:

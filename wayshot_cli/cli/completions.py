@@ -10,7 +10,7 @@ from wayshot_cli.cli.options import CONTEXT_SETTINGS
     help="Print the completion script of a shell.",
     context_settings=CONTEXT_SETTINGS,
 )
-@click.argument("shell", type=click.Choice(["bash", "fish", "zsh"]))
+@click.argument("shell", type=click.Choice(["bash", "fish", "zsh"]), metavar="SHELL")
 def command(shell: str) -> None:
     """Print click's own script for that shell; it asks wayshot for the words."""
     from click.shell_completion import get_completion_class  # noqa: PLC0415 - only here

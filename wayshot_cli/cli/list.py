@@ -1,10 +1,14 @@
 """``wayshot list``: the outputs of the session."""
 
+import sys
+
 import click
 
 from wayshot_cli.cli.options import CONTEXT_SETTINGS, timeout_option
 from wayshot_cli.still import outputs as read
 from wayshot_cli.wayland.outputs import Output
+
+_UNLIMITED = 100_000  # columns
 
 
 @click.command("list", help="List the outputs.", context_settings=CONTEXT_SETTINGS)
@@ -29,9 +33,12 @@ def _print_table(outputs: list[Output]) -> None:
 
     from wayshot_cli.cli import printable  # noqa: PLC0415
 
+    # On a terminal the description gives way; elsewhere lines are as long as they need be.
+    console = Console(width=None if sys.stdout.isatty() else _UNLIMITED, highlight=False)
     table = Table(box=None, pad_edge=False)
-    for heading in ("output", "region", "pixels", "scale", "transform", "refresh", "description"):
-        table.add_column(heading, no_wrap=heading != "description")
+    for heading in ("output", "region", "pixels", "scale", "transform", "refresh"):
+        table.add_column(heading, no_wrap=True, overflow="ignore")
+    table.add_column("description", overflow="fold")
     for output in outputs:
         refresh = f"{output.refresh_mhz / 1000:g} Hz" if output.refresh_mhz > 0 else "unknown"
         cells = (
@@ -44,4 +51,4 @@ def _print_table(outputs: list[Output]) -> None:
             output.description or f"{output.make} {output.model}".strip(),
         )
         table.add_row(*(Text(printable(cell)) for cell in cells))  # Text: no markup of theirs
-    Console(soft_wrap=True).print(table)
+    console.print(table)

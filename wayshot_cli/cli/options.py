@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT
+from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 """Of every command."""
-
-_LONGEST_WAIT = 1_000_000.0  # seconds; poll counts milliseconds in an int
 
 
 def positive(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
@@ -38,8 +39,8 @@ def within(low: int, high: int) -> Callable[[click.Context, click.Parameter, Any
 
 def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     """Accept a time that can be waited for."""
-    if not 0 <= value <= _LONGEST_WAIT:
-        message = f"{value} is not a number of seconds from 0 to {_LONGEST_WAIT:.0f}"
+    if not 0 <= value <= LONGEST_TIMEOUT:
+        message = f"{value} is not a number of seconds from 0 to {LONGEST_TIMEOUT:.0f}"
         raise click.BadParameter(message)
     return value
 
@@ -65,3 +66,17 @@ def complete_output(_ctx: click.Context, _param: click.Parameter, incomplete: st
         return [o.name for o in outputs(timeout=1.0) if o.name.startswith(incomplete)]
     except WayshotError:
         return []
+
+
+def complete_file(
+    ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Complete a path by the shell's own means, and a first word as a subcommand, too."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only the shell asks this
+
+    typed = (ctx.get_parameter_source(name) for name in ctx.params)
+    is_first = click.core.ParameterSource.COMMANDLINE not in typed
+    app = ctx.command
+    names = app.list_commands(ctx) if is_first and isinstance(app, click.Group) else []
+    matching = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [*matching, CompletionItem(incomplete, type="file")]

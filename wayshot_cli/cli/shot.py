@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import click
 
 from wayshot_cli import __version__, backends, encode, sinks
-from wayshot_cli.cli import say
+from wayshot_cli.cli import say as report
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
+    complete_file,
     complete_output,
     positive,
     seconds,
@@ -82,7 +83,7 @@ Examples:
 @timeout_option()
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done.")
 @click.version_option(__version__, message="wayshot %(version)s")
-@click.argument("file", required=False, type=click.Path(allow_dash=True, path_type=str))
+@click.argument("file", required=False, shell_complete=complete_file)
 def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
     region: str | None,
@@ -107,16 +108,20 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
         raise click.UsageError(message)
     box = _read_region(region)
     format_, options = _encoding(file, format_, level, quality, metadata=metadata)
-    if file == STDOUT and os.isatty(1):
-        message = "stdout is a terminal: redirect it, or name a file"
+    if file == "":
+        message = "FILE is empty"
         raise click.UsageError(message)
-    report = say if verbose else None
+    if file is not None and sinks.is_terminal(file):
+        message = f"{'stdout' if file == STDOUT else file} is a terminal: name a file"
+        raise click.UsageError(message)
 
-    time.sleep(delay)
     frame = take_shot(
-        outputs, region=box, cursor=cursor, scale=scale, backend=backend, timeout=timeout,
-        report=report,
+        outputs or None, region=box, cursor=cursor, scale=scale, delay=delay,
+        backend=backend, timeout=timeout, report=report if verbose else None,
+        meanwhile=lambda: encode.load(format_),
     )  # fmt: skip
+    if verbose and format_ == "raw":
+        report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")
     chunks = encode.encode(frame, format_, options)
 
     if file == STDOUT:

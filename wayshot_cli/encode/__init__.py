@@ -1,12 +1,13 @@
 """Frames to bytes: the formats of stills, and the one place that chooses among them."""
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wayshot_cli.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from wayshot_cli.frame import Frame
 
@@ -57,6 +58,28 @@ def format_of(path: "str | os.PathLike[str]") -> str:
     return EXTENSIONS[extension]
 
 
+def load(format: str) -> "ModuleType":  # noqa: A002 - as in encode
+    """Import the module that encodes a format, and what it needs; ``encode`` does so, too.
+
+    Raises InvalidArgumentError for an unknown format.
+    """
+    match format:
+        case "png":
+            from wayshot_cli.encode import png  # noqa: PLC0415 - each format loads its own
+
+            return png
+        case "ppm" | "qoi" | "raw":
+            from wayshot_cli.encode import plain  # noqa: PLC0415
+
+            return plain
+        case "jpeg" | "webp" | "avif" | "tiff":
+            from wayshot_cli.encode import image  # noqa: PLC0415
+
+            return image
+    message = f"unknown format {format!r}"
+    raise InvalidArgumentError(message, hint=f"known are {' '.join(FORMATS)}")
+
+
 def encode(
     frame: "Frame",
     format: str,  # noqa: A002 - as in Frame.save and PIL
@@ -74,18 +97,9 @@ def encode(
     if options.quality is not None and not 1 <= options.quality <= 100:  # noqa: PLR2004 - percent
         message = f"quality {options.quality} is not from 1 to 100"
         raise InvalidArgumentError(message)
-    match format:
-        case "png":
-            from wayshot_cli.encode import png  # noqa: PLC0415 - each format loads its own
-
-            return png.encode(frame, options.level, metadata=options.metadata)
-        case "ppm" | "qoi" | "raw":
-            from wayshot_cli.encode import plain  # noqa: PLC0415
-
-            return plain.ENCODERS[format](frame)
-        case "jpeg" | "webp" | "avif" | "tiff":
-            from wayshot_cli.encode import image  # noqa: PLC0415
-
-            return image.encode(frame, format, options.quality)
-    message = f"unknown format {format!r}"
-    raise InvalidArgumentError(message, hint=f"known are {' '.join(FORMATS)}")
+    encoder: Any = load(format)
+    if format == "png":
+        return encoder.encode(frame, options.level, metadata=options.metadata)  # type: ignore[no-any-return]
+    if format in ("ppm", "qoi", "raw"):
+        return encoder.ENCODERS[format](frame)  # type: ignore[no-any-return]
+    return encoder.encode(frame, format, options.quality)  # type: ignore[no-any-return]

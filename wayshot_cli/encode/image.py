@@ -1,12 +1,13 @@
 """Formats by way of Pillow: JPEG, WebP, AVIF and TIFF, all with 8 bits a channel."""
 
 from io import BytesIO
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, features
 
 from wayshot_cli import kernels
-from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
+from wayshot_cli.errors import InvalidArgumentError, UnsupportedError, WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,8 @@ def encode(
     ``quality`` is 1 to 100. Without one JPEG and AVIF take 90, and WebP is lossless, which for
     screens is smaller than the lossy kind at high quality. TIFF is always lossless.
     Raises InvalidArgumentError when the picture is larger than the format
-    allows, UnsupportedError where Pillow was built without the format.
+    allows, UnsupportedError where Pillow was built without the format, and (while it is
+    encoded) WriteError when Pillow fails.
     """
     if not features.check(_FEATURES[format]):
         message = f"Pillow was built without {format}"
@@ -53,7 +55,7 @@ def _settings(format_: str, quality: int | None) -> dict[str, Any]:
     match format_:
         case "jpeg":
             subsampling = "4:4:4" if chosen >= _UNSUBSAMPLED else "4:2:0"
-            return {"quality": chosen, "subsampling": subsampling, "optimize": True}
+            return {"quality": chosen, "subsampling": subsampling}
         case "webp" if quality is None:
             return {"lossless": True, "quality": 50, "method": 1}  # quality is effort here
         case "webp":
@@ -66,8 +68,22 @@ def _settings(format_: str, quality: int | None) -> dict[str, Any]:
 
 def _pieces(frame: "Frame", format_: str, settings: dict[str, Any]) -> "Iterator[memoryview]":
     channels = 3 if format_ == "jpeg" or kernels.is_opaque(frame) else 4
-    file = BytesIO()
-    _image(frame, channels).save(file, format_, **settings)
+    image, file = _image(frame, channels), BytesIO()
+    failures: list[Exception] = []
+
+    def save() -> None:
+        try:
+            image.save(file, format_, **settings)
+        except Exception as error:  # noqa: BLE001 - raised below, in the thread that waits
+            failures.append(error)
+
+    # Signal handlers run between the main thread's steps only, and an AVIF is one long step.
+    thread = Thread(target=save, daemon=True)
+    thread.start()
+    thread.join()
+    if failures:
+        message = f"Pillow cannot write this picture as {format_}: {failures[0]}"
+        raise WriteError(message) from failures[0]
     yield file.getbuffer()
 
 

@@ -9,7 +9,6 @@ size alone, so that the file does not depend on the machine.
 import os
 import struct
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from zlib_ng.zlib_ng import (
@@ -180,14 +179,9 @@ def _in_order(work: "Callable[[int], _Band]", count: int) -> "Iterator[_Band]":
 
     What ``work`` raises in a thread is raised here. However the iterator ends, its
     threads take up nothing new and have ended before it does.
-
-    Every thread is kept to a core of its own, this one only while it works here. Left to
-    themselves, threads that wake each other (for Python's lock) are drawn to one
-    core, and wait there for milliseconds; holding the lock, they hold all others up.
     """
-    allowed = os.sched_getaffinity(0)
-    others = sorted(allowed)[1 : min(_MOST_THREADS, count)]
-    if not others:
+    others = min(len(os.sched_getaffinity(0)), _MOST_THREADS, count) - 1
+    if others == 0:
         yield from map(work, range(count))
         return
     crew = _Crew(work, count)
@@ -195,13 +189,9 @@ def _in_order(work: "Callable[[int], _Band]", count: int) -> "Iterator[_Band]":
     try:
         crew.start(others)
         for wanted in range(count):
-            _keep_to(allowed.difference(others))
-            try:
-                while wanted not in ready:
-                    index, band = crew.next()
-                    ready[index] = band
-            finally:
-                _keep_to(allowed)
+            while wanted not in ready:
+                index, band = crew.next()
+                ready[index] = band
             yield ready.pop(wanted)
     finally:
         crew.stop()
@@ -218,12 +208,12 @@ class _Crew:
         self._results: SimpleQueue[tuple[int, _Band | BaseException]] = SimpleQueue()
         self._threads: list[Thread] = []
 
-    def start(self, cores: list[int]) -> None:
-        """Start a thread on each core, or on as many as the system grants."""
+    def start(self, count: int) -> None:
+        """Start that many threads, or as many as the system grants."""
         from threading import Thread  # noqa: PLC0415 - small pictures do without
 
-        for core in cores:
-            thread = Thread(target=self._run, args=(core,))
+        for _ in range(count):
+            thread = Thread(target=self._run)
             self._threads.append(thread)
             try:
                 thread.start()
@@ -252,16 +242,9 @@ class _Crew:
         except IndexError:
             return None
 
-    def _run(self, core: int) -> None:
-        _keep_to({core})
+    def _run(self) -> None:
         try:
             while (index := self._take()) is not None:
                 self._results.put((index, self._work(index)))
         except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
             self._results.put((-1, error))
-
-
-def _keep_to(cores: set[int]) -> None:
-    """Let the thread that calls run on these cores only."""
-    with suppress(OSError):  # cores that have just been taken away
-        os.sched_setaffinity(0, cores)

@@ -1,12 +1,14 @@
 """Connection: one compositor, and the one place that waits for it."""
 
+import contextlib
 import errno
 import os
 import select
+import stat
 from collections.abc import Callable
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import pywayland._ffi
 from pywayland import ffi, lib
@@ -23,7 +25,10 @@ from wayshot_cli.kernels._kernels import ffi as own_ffi
 from wayshot_cli.kernels._kernels import lib as own_lib
 from wayshot_cli.wayland.interface import Interface
 from wayshot_cli.wayland.protocols.core import WL_DISPLAY
-from wayshot_cli.wayland.proxy import Proxy, take_raised
+from wayshot_cli.wayland.proxy import Proxy, as_void, take_raised
+
+if TYPE_CHECKING:
+    from wayshot_cli.wayland.outputs import OutputFacts
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that a compositor has for an answer that it owes at once."""
@@ -72,6 +77,7 @@ class Connection:
         self.timeout = timeout
         self.proxies: dict[int, Proxy] = {}
         self.globals: dict[int, Global] = {}
+        self.outputs: dict[int, OutputFacts] = {}
         self._singletons: dict[str, Proxy] = {}
         self._unflushed_binds = 0
         self._wake_fd = -1
@@ -83,7 +89,7 @@ class Connection:
             os.close(fd)
             raise MemoryError
         try:
-            self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._wake_fd = _eventfd()
             self._poll = select.poll()
             self._poll.register(self._wake_fd, select.POLLIN)
             root = ffi.cast("struct wl_proxy *", self._display)
@@ -174,11 +180,16 @@ class Connection:
                     events = 0 if self._flush() else select.POLLOUT
                     self._wait_for_fd(events | select.POLLIN, deadline, what)
                 except BaseException:
-                    own_lib.ws_wayland_cancel_read(_void(self._display))
+                    own_lib.ws_wayland_cancel_read(as_void(self._display))
                     raise
                 if lib.wl_display_read_events(self._display) < 0:
-                    self._raise_display_error(what)
+                    raise self._display_error(what)
             self._dispatch(what)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, dispatching events. Raises what ``wait`` raises, but for the time-out."""
+        with contextlib.suppress(CaptureTimeoutError):
+            self.wait(lambda: False, "waiting", monotonic() + seconds)
 
     def wake(self) -> None:
         """Make the current or next wait raise CancelledError; safe in signal handlers."""
@@ -244,31 +255,33 @@ class Connection:
         if error := take_raised():
             raise error
         if result < 0:
-            self._raise_display_error(what)
+            raise self._display_error(what)
 
     def _hang_up(self, what: str) -> CaptureError:
         return CaptureError(f"{self.compositor} closed the connection while {what}")
 
-    def _raise_display_error(self, what: str) -> None:
-        code = lib.wl_display_get_error(self._display)
-        if code == errno.EPROTO:
-            interface, object_id = own_ffi.new("const void **"), own_ffi.new("uint32_t *")
-            error = own_lib.ws_wayland_protocol_error(_void(self._display), interface, object_id)
-            name = "an unknown object"
-            if interface[0] != own_ffi.NULL:
-                address = int(own_ffi.cast("uintptr_t", interface[0]))
-                name = ffi.string(ffi.cast("struct wl_interface *", address).name).decode()
-            problem = f"reported error {error} on {name}#{object_id[0]}"
-            # "wl_shm#3: error 1: words", when take_over_log() was called
+    def _display_error(self, what: str) -> CaptureError:
+        """Return what has ended the connection, as an error."""
+        interface, object_id = own_ffi.new("const void **"), own_ffi.new("uint32_t *")
+        code = own_lib.ws_wayland_protocol_error(as_void(self._display), interface, object_id)
+        number = lib.wl_display_get_error(self._display)
+        if interface[0] != own_ffi.NULL:
+            address = int(own_ffi.cast("uintptr_t", interface[0]))
+            name = ffi.string(ffi.cast("struct wl_interface *", address).name).decode()
+            problem = f"reported error {code} on {name}#{object_id[0]}"
+            # "wl_shm#3: error 1: words", where take_over_log() was called
             words = own_ffi.string(own_lib.ws_wayland_last_log()).decode(errors="replace")
-            if words := words.partition(f"error {error}: ")[2].strip():
+            if words := words.partition(f"error {code}: ")[2].strip():
                 problem += f" ({words})"
-        elif code in (errno.EPIPE, errno.ECONNRESET):
-            raise self._hang_up(what)
+        elif number in (errno.EPIPE, errno.ECONNRESET):
+            return self._hang_up(what)
+        elif number == errno.EPROTO:
+            problem = f"reported error {code} on an object that is gone"
+        elif number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            return CaptureError(f"{os.strerror(number)} here, while {what}")
         else:
-            problem = f"sent something that is not Wayland ({os.strerror(code)})"
-        message = f"{self.compositor} {problem} while {what}"
-        raise CaptureError(message)
+            problem = f"sent something that is not Wayland ({os.strerror(number)})"
+        return CaptureError(f"{self.compositor} {problem} while {what}")
 
 
 def take_over_log() -> None:
@@ -287,8 +300,12 @@ def _open_libwayland() -> None:
         raise UnsupportedError(message, hint="install a newer pywayland")
 
 
-def _void(pointer: Any) -> Any:
-    return own_ffi.cast("void *", int(ffi.cast("uintptr_t", pointer)))
+def _eventfd() -> int:
+    try:
+        return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    except OSError as error:
+        message = f"cannot make an eventfd: {error.strerror}"
+        raise CaptureError(message) from error
 
 
 def _connect(display: str | None, deadline: float) -> int:
@@ -298,9 +315,12 @@ def _connect(display: str | None, deadline: float) -> int:
         try:
             fd = int(inherited)
             os.set_inheritable(fd, False)  # noqa: FBT003 - positional only
+            is_socket = stat.S_ISSOCK(os.fstat(fd).st_mode)
         except (ValueError, OverflowError, OSError):
-            message = f"WAYLAND_SOCKET is not an open descriptor: {inherited!r}"
-            raise UnsupportedError(message) from None
+            is_socket = False
+        if not is_socket:
+            message = f"WAYLAND_SOCKET is not an open socket: {inherited!r}"
+            raise UnsupportedError(message)
         return fd
     path = _socket_path(display)
     while (fd := own_lib.ws_connect(os.fsencode(path))) == -errno.EAGAIN:

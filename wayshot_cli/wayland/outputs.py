@@ -33,7 +33,6 @@ class Output(NamedTuple):
     integer_scale: int
     physical_size_mm: Size
     offer: Global
-    proxy: Proxy
 
     @property
     def native_size(self) -> Size:
@@ -77,24 +76,23 @@ def find_output(outputs: list[Output], name: str) -> Output:
 
 
 def read_outputs(connection: Connection) -> list[Output]:
-    """Ask the compositor for its outputs, in the order it announces them.
+    """Return the compositor's outputs as they are now, in the order it announced them.
 
-    Each call binds them anew; ``output.proxy.destroy()`` ends that.
+    The first call binds them; the connection keeps what later events say of them.
     Raises CaptureError when what it says of one is impossible.
     """
     manager = connection.singleton(ZXDG_OUTPUT_MANAGER_V1)
-    facts = [_Facts(connection, offer, manager) for offer in connection.find_all(WL_OUTPUT)]
+    for offer in connection.find_all(WL_OUTPUT):
+        if offer.name not in connection.outputs:
+            connection.outputs[offer.name] = OutputFacts(connection, offer, manager)
     connection.roundtrip("asking for the outputs")
-    # An output may have gone while we asked: what is not there cannot be captured.
-    return [
-        fact.output(number)
-        for number, fact in enumerate(facts, 1)
-        if fact.offer.name in connection.globals
-    ]
+    for name in connection.outputs.keys() - connection.globals.keys():
+        connection.outputs.pop(name).forget()
+    return [fact.output(number) for number, fact in enumerate(connection.outputs.values(), 1)]
 
 
-class _Facts:
-    """What events have said so far of one output."""
+class OutputFacts:
+    """What events have said so far of one output, and its proxy."""
 
     def __init__(self, connection: Connection, offer: Global, manager: Proxy | None) -> None:
         self.offer = offer
@@ -117,9 +115,9 @@ class _Facts:
             name=self._on_name,
             description=self._on_description,
         )
-        self.xdg_output: Proxy | None = None
+        self._xdg_output: Proxy | None = None
         if manager:
-            self.xdg_output = manager.create(
+            self._xdg_output = manager.create(
                 "get_xdg_output",
                 self.proxy,
                 logical_position=self._on_logical_position,
@@ -164,10 +162,14 @@ class _Facts:
     def _on_logical_size(self, width: int, height: int) -> None:
         self.logical_size = Size(width, height)
 
+    def forget(self) -> None:
+        """Destroy the proxies."""
+        self.proxy.destroy()
+        if self._xdg_output:
+            self._xdg_output.destroy()
+
     def output(self, number: int) -> Output:
         """Judge the facts. Raises CaptureError when they are impossible."""
-        if self.xdg_output:
-            self.xdg_output.destroy()
         # Before wl_output 4 and xdg_output 2 outputs have no names: count them.
         name = self.name or f"output-{number}"
         mode = self.mode if _is_sane(self.mode) else _UNKNOWN
@@ -196,7 +198,6 @@ class _Facts:
             scale,
             self.physical_size,
             self.offer,
-            self.proxy,
         )
 
 

@@ -92,6 +92,7 @@ class Proxy:
             del _live[self._address], self.connection.proxies[self._address]
             lib.wl_proxy_destroy(self._pointer)
             self._pointer = None
+            self._handlers.clear()  # they lead back to whoever holds us, frames and all
 
     def _alive(self) -> Any:
         """Return the pointer. Raises ClosedError when libwayland has freed what it leads to."""
@@ -106,10 +107,10 @@ class Proxy:
         opcode = self.interface.opcodes[request]
         arguments, _keep = _pack(self.interface.requests[opcode].kinds, args)
         pointer = own_lib.ws_wayland_marshal_constructor(
-            _address(self._alive()),
+            as_void(self._alive()),
             opcode,
-            _address(arguments),
-            _address(compiled(interface)),
+            as_void(arguments),
+            as_void(compiled(interface)),
             version,
         )
         if pointer == own_ffi.NULL:
@@ -152,7 +153,7 @@ def _dispatch(_data: Any, target: Any, opcode: int, _message: Any, arguments: An
     return 0
 
 
-def _address(pointer: Any) -> Any:
+def as_void(pointer: Any) -> Any:
     """Carry a pointer of pywayland's cffi instance over to ours, as a ``void *``."""
     return own_ffi.cast("void *", int(ffi.cast("uintptr_t", pointer)))
 
