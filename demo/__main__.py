@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import socket
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,27 +23,25 @@ FOLDER = Path("demo-output")
 
 
 def main() -> None:
-    """Use the running session if there is one, else bring up a headless one."""
+    """Use the running session if wayshot can, else bring up a headless one."""
     FOLDER.mkdir(exist_ok=True)
-    if _session_runs():
+    reason = _why_not_here()
+    if reason is None:
         print("Pictures of this session:")
         _take_pictures(os.environ)
-    else:
-        print("No Wayland session here: pictures of a headless sway with two outputs.")
-        with desktop() as sway:
-            _take_pictures(sway.env)
+        return
+    print(f"{reason}\nSo these are pictures of a headless sway with two outputs:")
+    if shutil.which("sway") is None or shutil.which("foot") is None:
+        sys.exit("sway and foot are needed for that: apt-get install sway foot")
+    with desktop() as sway:
+        _take_pictures(sway.env)
 
 
-def _session_runs() -> bool:
-    display = os.environ.get("WAYLAND_DISPLAY")
-    if not display:
-        return False
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(Path(os.environ.get("XDG_RUNTIME_DIR", "/")) / display))
-    except OSError:
-        return False
-    return True
+def _why_not_here() -> str | None:
+    """Try a shot of the running session, and return what wayshot says if it fails."""
+    probe = [WAYSHOT, "-t", "ppm", "/dev/null"]
+    result = subprocess.run(probe, check=False, stderr=subprocess.PIPE, text=True)
+    return result.stderr.splitlines()[0] if result.returncode else None
 
 
 def _take_pictures(env: Mapping[str, str]) -> None:

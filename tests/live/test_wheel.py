@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-BUILD_INPUT = ("wayshot_cli", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
+FOLDERS = ("wayshot_cli", "man", "completions")
+FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 
 
 def installed_pythons() -> list[str]:
@@ -37,12 +38,11 @@ def installed_pythons() -> list[str]:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in BUILD_INPUT:
-        if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("*.so", "__pycache__")
-            shutil.copytree(ROOT / name, source / name, ignore=ignored)
-        else:
-            shutil.copy(ROOT / name, source)
+    for name in FOLDERS:
+        ignored = shutil.ignore_patterns("*.so", "__pycache__")
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in FILES:
+        shutil.copy(ROOT / name, source)
     options = ["-qq", "--no-deps", "-w", str(target), str(source)]
     command = [sys.executable, "-m", "pip", "wheel", *options]
     subprocess.run(command, check=True, timeout=300)
@@ -77,3 +77,5 @@ def test_takes_a_shot_where_no_compiler_is_reachable(
     pixels = read(tmp_path / "shot.png")
     assert pixels.shape == (48, 64, 3)
     assert (pixels == (0x40, 0x80, 0xC0)).all()
+    assert (venv / "share" / "man" / "man1" / "wayshot.1").exists()
+    assert (venv / "share" / "zsh" / "site-functions" / "_wayshot").exists()
