@@ -39,7 +39,7 @@ def main() -> None:
 
 def _why_not_here() -> str | None:
     """Try a shot of the running session, and return what wayshot says if it fails."""
-    probe = [WAYSHOT, "-t", "ppm", "/dev/null"]
+    probe = [str(WAYSHOT), "-t", "ppm", "/dev/null"]
     result = subprocess.run(probe, check=False, stderr=subprocess.PIPE, text=True)
     return result.stderr.splitlines()[0] if result.returncode else None
 

@@ -68,8 +68,8 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
             session.start()
         if meanwhile:
             # After this the buffers are with the compositor, and we have nothing to do.
-            link.roundtrip("asking for frames")
-            link.flush("asking for frames")
+            link.roundtrip(sessions[0].doing)
+            link.flush(sessions[0].doing)
             meanwhile()
         deadline = link.deadline()
         pieces = [layout.Piece(session.box, session.finish(deadline)) for session in sessions]

@@ -66,6 +66,8 @@ class Session:
         self._backend = backend
         self._output = output
         self._what = f"output {output.name!r}"
+        # For errors: what a wait for this session is about.
+        self.doing = f"capturing {self._what} by wlr-screencopy"
         self._frame: Proxy | None = None
         self._region = region
         self._part = region and region.scaled(output.integer_scale)
@@ -145,15 +147,17 @@ class Session:
         """Wait for ``ready`` or ``failed``; None after the latter."""
         connection = self._backend.connection
         try:
-            doing = f"capturing {self._what} by wlr-screencopy"
-            connection.wait(lambda: self._ready or self._failed or self._is_lost, doing, deadline)
+            connection.wait(
+                lambda: self._ready or self._failed or self._is_lost, self.doing, deadline
+            )
             if self._failed and not self._is_lost:
                 # An output that was unplugged fails first and goes a moment later.
-                connection.roundtrip(doing)
+                connection.roundtrip(self.doing)
         finally:
             self._end_frame()
-        if self._ready and self._layout and self._memory:
-            return self._make_frame(self._layout, self._memory)
+        memory, self._memory = self._memory, None  # the frame's alone: it returns to the pool
+        if self._ready and self._layout and memory:
+            return self._make_frame(self._layout, memory)
         if self._is_lost:
             message = f"{self._what} went away while it was being captured"
             raise TargetLostError(message)
