@@ -1,4 +1,4 @@
-"""What the user types, and what he reads: only this package prints, exits and knows click."""
+"""What the user types and reads: only this package prints, exits and knows click."""
 
 import contextlib
 import gc
