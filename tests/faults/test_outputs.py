@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fake import Config, FakeCompositor, Fault, Mode, Output, Step, faults
-from tests.faults.command import assert_failed, assert_shot, picture_of, shoot, wayshot
+from tests.faults.command import (
+    LONG,
+    assert_failed,
+    assert_shot,
+    assert_told_at_once,
+    picture_of,
+    shoot,
+    wayshot,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,6 +209,35 @@ def test_outputs_too_far_apart_for_one_picture_are_refused(tmp_path: Path) -> No
     assert_failed(result, 1, "large")
 
 
+def test_a_region_of_a_frame_smaller_than_announced_is_refused(tmp_path: Path) -> None:
+    output = Output(modes=(Mode(128, 96),), logical=(128, 96))  # its frames are 64x48
+    result = shoot(Config(outputs=(output,)), tmp_path, "-g", "70,10 20x20")
+    assert_failed(result, 1, "'FAKE-1'", "64x48")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_list_that_is_piped_has_a_whole_line_for_each_output(
+    encoding: str, tmp_path: Path
+) -> None:
+    outputs = tuple(
+        Output(f"FAKE-{n}-{'n' * 300}", x=HUGE - n, y=-HUGE, description=f"{n} \xfc " + "d e" * 300)
+        for n in range(3)
+    )
+    with FakeCompositor(Config(outputs=outputs)) as compositor:
+        compositor.env |= {"PYTHONIOENCODING": encoding, "COLUMNS": "80"}
+        result = wayshot(compositor, tmp_path, "list")
+    assert (result.code, result.stderr) == (0, "")
+    _headings, *lines = result.stdout.decode(encoding).splitlines()
+    for output, line in zip(outputs, lines, strict=True):
+        assert isinstance(output.name, str)
+        assert line.startswith(f"{output.name} ")
+        assert f" {output.x},{output.y} 64x48 " in line
+        description = str(output.description)
+        if encoding == "ascii":
+            description = description.encode("ascii", "backslashreplace").decode()
+        assert line.rstrip().endswith(f" {description}")
+
+
 # What they do.
 
 
@@ -222,6 +259,35 @@ def test_an_output_unplugged_during_the_capture_went_away(
         ),
     )
     assert_failed(shoot(config, tmp_path), 6, "'FAKE-1'")
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["in one batch", "a moment later"])
+@pytest.mark.parametrize("step", FRAME_STEPS)
+def test_an_output_whose_frame_fails_before_it_is_gone_went_away(
+    step: Step, *, later: bool, tmp_path: Path
+) -> None:
+    has_failed: list[bool] = []
+
+    def fail(moment: faults.Moment) -> bool:
+        has_failed.append(True)
+        if later:
+            return faults.failed(moment)
+        # Left in the buffer, for the removal to push it out: the client gets both at once.
+        moment.client.outgoing += moment.resource.event("failed")
+        moment.compositor.remove_output("FAKE-1", fail_frames=False)
+        return False
+
+    def go(moment: faults.Moment) -> bool:
+        """Go when the client, having heard of the failure, asks whether that was all."""
+        if later and has_failed:
+            has_failed.clear()
+            moment.compositor.remove_output("FAKE-1")
+        return True
+
+    config = Config(faults=(Fault(step, fail), Fault(Step.SYNC, go)))
+    result = shoot(config, tmp_path, timeout=LONG)
+    assert_failed(result, 6, "'FAKE-1'")
+    assert_told_at_once(result)
 
 
 @pytest.mark.parametrize("step", LISTING_STEPS)

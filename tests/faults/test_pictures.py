@@ -97,6 +97,28 @@ def test_a_region_that_no_output_covers_is_none(tmp_path: Path) -> None:
     assert_failed(shoot(Config(), tmp_path, "-g", "64,0 10x10"), 5, "64,0 10x10")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-s", "1e308"),
+        ("-s", "1e300"),
+        ("-s", "2000"),
+        ("-s", "2000", "-g", "0,0 40x40"),
+        ("-g", "0,0 60000x60000"),
+        ("-g", "0,0 70000x1"),
+    ],
+    ids=" ".join,
+)
+def test_a_picture_beyond_all_measure_is_refused_before_any_is_taken(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    with FakeCompositor() as compositor:
+        result = wayshot(compositor, tmp_path, *words, "shot.png")
+        assert not [r for r in compositor.requests if r.name.startswith("capture_output")]
+    assert_failed(result, 2, "too large")
+    assert len(result.stderr) < 200
+
+
 def test_each_answer_has_its_own_time(tmp_path: Path) -> None:
     config = Config(latency=0.3)
     result = shoot(config, tmp_path)

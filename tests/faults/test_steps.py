@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -165,6 +169,85 @@ def test_failed_may_be_said_twice(tmp_path: Path) -> None:
 def test_what_happens_after_ready_changes_nothing(action: faults.Action, tmp_path: Path) -> None:
     config = Config(faults=(Fault(Step.AFTER_READY, action),))
     assert_shot(shoot(config, tmp_path), picture_of(config))
+
+
+def test_a_delay_lies_between_the_outputs_and_the_capture(tmp_path: Path) -> None:
+    times: dict[Step, float] = {}
+
+    def note(moment: faults.Moment) -> bool:
+        times[moment.step] = time.monotonic()
+        return True
+
+    config = Config(faults=(Fault(Step.OUTPUT, note), Fault(Step.BUFFER, note)))
+    assert_shot(shoot(config, tmp_path, "-d", "0.5"), picture_of(config))
+    assert times[Step.BUFFER] - times[Step.OUTPUT] >= 0.5
+
+
+def test_what_is_not_there_is_told_before_the_delay(tmp_path: Path) -> None:
+    result = shoot(Config(), tmp_path, "-d", "5", "-o", "TYPO")
+    assert_failed(result, 5, "TYPO")
+    assert result.elapsed < 3
+
+
+def test_a_hang_up_during_the_delay_is_told_at_once(tmp_path: Path) -> None:
+    def leave(moment: faults.Moment) -> bool:
+        moment.compositor.later(0.3, moment.client.close)
+        return True
+
+    config = Config(faults=(Fault(Step.SYNC, leave, skip=1),))
+    result = shoot(config, tmp_path, "-d", "60", timeout=LONG)
+    assert_failed(result, 1, "closed the connection while waiting")
+    assert_told_at_once(result)
+
+
+def test_an_interrupt_ends_the_delay(tmp_path: Path) -> None:
+    with FakeCompositor() as compositor:
+        command = [sys.executable, "-m", "wayshot_cli", "-d", "60", "shot.png"]
+        with subprocess.Popen(
+            command, env=compositor.env, cwd=tmp_path, stderr=subprocess.PIPE
+        ) as process:
+            compositor.wait_for("wl_display", "sync", 2)
+            time.sleep(0.3)  # the outputs are known by now
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=LONG)
+        assert compositor.count("zwlr_screencopy_manager_v1", "capture_output") == 0
+    assert (process.returncode, stderr) == (130, b"")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("spare", range(5))
+def test_too_few_descriptors_are_told_as_such(spare: int, tmp_path: Path) -> None:
+    """With everything loaded, so that it is ours and not Python's import that fails."""
+    script = f"""
+import os, resource
+from wayshot_cli import cli
+assert cli.run(["a.png"]) == 0
+os.unlink("a.png")
+first_free = os.dup(0)
+os.close(first_free)
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (first_free + {spare}, most))
+print(cli.run(["a.png"]))
+"""
+    with FakeCompositor() as compositor:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=compositor.env,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    assert done.stderr.startswith("wayshot: ")
+    assert "Traceback" not in done.stderr
+    assert "cannot write" not in done.stderr
+    assert "not Wayland" not in done.stderr
+    assert "Too many open files" in done.stderr
+    assert done.stdout == "1\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_compositor_that_never_accepts_ends_at_the_timeout(tmp_path: Path) -> None:

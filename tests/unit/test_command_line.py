@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.fake import Config, FakeCompositor, Output
 from wayshot_cli import cli, errors
 from wayshot_cli.cli import printable
 from wayshot_cli.errors import CancelledError, CaptureError, NotFoundError, WayshotError
@@ -96,6 +97,19 @@ def test_what_only_resembles_a_subcommand_is_a_file(captures: Captures, word: st
     assert cli.run([word]) == 0
     assert files() == {word}
     assert captures.lists == 0
+
+
+@pytest.mark.parametrize("word", ["color", "config", "doctor", "headless", "portal", "record"])
+def test_words_kept_for_later_subcommands_are_no_files(
+    captures: Captures, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    assert cli.run([word]) == 2
+    assert not captures.asked
+    assert files() == set()
+    assert f"./{word}" in capsys.readouterr().err
+    assert cli.run([f"./{word}"]) == 0
+    assert cli.run(["-c", word]) == 0
+    assert files() == {word}
 
 
 def test_the_options_of_a_still_are_not_a_subcommands(captures: Captures) -> None:
@@ -341,17 +355,48 @@ def test_a_dash_is_stdout_and_a_dash_with_a_slash_a_file(
     assert len(captures.asked) == 2
 
 
-def test_a_terminal_gets_no_pictures(captures: Captures) -> None:
+@pytest.mark.parametrize(
+    "target", ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "{tty}", "link", "/dev/fd/{fd}"]
+)
+def test_a_terminal_gets_no_pictures(
+    captures: Captures, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    """Stdout is one, by whatever name; so is a path, and another descriptor."""
     ours, theirs = pty.openpty()
+    os.symlink(os.ttyname(theirs), "link")
     saved = os.dup(1)
-    os.dup2(theirs, 1)
+    if target in {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}:
+        os.dup2(theirs, 1)
     try:
-        assert cli.run(["-"]) == 2
+        assert cli.run(["-t", "png", target.format(tty=os.ttyname(theirs), fd=theirs)]) == 2
     finally:
         os.dup2(saved, 1)
         for fd in (saved, ours, theirs):
             os.close(fd)
     assert not captures.asked
+    assert "is a terminal" in capsys.readouterr().err
+    assert files() == {"link"}
+
+
+def test_an_empty_name_is_refused_and_nothing_is_written(
+    captures: Captures, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = set(tmp_path.rglob("*"))
+    assert cli.run([""]) == 2
+    assert not captures.asked
+    assert set(tmp_path.rglob("*")) == before
+    assert "empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["77", "99999999999", "9" * 40])
+@pytest.mark.usefixtures("captures")
+def test_a_descriptor_that_is_not_open_is_an_error_in_words(
+    capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    assert cli.run([f"/dev/fd/{number}"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"wayshot: cannot write '/dev/fd/{number}'")
+    assert said.count("\n") == 1
 
 
 def test_no_clobber_keeps_an_existing_file(captures: Captures) -> None:
@@ -485,6 +530,55 @@ def test_output_that_cannot_be_written_is_an_error(redirection: str, words: list
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
     assert done.stderr.startswith(b"wayshot: ")
+
+
+# Completion
+
+
+def completions(line: str) -> list[str]:
+    """Return what bash is told when Tab is pressed at the end of the line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "wayshot_cli"],
+        env=os.environ
+        | {
+            "_WAYSHOT_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(line.count(" ")),
+        },
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("wayshot ", ["plain,completions", "plain,list", "file,"]),
+        ("wayshot li", ["plain,list", "file,li"]),
+        ("wayshot -c ", ["file,"]),
+        ("wayshot -c li", ["file,li"]),
+        ("wayshot list --", ["plain,--json", "plain,--timeout", "plain,--help"]),
+        ("wayshot list --j", ["plain,--json"]),
+        ("wayshot --no-", ["plain,--no-clobber"]),
+    ],
+)
+def test_the_shell_is_offered_what_may_stand_there(line: str, offered: list[str]) -> None:
+    assert completions(line) == offered
+
+
+def test_the_shell_is_offered_the_outputs_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = (Output("FAKE-1"), Output("FAKE-2", x=64), Output("DP-1", x=128))
+    monkeypatch.delenv("WAYLAND_SOCKET", raising=False)
+    with FakeCompositor(Config(outputs=outputs)) as compositor:
+        for name, value in compositor.environ.items():
+            monkeypatch.setenv(name, value)
+        assert completions("wayshot -o ") == ["plain,FAKE-1", "plain,FAKE-2", "plain,DP-1"]
+        assert completions("wayshot -c --output FA") == ["plain,FAKE-1", "plain,FAKE-2"]
+    assert completions("wayshot -o ") == []  # nobody is there any more
 
 
 def test_the_command_leaves_usr1_and_usr2_alone_from_its_first_statement() -> None:

@@ -368,6 +368,18 @@ def test_a_protocol_error_names_interface_code_and_what_was_being_done(
         thing.connection.roundtrip("doing it again")
 
 
+@pytest.mark.parametrize("code", [0, 1, 2, 3])
+def test_an_error_of_the_display_itself_is_told_as_one(
+    peer: Peer, connection: Connection, code: int
+) -> None:
+    """libwayland keeps errno's EINVAL and such for these; they are no nonsense on the wire."""
+    peer.say(event(DISPLAY, 0, "ous", DISPLAY, code, "you did nothing wrong"))
+    with pytest.raises(CaptureError) as caught:
+        connection.wait(lambda: False, "doing it")
+    assert f"reported error {code} on wl_display#1 " in str(caught.value)
+    assert str(caught.value).endswith("while doing it")
+
+
 def test_a_protocol_error_about_an_object_that_has_gone_is_still_told(
     peer: Peer, thing: Proxy
 ) -> None:
@@ -645,6 +657,19 @@ def test_an_inherited_socket_that_is_none_is_told(
     monkeypatch.setenv("WAYLAND_SOCKET", value)
     with pytest.raises(UnsupportedError, match="WAYLAND_SOCKET"):
         Connection(timeout=1)
+
+
+@pytest.mark.parametrize("kind", ["/dev/null", "a pipe's read end", "a pipe's write end"])
+def test_an_inherited_descriptor_that_is_no_socket_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb"), open(write_end, "wb"), open("/dev/null", "rb") as null:
+        fds = {"/dev/null": null.fileno(), "a pipe's read end": read_end}
+        monkeypatch.setenv("WAYLAND_SOCKET", str(fds.get(kind, write_end)))
+        with at_most(0), pytest.raises(UnsupportedError, match="WAYLAND_SOCKET") as caught:
+            Connection(timeout=30)
+    assert caught.value.exit_code == 4
 
 
 def nowhere(patch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -5,13 +5,14 @@ import sys
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, features
 
 from tests.unit import qoifile, reference
 from wayshot_cli import encode, kernels
 from wayshot_cli.encode import Options, image, plain
-from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
+from wayshot_cli.errors import InvalidArgumentError, UnsupportedError, WriteError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
 from wayshot_cli.pixels import ABGR8888, ABGR16161616, ARGB8888, FORMATS, XRGB8888
@@ -138,6 +139,29 @@ def test_quality_costs_bytes(name: str) -> None:
     frame = reference.random_frame(XRGB8888, Size(64, 64))
     sizes = [len(encoded(frame, name, Options(quality=quality))) for quality in (10, 50, 95)]
     assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize("quality", [90, 95, 100])
+def test_noise_which_makes_the_largest_jpeg_is_written_whole(quality: int) -> None:
+    frame = reference.random_frame(XRGB8888, Size(640, 480))
+    picture = opened(encoded(frame, "jpeg", Options(quality=quality)))
+    assert picture.size == (640, 480)
+    error = np.abs(np.asarray(picture).astype(int) - frame.to_numpy())  # decodes to the last row
+    assert error.mean() < 30
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "tiff"])
+@pytest.mark.parametrize("error", [OSError("encoder error -2"), ValueError("what")], ids=repr)
+def test_a_failure_of_pillow_is_an_error_of_the_family_that_names_the_format(
+    monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(WriteError, match=f"as {name}: {error}") as caught:
+        encoded(gradient(8, 8), name)
+    assert caught.value.__cause__ is error
 
 
 def test_jpeg_keeps_the_colours_of_single_pixels_at_high_quality() -> None:

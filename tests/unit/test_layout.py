@@ -255,6 +255,27 @@ class TestOneOutput:
         picture = layout.render(region, [piece(Box(0, 0, 10, 10), Size(3, 3))])
         assert min(picture.width, picture.height) >= 1
 
+    @pytest.mark.parametrize("x", range(10))
+    def test_a_region_thinner_than_a_pixel_shows_the_one_that_its_centre_lies_in(
+        self, x: int
+    ) -> None:
+        """Four pixels for ten units; those at 0, 3, 5 and 8 lie between two rounded edges."""
+        whole, box = piece(Box(-7, 11, 10, 10), Size(4, 4)), Box(x - 7, 20 - x, 1, 1)
+        expected = noise(Size(4, 4))[floor((9.5 - x) * 0.4), floor((x + 0.5) * 0.4)]
+        pixels = shown(layout.render(box, [whole]))
+        assert pixels.shape == (1, 1, 3)
+        assert np.array_equal(pixels[0, 0], expected)
+
+    @pytest.mark.parametrize("x", range(10))
+    def test_a_thin_region_at_a_scale_asked_for_is_never_transparent(self, x: int) -> None:
+        """At 0.3 the ten units are three pixels; the last unit begins where the last one ends."""
+        whole = piece(Box(0, 0, 10, 10))
+        everything = shown(layout.render(Box(0, 0, 10, 10), [whole], 0.3))
+        pixels = shown(layout.render(Box(x, 9 - x, 1, 1), [whole], 0.3))
+        assert pixels.shape == (1, 1, 3)
+        expected = everything[floor((9.5 - x) * 0.3), floor((x + 0.5) * 0.3)]
+        assert np.abs(pixels[0, 0].astype(int) - expected).max() <= 2
+
     def test_a_region_that_sticks_out_keeps_its_size_and_is_transparent_there(self) -> None:
         native = Size(30, 20)
         picture = layout.render(Box(-5, 5, 10, 20), [piece(Box(0, 0, 20, 13), native)])

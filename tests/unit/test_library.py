@@ -4,7 +4,8 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from wayshot_cli.errors import (
     UnsupportedError,
     WayshotError,
 )
+from wayshot_cli.geometry import Transform
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import find_output, read_outputs
 
@@ -132,6 +134,11 @@ def test_a_backend_that_does_not_exist_is_never_served_by_another(
         ({"region": "5000,0 1x1"}, NotFoundError),
         ({"output": "FAKE-9"}, NotFoundError),
         ({"output": ["FAKE-1", "FAKE-9"]}, NotFoundError),
+        ({"output": []}, InvalidArgumentError),
+        ({"output": ()}, InvalidArgumentError),
+        ({"region": ()}, InvalidArgumentError),
+        ({"region": (1, 2, 3)}, InvalidArgumentError),
+        ({"region": (0.5, 0, 10, 10)}, InvalidArgumentError),
         ({"scale": 0.0}, InvalidArgumentError),
         ({"scale": -1.0}, InvalidArgumentError),
         ({"scale": float("nan")}, InvalidArgumentError),
@@ -224,22 +231,99 @@ def test_shots_on_an_open_connection_do_not_pile_up() -> None:
     assert held[1:] == held[:1] * 3
 
 
+@pytest.mark.parametrize("version", [1, 3])
+@pytest.mark.parametrize("outputs", [(LEFT,), (LEFT, RIGHT)], ids=len)
+def test_meanwhile_is_called_once_while_the_compositor_has_the_buffers(
+    outputs: tuple[Output, ...], version: int
+) -> None:
+    calls: list[int] = []
+    config = Config(
+        outputs=outputs,
+        screencopy_version=version,
+        faults=(Fault(Step.READY, faults.withhold),),
+    )
+    with FakeCompositor(config) as compositor, connected(compositor, timeout=1) as connection:
+
+        def meanwhile() -> None:
+            compositor.wait_for("zwlr_screencopy_frame_v1", "copy", len(outputs))
+            calls.append(compositor.count("zwlr_screencopy_frame_v1", "copy"))
+
+        # Nothing is ready, so that it cannot have been called after the last answer.
+        with pytest.raises(CaptureTimeoutError):
+            wayshot_cli.shot(connection=connection, meanwhile=meanwhile)
+    assert calls == [len(outputs)]
+
+
+def test_a_borrowed_connection_holds_no_more_after_shots_that_failed() -> None:
+    wrong: dict[Step, faults.Action] = {}
+
+    def stumble(moment: faults.Moment) -> bool:
+        return wrong[moment.step](moment) if moment.step in wrong else True
+
+    steps = (Step.BUFFER, Step.READY)
+    config = Config(outputs=(LEFT, RIGHT), faults=tuple(Fault(step, stumble) for step in steps))
+    with FakeCompositor(config) as compositor:
+        with connected(compositor, timeout=0.3) as connection:
+            wayshot_cli.shot(connection=connection).close()
+            connection.roundtrip("settling")
+            held = len(connection.proxies), compositor.held_fds
+            for step in steps:
+                for action in (faults.failed, faults.withhold):
+                    wrong = {step: action}
+                    with pytest.raises(CaptureError):
+                        wayshot_cli.shot(connection=connection)
+                    connection.roundtrip("settling")
+                    assert (len(connection.proxies), compositor.held_fds) == held
+            wrong = {}
+            wayshot_cli.shot(connection=connection).close()
+        compositor.wait_until_gone()
+        assert compositor.violations == []
+        assert compositor.leaks == []
+
+
 def memfds() -> int:
+    """Count the open descriptors and the mappings of our memfds."""
     links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
-    return sum("memfd:wayshot" in os.readlink(link) for link in links if os.path.islink(link))
+    open_ones = sum("memfd:wayshot" in os.readlink(link) for link in links if os.path.islink(link))
+    return open_ones + Path("/proc/self/maps").read_text().count("memfd:wayshot")
 
 
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    """Whoever takes pictures for hours may have no cyclic garbage collector, or a late one."""
+    gc.collect()  # what earlier tests have left
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("wishes", [{}, {"region": "5,5 9x9"}, {"scale": 0.5}], ids=str)
+def test_shots_leave_no_memory_to_the_garbage_collector(
+    wishes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = memfds()
+    with FakeCompositor(Config(outputs=(LEFT, RIGHT))) as compositor:
+        for name, value in compositor.environ.items():
+            monkeypatch.setenv(name, value)
+        for _ in range(20):
+            with wayshot_cli.shot(**wishes):
+                pass
+        compositor.wait_until_gone()
+        assert compositor.leaks == []
+    assert memfds() == before
+
+
+@pytest.mark.usefixtures("_no_collector")
 def test_a_frame_outlives_its_connection_and_its_memory_goes_with_it() -> None:
-    gc.collect()
     before = memfds()
     with FakeCompositor(Config(outputs=(LEFT,))) as compositor:
         with connected(compositor) as connection:
             frame = wayshot_cli.shot(connection=connection)
         compositor.wait_until_gone()
     assert np.array_equal(frame.to_numpy(), LEFT.upright(0))
-    assert memfds() == before + 1
+    assert memfds() > before
     frame.close()
-    gc.collect()
     assert memfds() == before
 
 
@@ -293,6 +377,56 @@ def test_an_output_says_what_the_compositor_says_of_it() -> None:
         "mode": {"width": 300, "height": 200, "refresh": 60.0},
         "physical_size_mm": [320, 240],
     }
+
+
+def test_reading_the_outputs_again_makes_nothing_new() -> None:
+    with FakeCompositor(Config(outputs=(LEFT, RIGHT))) as compositor:
+        with connected(compositor) as connection:
+            first = wayshot_cli.outputs(connection=connection)
+            held = len(connection.proxies)
+            for _ in range(5):
+                assert wayshot_cli.outputs(connection=connection) == first
+                assert len(connection.proxies) == held
+        compositor.wait_until_gone()
+        assert compositor.count("wl_registry", "bind") == len(["a manager", "LEFT", "RIGHT"])
+        assert compositor.leaks == []
+
+
+def test_an_output_read_again_is_as_it_has_become() -> None:
+    with (
+        FakeCompositor(Config(outputs=(LEFT, RIGHT))) as compositor,
+        connected(compositor) as connection,
+    ):
+        first, _ = wayshot_cli.outputs(connection=connection)
+        assert first.box == Box(0, 0, 64, 48)
+        compositor.change_output(
+            "FAKE-1", width=300, height=200, refresh=75_000, scale=2, transform=1, x=-7, y=9
+        )
+        changed, unchanged = wayshot_cli.outputs(connection=connection)
+        assert changed.box == Box(-7, 9, 100, 150)
+        assert (changed.mode, changed.refresh_mhz) == ((300, 200), 75_000)
+        assert (changed.integer_scale, changed.transform) == (2, Transform.ROTATED_90)
+        assert unchanged.box == Box(64, 5, 30, 40)
+
+
+def test_outputs_read_again_are_those_that_are_there_now() -> None:
+    def names() -> list[str]:
+        return [output.name for output in wayshot_cli.outputs(connection=connection)]
+
+    with (
+        FakeCompositor(Config(outputs=(LEFT, RIGHT))) as compositor,
+        connected(compositor) as connection,
+    ):
+        assert names() == ["FAKE-1", "FAKE-2"]
+        held = len(connection.proxies)
+        compositor.remove_output("FAKE-1")
+        assert names() == ["FAKE-2"]
+        assert len(connection.proxies) < held
+        compositor.add_output(Output("FAKE-3", x=500))
+        assert names() == ["FAKE-2", "FAKE-3"]
+        assert len(connection.proxies) == held
+        taken = wayshot_cli.shot("FAKE-3", connection=connection)
+        assert np.array_equal(taken.to_numpy(), Output("FAKE-3").upright(2))
 
 
 def test_without_xdg_output_the_box_follows_from_mode_scale_and_transform() -> None:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -160,6 +161,24 @@ def test_stdout_by_its_name_is_written_in_place(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("mode", ["ab", "wb"])
+@pytest.mark.parametrize("path", ["/dev/stderr", "/dev/fd/{}", "/proc/self/fd/{}"])
+def test_a_log_behind_a_descriptor_keeps_what_it_holds(
+    tmp_path: Path, path: str, mode: str
+) -> None:
+    """The shell has opened the log, written to it, and writes on: 2>>log, or {...} 2>log."""
+    with (tmp_path / "log").open(mode) as log:
+        log.write(b"before ")
+        log.flush()
+        target = path.format(log.fileno())
+        script = f"from wayshot_cli import sinks; sinks.write_file({target!r}, [b'picture'])"
+        command = [sys.executable, "-c", script]
+        subprocess.run(command, stderr=log, pass_fds=[log.fileno()], check=True)
+        log.write(b" after")
+    assert (tmp_path / "log").read_bytes() == b"before picture after"
+    assert names(tmp_path) == {"log"}
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -287,6 +306,29 @@ def test_chunks_reach_a_descriptor_that_takes_little_at_a_time() -> None:
         sinks.write_fd(write_end, [data[:7], b"", words])
         os.close(write_end)
         assert received.result(5) == data[:7] + data
+
+
+def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_everything() -> None:
+    """Whoever shares the pipe may have set O_NONBLOCK: then it is full before we are done."""
+    data = os.urandom(1 << 20)
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+
+    def read_slowly() -> bytes:
+        received = b""
+        with open(read_end, "rb", buffering=0) as reader:
+            while piece := reader.read(50_000):
+                received += piece
+                time.sleep(0.01)
+        return received
+
+    with ThreadPoolExecutor(1) as pool:
+        received = pool.submit(read_slowly)
+        try:
+            sinks.write_fd(write_end, [data[:7], memoryview(data)])
+        finally:
+            os.close(write_end)
+        assert received.result(10) == data[:7] + data
 
 
 def test_a_reader_that_has_gone_is_told_apart() -> None:

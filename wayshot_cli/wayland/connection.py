@@ -328,6 +328,9 @@ def _connect(display: str | None, deadline: float) -> int:
             message = f"the compositor at {path} accepts no connections"
             raise CaptureTimeoutError(message)
         sleep(0.01)  # the backlog is full, and no poll tells when it is not
+    if -fd in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
+        message = f"cannot make a socket: {os.strerror(-fd)}"
+        raise CaptureError(message)
     if fd < 0:
         message = f"no Wayland compositor at {path}: {os.strerror(-fd)}"
         raise UnsupportedError(message, hint="is WAYLAND_DISPLAY that of a running session?")

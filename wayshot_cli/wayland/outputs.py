@@ -81,14 +81,21 @@ def read_outputs(connection: Connection) -> list[Output]:
     The first call binds them; the connection keeps what later events say of them.
     Raises CaptureError when what it says of one is impossible.
     """
-    manager = connection.singleton(ZXDG_OUTPUT_MANAGER_V1)
-    for offer in connection.find_all(WL_OUTPUT):
-        if offer.name not in connection.outputs:
-            connection.outputs[offer.name] = OutputFacts(connection, offer, manager)
+    _bind_new(connection)
     connection.roundtrip("asking for the outputs")
+    if _bind_new(connection):  # the answer told of them; how many more follow is not our concern
+        connection.roundtrip("asking for the outputs")
     for name in connection.outputs.keys() - connection.globals.keys():
         connection.outputs.pop(name).forget()
     return [fact.output(number) for number, fact in enumerate(connection.outputs.values(), 1)]
+
+
+def _bind_new(connection: Connection) -> bool:
+    manager = connection.singleton(ZXDG_OUTPUT_MANAGER_V1)
+    new = [g for g in connection.find_all(WL_OUTPUT) if g.name not in connection.outputs]
+    for offer in new:
+        connection.outputs[offer.name] = OutputFacts(connection, offer, manager)
+    return bool(new)
 
 
 class OutputFacts:
