@@ -308,7 +308,7 @@ def test_another_output_unplugged_during_the_capture_is_nobody_s_business(
     assert_shot(shoot(config, tmp_path, "-o", "FAKE-1"), TWO[0].upright(0))
 
 
-@pytest.mark.parametrize("step", [*LISTING_STEPS, Step.BUFFER, Step.OFFERED, Step.READY])
+@pytest.mark.parametrize("step", [Step.BUFFER, Step.OFFERED, Step.READY])
 def test_an_output_plugged_in_after_the_list_is_not_in_the_picture(
     step: Step, tmp_path: Path
 ) -> None:
@@ -317,10 +317,19 @@ def test_an_output_plugged_in_after_the_list_is_not_in_the_picture(
     assert_shot(shoot(config, tmp_path), picture_of(config))
 
 
-def test_an_output_plugged_in_before_the_list_ends_is_in_the_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [Step.SYNC, *LISTING_STEPS])
+def test_an_output_plugged_in_before_the_list_ends_is_in_the_picture(
+    step: Step, tmp_path: Path
+) -> None:
     second = Output("FAKE-2", x=64)
-    plugged = faults.doing(lambda compositor: compositor.add_output(second))
-    config = Config(faults=(Fault(Step.SYNC, plugged),))
+    to_plug = [second]
+
+    def plug_once(moment: faults.Moment) -> bool:
+        if to_plug:
+            moment.compositor.add_output(to_plug.pop())
+        return True
+
+    config = Config(faults=(Fault(step, plug_once),))
     with FakeCompositor(config) as compositor:
         result = wayshot(compositor, tmp_path, "shot.png")
     assert_shot(result, picture_of(Config(outputs=(config.outputs[0], second))))
