@@ -1,10 +1,9 @@
 """``python -m wayshot_cli``, and what the ``wayshot`` command runs."""
 
 import signal
-from typing import NoReturn
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command on sys.argv and exit with its code."""
     # Their default is death, and a key binding may send one before we are ready for it.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
