@@ -451,7 +451,9 @@ def test_what_is_done_already_needs_no_time(connection: Connection) -> None:
     connection.wait(lambda: True, "waiting", time.monotonic() - 1)
 
 
-def test_a_flood_of_events_does_not_outlast_the_deadline(peer: Peer, thing: Proxy) -> None:
+@contextmanager
+def flooding(peer: Peer) -> Iterator[None]:
+    """Let the peer send events without end, as fast as they are read."""
     stop = threading.Event()
     flood = event(id_of(peer), POKE) * 400
 
@@ -463,13 +465,18 @@ def test_a_flood_of_events_does_not_outlast_the_deadline(peer: Peer, thing: Prox
     pourer = threading.Thread(target=pour)
     pourer.start()
     try:
-        deadline = time.monotonic() + 0.3
-        with at_most(0.3), pytest.raises(CaptureTimeoutError, match="waiting for something else"):
-            thing.connection.wait(lambda: False, "waiting for something else", deadline)
+        yield
     finally:
         stop.set()
         peer.hang_up()
         pourer.join(5)
+
+
+def test_a_flood_of_events_does_not_outlast_the_deadline(peer: Peer, thing: Proxy) -> None:
+    with flooding(peer):
+        deadline = time.monotonic() + 0.3
+        with at_most(0.3), pytest.raises(CaptureTimeoutError, match="waiting for something else"):
+            thing.connection.wait(lambda: False, "waiting for something else", deadline)
 
 
 def test_a_compositor_that_reads_nothing_does_not_hold_the_client_for_ever(
@@ -520,24 +527,10 @@ def test_waking_before_a_wait_cancels_it(connection: Connection) -> None:
 
 
 def test_a_flood_does_not_drown_a_wake(peer: Peer, thing: Proxy) -> None:
-    stop = threading.Event()
-    flood = event(id_of(peer), POKE) * 400
-
-    def pour() -> None:
-        with suppress(OSError):
-            while not stop.is_set():
-                peer.say(flood)
-
-    pourer = threading.Thread(target=pour)
-    pourer.start()
-    threading.Timer(0.1, thing.connection.wake).start()
-    try:
+    with flooding(peer):
+        threading.Timer(0.1, thing.connection.wake).start()
         with at_most(0.1), pytest.raises(CancelledError):
             thing.connection.wait(lambda: False, "waiting")
-    finally:
-        stop.set()
-        peer.hang_up()
-        pourer.join(5)
 
 
 # Opening and closing

@@ -162,8 +162,10 @@ class Connection:
         """Wait until the compositor has answered all that was sent so far."""
         answered: list[int] = []
         callback = self._root.create("sync", done=answered.append)
-        self.wait(lambda: bool(answered), what)
-        callback.forget()  # the server has destroyed it with the event
+        try:
+            self.wait(lambda: bool(answered), what)
+        finally:
+            callback.forget()  # the server destroys it with the event
 
     def wait(self, done: Callable[[], bool], what: str, deadline: float | None = None) -> None:
         """Dispatch events until ``done()``; ``what`` says in errors what was being done.
