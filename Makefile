@@ -44,7 +44,7 @@ lint:
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	shellcheck scripts/need scripts/test .ci/run
+	shellcheck scripts/need scripts/newer-sway scripts/test .ci/run
 
 wheel: venv
 	$(VENV)/bin/python -m build --wheel

@@ -4,12 +4,14 @@
         sway.set_background("HEADLESS-1", pattern(640, 480))
         subprocess.run([sys.executable, "-m", "wayshot_cli", "-o", "HEADLESS-1"], env=sway.env)
 
-sway refuses to run as root: then it runs as nobody, and the tests, still root, connect to its
-socket. Nothing outlives the ``with`` block, nor the tests if they are killed.
+``build=Build.NEWER`` takes the sway that scripts/newer-sway makes. sway refuses to run as root:
+then it runs as nobody, and the tests, still root, connect to its socket. Nothing outlives the
+``with`` block, nor the tests if they are killed.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -19,6 +21,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -80,16 +83,34 @@ class Output:
         return (self.height, self.width) if turned else (self.width, self.height)
 
 
+class Build(Enum):
+    """Which sway: this machine's own or the one that scripts/newer-sway makes."""
+
+    HOST = "sway-host"
+    NEWER = "sway-newer"
+
+    @property
+    def search_path(self) -> str:
+        """PATH, with this build's sway, swaymsg and grim in it.
+
+        Raises StageError where there is no newer sway and none can be made.
+        """
+        path = os.environ.get("PATH", os.defpath)
+        return path if self is Build.HOST else f"{_newer_sway()}/bin:{path}"
+
+
 class Sway:
     """A headless sway, from ``__enter__`` to ``__exit__``.
 
     Outputs are named HEADLESS-1, HEADLESS-2, ... in their order. ``config`` is appended to sway's.
     """
 
-    def __init__(self, *outputs: Output, config: str = "") -> None:
+    def __init__(self, *outputs: Output, config: str = "", build: Build = Build.HOST) -> None:
         """Describe the session; nothing runs yet."""
         self._outputs = {f"HEADLESS-{n}": output for n, output in enumerate(outputs, 1)}
+        self._last_number = len(outputs)
         self._config = config
+        self._build = build
         self._processes: list[subprocess.Popen[bytes]] = []
         self._backgrounds: dict[str, Client] = {}
         self._as_nobody = os.geteuid() == 0
@@ -128,6 +149,12 @@ class Sway:
     def pid(self) -> int:
         """The process id of sway."""
         return self._processes[0].pid
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Which sway runs: (1, 7), say."""
+        version = self.msg("-t", "get_version")
+        return version["major"], version["minor"]
 
     @property
     def socket(self) -> Path:
@@ -187,6 +214,28 @@ class Sway:
         self._wait_for_outputs()
         self.set_background(name, output.background)
 
+    def create_output(self, output: Output) -> str:
+        """Plug in one more output and return its name; it is on the screen then, set as described.
+
+        sway numbers on; a name does not come back.
+        """
+        self._last_number += 1
+        name = f"HEADLESS-{self._last_number}"
+        # Described before it exists, it comes up so.
+        self.msg(_output_command(name, output))
+        self.msg("create_output")
+        self._outputs[name] = output
+        self._wait_for_outputs()
+        self.set_background(name, output.background)
+        return name
+
+    def unplug(self, name: str) -> None:
+        """Take an output away, which sway can from 1.8 on; returns when it is gone."""
+        self.msg(f"output {name} unplug")
+        del self._outputs[name]
+        if name in self._backgrounds:
+            self._backgrounds.pop(name).close()
+
     def set_background(self, name: str, background: Picture | Path | str | None) -> None:
         """Cover an output with a picture (an array or a file) or a colour (``#rrggbb``).
 
@@ -201,9 +250,10 @@ class Sway:
             return
         width, height = output.upright_size
         # A layer surface's size is an integer of logical units. The smallest that covers the
-        # output may reach over its edge; drawn in a buffer of exactly as many pixels as the
-        # compositor gives it, no pixel is resampled.
-        logical = math.ceil(width / output.scale), math.ceil(height / output.scale)
+        # output may reach over its edge by one, and on newer sways then lies on its neighbour, too;
+        # drawn in a buffer of exactly as many pixels as the compositor gives it, no pixel is
+        # resampled.
+        logical = _covering(width, output.scale), _covering(height, output.scale)
         pixels = [math.floor(length * output.scale + 0.5) for length in logical]
         picture = _picture(background)[: pixels[1], : pixels[0]]
         rows, columns, _ = picture.shape
@@ -226,7 +276,7 @@ class Sway:
             lines += [_output_command(name, output), f"workspace {number} output {name}"]
         config.write_text("\n".join([*lines, self._config, ""]))
         self.env = {
-            "PATH": os.environ.get("PATH", os.defpath),
+            "PATH": self._build.search_path,
             "HOME": str(self.runtime_dir),
             "LANG": "C.UTF-8",
             "XDG_RUNTIME_DIR": str(self.runtime_dir),
@@ -295,6 +345,15 @@ class Sway:
         return "\nThe end of sway's log:\n" + "\n".join(log.splitlines()[-15:])
 
 
+@functools.cache
+def _newer_sway() -> Path:
+    script = Path(__file__).resolve().parents[1] / "scripts" / "newer-sway"
+    made = subprocess.run([script], capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise StageError(made.stderr)
+    return Path(made.stdout.rstrip("\n"))
+
+
 def pattern(width: int, height: int) -> Picture:
     """Paint a picture in which no two pixels are alike, up to 4096x4096: each says where it is."""
     y, x = np.mgrid[:height, :width]
@@ -309,6 +368,11 @@ def _picture(background: Picture | Path | str) -> Picture:
         with Image.open(background) as image:
             return np.asarray(image.convert("RGB"))
     return background
+
+
+def _covering(pixels: int, scale: float) -> int:
+    """Return the least length in logical units that makes so many pixels, rounded half up."""
+    return math.ceil((pixels - 0.5) / scale)
 
 
 def _output_command(name: str, output: Output) -> str:

@@ -1,12 +1,18 @@
-"""Sessions shared by the tests of a module; each test sets the outputs as it needs them."""
+"""Sessions shared by the tests of a module; each test sets the outputs as it needs them.
+
+The sway is this machine's. What is marked ``on_both_sways`` or ``on_newer_sway``, a test, a class
+or a module, runs on the one of scripts/newer-sway as well, or on that only; it fails where there
+is none, unless WAYSHOT_TEST_WITHOUT_NEWER_SWAY=1 deselects it.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stage import Output, Sway, pattern
+from tests.stage import Build, Output, Sway, pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,10 +21,38 @@ ODD = Output(203, 117, position=(0, 0))
 """A small output whose logical size is truncated at most scales."""
 
 
+def _on(*builds: Build) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "build", builds, ids=lambda build: build.value, indirect=True, scope="module"
+    )
+
+
+on_both_sways = _on(Build.HOST, Build.NEWER)
+on_newer_sway = _on(Build.NEWER)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests on the newer sway if it is known to be missing."""
+    if os.environ.get("WAYSHOT_TEST_WITHOUT_NEWER_SWAY") != "1":
+        return
+    config.hook.pytest_deselected(items=[item for item in items if _build_of(item) is Build.NEWER])
+    items[:] = [item for item in items if _build_of(item) is not Build.NEWER]
+
+
+def _build_of(item: pytest.Item) -> Build | None:
+    return item.callspec.params.get("build") if hasattr(item, "callspec") else None
+
+
 @pytest.fixture(scope="module")
-def session() -> Iterator[Sway]:
+def build(request: pytest.FixtureRequest) -> Build:
+    """Name the sway of a session: the one that a mark asks for."""
+    return getattr(request, "param", Build.HOST)
+
+
+@pytest.fixture(scope="module")
+def session(build: Build) -> Iterator[Sway]:
     """Run a sway with one small output for as long as the module's tests last."""
-    with Sway(ODD) as sway:
+    with Sway(ODD, build=build) as sway:
         yield sway
 
 

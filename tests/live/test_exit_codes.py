@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.live.command import PATIENCE, WAYSHOT, error, frozen, start, wayshot
+from tests.live.conftest import on_both_sways
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.stage import Sway
+
+pytestmark = on_both_sways
 
 FAILED, USAGE, CANCELLED, CANNOT, NOT_FOUND = 1, 2, 3, 4, 5
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.live.command import shoot
+from tests.live.conftest import on_both_sways
 from tests.stage import Output, Sway, pattern
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.live.client import Picture
+    from tests.stage import Build
+
+pytestmark = on_both_sways
 
 
 def opaque(picture: Picture) -> Picture:
@@ -101,12 +105,13 @@ class TestSameScale:
 
 
 @pytest.fixture(scope="module")
-def same_scale() -> Iterator[Sway]:
+def same_scale(build: Build) -> Iterator[Sway]:
     """Run the session of TestSameScale."""
     with Sway(
         Output(200, 120, (-200, 0), background=TestSameScale.LEFT),
         Output(160, 140, (0, 20), background=TestSameScale.MIDDLE),
         Output(160, 140, (200, 20), background=TestSameScale.RIGHT),
+        build=build,
     ) as sway:
         yield sway
 
@@ -156,12 +161,13 @@ class TestMixedScales:
 
 
 @pytest.fixture(scope="module")
-def mixed_scales() -> Iterator[Sway]:
+def mixed_scales(build: Build) -> Iterator[Sway]:
     """Run the session of TestMixedScales."""
     with Sway(
         Output(200, 120, (0, 0), 1, "normal", TestMixedScales.PLAIN),
         Output(240, 200, (200, 0), 2, "90", TestMixedScales.TURNED),
         Output(240, 160, (300, 40), 1.25, "flipped", TestMixedScales.FLIPPED),
+        build=build,
     ) as sway:
         yield sway
 
@@ -181,10 +187,11 @@ class TestTruncatedSizes:
 
 
 @pytest.fixture(scope="module")
-def truncated() -> Iterator[Sway]:
+def truncated(build: Build) -> Iterator[Sway]:
     """Run the session of TestTruncatedSizes."""
     with Sway(
         Output(203, 117, (0, 0), 1.5, background=TestTruncatedSizes.PICTURE),
         Output(203, 117, (135, 0), 1.5, background=TestTruncatedSizes.PICTURE),
+        build=build,
     ) as sway:
         yield sway

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.live.command import shoot, wayshot
+from tests.live.conftest import on_both_sways
 from tests.stage import TRANSFORMS, pattern
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.live.client import Picture
     from tests.stage import Sway
+
+pytestmark = on_both_sways
 
 SCALES = (1, 1.25, 1.5, 2)
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from tests import stage
 from tests.live.client import Client
+from tests.live.conftest import on_both_sways, on_newer_sway
 from tests.stage import TRANSFORMS, Output, StageError, Sway, pattern
+
+if TYPE_CHECKING:
+    from tests.stage import Build
 
 # How an upright picture lies in the buffer under sway's transforms: flipped left to right or not,
 # then turned by so many quarters counter-clockwise.
@@ -27,6 +34,7 @@ FLIPPED_AND_TURNS = {
 }
 
 
+@on_both_sways
 @pytest.mark.parametrize("scale", [1, 1.25, 1.3, 1.5, 2])
 def test_backgrounds_are_exact_to_the_pixel(one_output: Sway, scale: float) -> None:
     """Compare the compositor's own buffer with the pattern, under every transform."""
@@ -45,6 +53,7 @@ def test_the_pattern_tells_all_pixels_apart() -> None:
     assert len(np.unique(picture, axis=0)) == len(picture)
 
 
+@on_both_sways
 def test_sway_knows_turns_clockwise_and_wayland_counter_clockwise(one_output: Sway) -> None:
     """Pin what sway's words mean in the protocol's numbers."""
     numbers = []
@@ -53,6 +62,48 @@ def test_sway_knows_turns_clockwise_and_wayland_counter_clockwise(one_output: Sw
         with Client(one_output.socket) as client:
             numbers.append(client.outputs["HEADLESS-1"].transform)
     assert numbers == [0, 3, 2, 1, 4, 7, 6, 5]
+
+
+def test_an_unmarked_test_gets_the_sway_that_people_run(session: Sway) -> None:
+    """Also after a test of the same module that was on the newer one."""
+    words = subprocess.run(["sway", "--version"], check=True, capture_output=True, text=True).stdout
+    assert words.startswith("sway version {}.{}".format(*session.version))
+
+
+@on_newer_sway
+def test_the_newer_sway_is_newer(session: Sway) -> None:
+    """1.12 came with what tests want it for; swaymsg and grim come from where it does."""
+    assert session.version >= (1, 12)
+    sway, swaymsg, grim = (
+        shutil.which(name, path=session.env["PATH"]) for name in ("sway", "swaymsg", "grim")
+    )
+    assert sway
+    assert swaymsg == f"{sway}msg"
+    assert grim == str(Path(sway).with_name("grim"))
+
+
+@on_both_sways
+def test_an_output_can_be_plugged_in(build: Build) -> None:
+    """It comes up as described, and the others stay as they are."""
+    picture = pattern(80, 120)
+    with Sway(Output(64, 48, background="#123456"), build=build) as sway:
+        name = sway.create_output(Output(120, 80, (64, 0), 1.25, "90", picture))
+        assert sway.names == ["HEADLESS-1", name]
+        assert np.array_equal(sway.dump(name), np.rot90(picture, 3))
+        assert (sway.dump("HEADLESS-1") == [0x12, 0x34, 0x56]).all()
+
+
+@on_newer_sway
+def test_an_output_can_be_unplugged(build: Build) -> None:
+    """Clients see it no more, the others can be set as before; a new one has a new name."""
+    with Sway(*[Output(64, 48, background="#123456")] * 2, build=build) as sway:
+        sway.unplug("HEADLESS-1")
+        with Client(sway.socket) as client:
+            assert list(client.outputs) == sway.names == ["HEADLESS-2"]
+        sway.set_output("HEADLESS-2", width=32)
+        assert sway.dump("HEADLESS-2").shape == (48, 32, 3)
+        assert sway.create_output(Output(16, 16)) == "HEADLESS-3"
+        assert sway.dump("HEADLESS-3").shape == (16, 16, 3)
 
 
 def test_nothing_is_left_behind() -> None:
