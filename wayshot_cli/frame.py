@@ -94,6 +94,11 @@ class Frame:
         return self._box.height
 
     @property
+    def upright_size(self) -> Size:
+        """Width and height of the upright picture in pixels."""
+        return self._box.size
+
+    @property
     def step_x(self) -> int:
         """Bytes from an upright pixel to its right neighbour; may be negative."""
         a, _, c, _ = self.transform.matrix

@@ -125,6 +125,31 @@ def render(box: Box, pieces: list[Piece], scale: float | None = None) -> Frame:
     return _compose(grid, picture, pieces)
 
 
+def fit(frame: Frame, size: Size, how: str) -> Frame:
+    """Return a picture of another size over black, for a recording that cannot change its own.
+
+    "scale" keeps the proportions and centres; "pad" keeps the pixels, from the upper
+    left corner on, and cuts what is too much.
+    """
+    if how == "pad":
+        width, height = min(size.width, frame.width), min(size.height, frame.height)
+        place = Box(0, 0, width, height)
+        frame = frame.crop(place)
+    else:
+        ratio = min(size.width / frame.width, size.height / frame.height)
+        width = max(1, round_half_up(frame.width * ratio))
+        height = max(1, round_half_up(frame.height * ratio))
+        place = Box((size.width - width) // 2, (size.height - height) // 2, width, height)
+        frame = _resample(frame, place.size, Box(0, 0, *place.size))
+    target = kernels.Target(16 if frame.format.is_deep else 8, 4)
+    stride = size.width * target.bytes_per_pixel
+    canvas = bytearray(stride * size.height)
+    offset = place.y * stride + place.x * target.bytes_per_pixel
+    kernels.blit(frame, target, canvas, offset, stride)
+    format_ = pixels.ABGR16161616 if frame.format.is_deep else pixels.ABGR8888
+    return Frame(memoryview(canvas), format_, size, stride, time_ns=frame.time_ns)
+
+
 class _Grid(NamedTuple):
     """Logical space divided into pixels: each edge is rounded on its own, half up."""
 

@@ -1,12 +1,14 @@
-"""Bytes to their place: files that appear whole or not at all, and descriptors."""
+"""Bytes to their place: files that appear whole or not at all, descriptors, recordings."""
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import select
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli.errors import WriteError
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 # Names that exist only while a picture is being written and that must not survive us: the
 # command's signal handlers remove them before they leave.
 _temporaries: set[bytes] = set()
+
+_TMP = b"/var/tmp"  # on a disk, unlike /tmp: for what may become large (file-hierarchy(7))
 
 
 def remove_temporaries() -> None:
@@ -97,10 +101,8 @@ def write_fd(fd: int, chunks: "Iterable[Buffer]") -> None:
         while view:
             try:
                 view = view[os.write(fd, view) :]
-            except BlockingIOError:  # somebody who shares the pipe has set O_NONBLOCK
-                ready = select.poll()
-                ready.register(fd, select.POLLOUT)
-                ready.poll()
+            except BlockingIOError:
+                _wait_until_writable(fd)
 
 
 def is_terminal(path: str) -> bool:
@@ -115,6 +117,182 @@ def is_terminal(path: str) -> bool:
             return os.isatty(device.fd)
     except OSError:
         return False  # writing will say what is wrong
+
+
+class RecordingFile:
+    """A recording's place, filled from the first byte on, so that a kill leaves what was written.
+
+    Nothing is touched before that byte: only then an existing regular file is emptied, or a FIFO
+    or device opened. What a path like /dev/stdout stands for (or ``-``) is written to as it is.
+    One thread writes; ``blocked_for`` and ``nbytes`` may be read from others.
+
+    All methods raise WriteError, whose cause is a BrokenPipeError when the reader has gone.
+    """
+
+    def __init__(self, path: "str | os.PathLike[str]", *, clobber: bool = True) -> None:
+        """Look at the path. With ``clobber`` off an existing regular file is refused."""
+        self.name = "stdout" if path == "-" else os.fspath(path)
+        self.nbytes = 0
+        self._fd = 1 if path == "-" else _named_descriptor(path)
+        self._is_ours = self._fd is None  # to open and to close
+        self._path = os.fsencode(path)
+        self.is_file = False  # and not somebody's descriptor, a FIFO or a device
+        self._blocked_since: float | None = None
+        if self._fd is not None:
+            _widen_pipe(self._fd)
+        else:
+            with errors_named(path):
+                old = _stat(path)
+                self.is_file = old is None or stat.S_ISREG(old.st_mode)
+                if self.is_file and old is not None and not clobber:
+                    raise _exists()
+                os.stat(os.path.dirname(os.path.realpath(self._path)))  # say now what is missing
+        # Empties what is there, or, told not to, refuses what has come since we looked.
+        self._flags = os.O_CREAT | (os.O_TRUNC if clobber else os.O_EXCL) if self.is_file else 0
+
+    @property
+    def blocked_for(self) -> float:
+        """Seconds for which a reader has taken nothing; 0 where nobody waits for one."""
+        since = self._blocked_since
+        return 0.0 if since is None or self.is_file else monotonic() - since
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether there was a reader who has gone; writing would be told so, too."""
+        if self.is_file or self._fd is None:
+            return False
+        ready = select.poll()
+        ready.register(self._fd, 0)
+        return any(happened & select.POLLERR for _, happened in ready.poll(0))
+
+    def seekable(self) -> bool:
+        """Whether ``seek`` works. In somebody else's descriptor we have no place of our own."""
+        return self.is_file
+
+    def write_all(self, buffers: "Sequence[Buffer]") -> None:
+        """Write all the bytes, in order."""
+        self._blocked_since = monotonic()
+        try:
+            with errors_named(self.name):
+                self.nbytes += _write_all(self._open(), buffers)
+        finally:
+            self._blocked_since = None
+
+    def write(self, data: "Buffer") -> int:
+        """Write all the bytes and return how many there were (the way of file objects)."""
+        self.write_all([data])
+        return memoryview(data).nbytes
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move in the file, as io.IOBase.seek does."""
+        with errors_named(self.name):
+            return os.lseek(self._open(), offset, whence)
+
+    def tell(self) -> int:
+        """Return the place in the file, as io.IOBase.tell does."""
+        return self.seek(0, os.SEEK_CUR)
+
+    def close(self) -> None:
+        """Complete the recording. A file that nothing was written to has not come to be."""
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of everything as it is. Harmless twice."""
+        if self._is_ours and self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _open(self) -> int:
+        if self._fd is None:
+            flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY | self._flags
+            self._fd = os.open(self._path, flags, 0o666)
+            _widen_pipe(self._fd)
+        return self._fd
+
+
+class WholeRecordingFile(RecordingFile):
+    """The same for formats that are worth nothing before their end: it appears at ``close()``.
+
+    Until then a regular file has no name; for anything else the bytes wait in a temporary file.
+    """
+
+    def __init__(self, path: "str | os.PathLike[str]", *, clobber: bool = True) -> None:
+        """Look at the path. With ``clobber`` off an existing regular file is refused."""
+        super().__init__(path, clobber=clobber)
+        self._clobber = clobber
+        self._file: _UnnamedFile | _TemporaryFile | None = None
+
+    def seekable(self) -> bool:
+        """``seek`` always works."""
+        return True
+
+    def close(self) -> None:
+        """Let the file appear, or write all to what is no file."""
+        if self._file is None:
+            return
+        try:
+            with errors_named(self.name):
+                if self.is_file:
+                    self._publish(self._file)
+                else:
+                    self._copy(self._file.fd)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Leave nothing. Harmless twice."""
+        if self._file:
+            self._file.__exit__()
+            self._file = None
+        super().abandon()
+
+    def _publish(self, file: "_UnnamedFile | _TemporaryFile") -> None:
+        target = os.path.realpath(self._path)
+        if old := _stat(target):
+            os.fchmod(file.fd, stat.S_IMODE(old.st_mode))
+        file.publish(target, clobber=self._clobber)
+
+    def _copy(self, source: int) -> None:
+        os.lseek(source, 0, os.SEEK_SET)
+        target = super()._open()
+        while chunk := os.read(source, 1 << 20):
+            write_fd(target, [chunk])
+
+    def _open(self) -> int:
+        if self._file is None:
+            folder = os.path.dirname(os.path.realpath(self._path)) if self.is_file else _TMP
+            self._file = _new_file(folder)
+        return self._file.fd
+
+
+def _write_all(fd: int, buffers: "Sequence[Buffer]") -> int:
+    """Write buffers in as few calls as the descriptor takes; return how many bytes they had."""
+    views = [view for buffer in buffers if (view := memoryview(buffer).cast("B"))]
+    total = sum(map(len, views))
+    while views:
+        try:
+            done = os.writev(fd, views)
+        except BlockingIOError:
+            _wait_until_writable(fd)
+            continue
+        while views and done >= len(views[0]):
+            done -= len(views.pop(0))
+        if done:
+            views[0] = views[0][done:]
+    return total
+
+
+def _wait_until_writable(fd: int) -> None:
+    # Somebody who shares the pipe has set O_NONBLOCK.
+    ready = select.poll()
+    ready.register(fd, select.POLLOUT)
+    ready.poll()
+
+
+def _widen_pipe(fd: int) -> None:
+    """Let a pipe hold 1 MiB, the most that users may ask for: fewer switches to its reader."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, 1 << 20)
 
 
 def _named_descriptor(path: "str | os.PathLike[str]") -> int | None:
@@ -135,7 +313,7 @@ def _named_descriptor(path: "str | os.PathLike[str]") -> int | None:
 
 def _new_file(folder: bytes) -> "_UnnamedFile | _TemporaryFile":
     try:
-        fd = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666)
     except OSError as error:
         # This is how kernels and file systems without O_TMPFILE answer.
         if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
@@ -148,7 +326,7 @@ def _exists() -> OSError:
     return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
-def _stat(path: "str | os.PathLike[str]") -> os.stat_result | None:
+def _stat(path: "str | bytes | os.PathLike[str]") -> os.stat_result | None:
     try:
         return os.stat(path)
     except FileNotFoundError:
@@ -194,7 +372,7 @@ class _TemporaryFile(_Descriptor):
 
     def __init__(self, folder: bytes) -> None:
         self._name = _TemporaryName(folder)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         path = self._name.__enter__()
         try:
             super().__init__(os.open(path, flags, 0o666))

@@ -3,18 +3,25 @@
 from tests.fake.client import Request
 from tests.fake.compositor import FakeCompositor
 from tests.fake.config import Config, Mode, Output, ShmOffer
+from tests.fake.counter import CounterError, read_counter
 from tests.fake.faults import Fault, Step
+from tests.fake.film import Film, RealClock, VirtualClock
 from tests.fake.pixels import FORMATS, pattern
 
 __all__ = [
     "FORMATS",
     "Config",
+    "CounterError",
     "FakeCompositor",
     "Fault",
+    "Film",
     "Mode",
     "Output",
+    "RealClock",
     "Request",
     "ShmOffer",
     "Step",
+    "VirtualClock",
     "pattern",
+    "read_counter",
 ]

@@ -58,6 +58,9 @@ class Client:
         self.open = True
         self.display = Display(self, 1)
         self.dribbling = False
+        # Of films, by Head.index: the last frame, and where the next one is all damage.
+        self.copied: dict[int, int] = {}
+        self.stale: set[int] = set()
         compositor.selector.register(peer, selectors.EVENT_READ, self)
 
     def add(self, resource: Resource) -> None:

@@ -12,11 +12,12 @@ format by itself (:mod:`tests.fake.wire`) and runs in a thread of the test::
 
 ``env`` is os.environ with WAYLAND_DISPLAY (an absolute path) and XDG_RUNTIME_DIR; ``environ`` holds
 only these two, for monkeypatch. What is to go wrong stands in ``Config.faults``
-(:mod:`tests.fake.faults`) or in the lies of an :class:`Output` (:mod:`tests.fake.config`).
+(:mod:`tests.fake.faults`) or in the lies of an :class:`Output` (:mod:`tests.fake.config`).  An
+output with a film (:mod:`tests.fake.film`) changes its picture, on a clock that a test may steer.
 
 While it runs a test may change things (``add_output``, ``remove_output``, ``change_output``,
-``damage``, ``hang_up``) and look on (``requests``, ``count``, ``wait_for``, ``connections``,
-``connected``, ``held_fds``). All these may be called from any thread.
+``damage``, ``advance_to``, ``hang_up``) and look on (``requests``, ``count``, ``wait_for``,
+``connections``, ``connected``, ``held_fds``). All these may be called from any thread.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from tests.fake.client import Client, Request
 from tests.fake.config import Config, Output
 from tests.fake.faults import Fault, Moment, Step
+from tests.fake.film import VirtualClock
 from tests.fake.resources import (
     Buffer,
     Frame,
@@ -219,8 +221,17 @@ class FakeCompositor:
         self._run(lambda: self._change(self._head(name), changes))
 
     def damage(self, name: str | bytes | None = "FAKE-1") -> None:
-        """Let an output change: answers copy_with_damage on an idle screen."""
+        """Damage all of an output: answers copy_with_damage on an idle screen.
+
+        With a film, the next beginning of a frame is an answer, whether it is drawn or not.
+        """
         self._run(lambda: self._damage(self._head(name)))
+
+    def advance_to(self, time_ns: int) -> None:
+        """Let the virtual clock get to a time, and answer whoever waited for it."""
+        clock = self.config.clock
+        assert isinstance(clock, VirtualClock)
+        self._run(lambda: self._advance(clock, time_ns))
 
     def hang_up(self) -> None:
         """Close all connections."""
@@ -350,6 +361,8 @@ class FakeCompositor:
 
     def _change(self, head: Head, changes: dict[str, object]) -> None:
         head.output = replace(head.output, **changes)  # type: ignore[arg-type]
+        head.prepare()
+        self._make_stale(head)
         self._fail_frames(head)
         for _, wl_output in self._resources(WlOutput):
             if wl_output.head is head:
@@ -363,7 +376,17 @@ class FakeCompositor:
             client.close()
 
     def _damage(self, head: Head) -> None:
-        head.damaged = True
+        self._make_stale(head)
         for _, frame in self._resources(Frame):
-            if frame.head is head and frame.waiting:
-                frame.write_damaged()
+            if frame.head is head:
+                frame.retry(leaping=True)
+
+    def _make_stale(self, head: Head) -> None:
+        head.damaged = True
+        for client in self.clients:
+            client.stale.add(head.index)
+
+    def _advance(self, clock: VirtualClock, time_ns: int) -> None:
+        clock.set(time_ns)
+        for _, frame in self._resources(Frame):
+            frame.retry()

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.fake.film import Clock, Film, RealClock, Stamp, truthful
 from tests.fake.pixels import XRGB8888, Format, Picture, picture, to_buffer, turned
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from tests.fake.faults import Fault
 
 CURRENT_AND_PREFERRED = 3
@@ -59,6 +63,8 @@ class Output:
     y_invert: bool = False
     modes: tuple[Mode, ...] | None = None
     offers: tuple[ShmOffer, ...] | None = None
+    film: Film | None = None  # None: the picture never changes
+    stamp: Stamp = truthful  # what ready says
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -104,12 +110,17 @@ class Output:
         return picture(index, *self.upright_size)
 
     def memory(self, index: int, region: tuple[int, int, int, int] | None = None) -> bytes:
-        """Return the bytes that a capture writes."""
-        left, top, right, bottom = self.upright_region(region)
-        pixels = to_buffer(self.upright(index)[top:bottom, left:right], self.transform)
-        if self.y_invert:
-            pixels = pixels[::-1]
+        """Return the bytes that a capture writes, if there is no film."""
+        pixels = self.stored(self.upright(index), region)
         return self.shm_format.pack(pixels, self.true_offer(region).stride)
+
+    def stored(
+        self, upright: NDArray[np.uint8], region: tuple[int, int, int, int] | None
+    ) -> NDArray[np.uint8]:
+        """Return an upright picture, or a region of it, as it lies in the buffer."""
+        left, top, right, bottom = self.upright_region(region)
+        pixels = to_buffer(upright[top:bottom, left:right], self.transform)
+        return pixels[::-1] if self.y_invert else pixels
 
 
 @dataclass(frozen=True)
@@ -128,5 +139,6 @@ class Config:
     accept: bool = True  # False: connections stay in the backlog
     latency: float = 0.0  # seconds before anything that is said
     dribble: float = 0.0  # seconds between one byte and the next
-    idle: bool = False  # True: copy_with_damage waits for FakeCompositor.damage()
+    idle: bool = False  # True: copy_with_damage waits for FakeCompositor.damage(); not of a film
+    clock: Clock = field(default_factory=RealClock)  # of films and of what ready says
     faults: tuple[Fault, ...] = field(default=())

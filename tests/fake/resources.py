@@ -5,17 +5,18 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from tests.fake import protocol, wire
 from tests.fake.config import Mode, Output, ShmOffer
 from tests.fake.faults import Step
+from tests.fake.film import SECOND, RealClock, Reel
 from tests.fake.pixels import BY_CODE
 
 if TYPE_CHECKING:
     from tests.fake.client import Client
+    from tests.fake.film import Film
 
 Region: TypeAlias = tuple[int, int, int, int]
 
@@ -51,6 +52,24 @@ class Head:
     index: int
     damaged: bool = True
     gone: bool = False
+    copies: int = 0  # finished, of a picture that is no film
+    reels: dict[tuple[Output, Region | None], Reel] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Be ready."""
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Make ready what would take long in the middle of a film."""
+        if self.output.film is not None:
+            self.reel(None)
+
+    def reel(self, region: Region | None) -> Reel:
+        """Return the film of a region of the output as it is now."""
+        key = self.output, region
+        if key not in self.reels:
+            self.reels[key] = Reel(self.output, self.index, region)
+        return self.reels[key]
 
 
 @dataclass
@@ -67,7 +86,7 @@ class Memory:
         if not self.users:
             os.close(self.fd)
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         """Write as a compositor would, through a shared mapping."""
         with mmap.mmap(self.fd, self.size) as memory:
             memory[offset : offset + len(data)] = data
@@ -395,7 +414,10 @@ class Frame(Resource):
         self.offers: tuple[ShmOffer, ...] = ()
         self.offered = False  # all offers are made, the client may copy
         self.buffer: Buffer | None = None  # set by copy
-        self.waiting = False  # for damage
+        self.with_damage = False  # how it was copied
+        self.waiting = False  # for damage or for a film's next frame
+        self.number = 0  # the frame of the film, or how many copies there were
+        self.time_ns = 0  # when what was copied was shown
         self.ended = False  # ready or failed has been said
         if head.gone:
             self.fail()
@@ -432,8 +454,8 @@ class Frame(Resource):
                 self.offered = True
                 self.owe(Step.OFFERED, b"")
             case Step.FLAGS:
-                now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-                seconds, nanoseconds = divmod(now, 1_000_000_000)
+                stamp = self.head.output.stamp(self.time_ns, self.number)
+                seconds, nanoseconds = divmod(stamp, SECOND)
                 ready = self.event("ready", seconds >> 32, seconds & 0xFFFFFFFF, nanoseconds)
                 if self.owe(Step.READY, ready):
                     self.proceed(Step.READY)
@@ -444,16 +466,52 @@ class Frame(Resource):
     def on_copy(self, buffer_id: int) -> None:
         """Write the picture, now."""
         if self.take(buffer_id):
-            self.write(b"")
+            self.answer()
 
     def on_copy_with_damage(self, buffer_id: int) -> None:
         """Write the picture once it differs."""
-        if not self.take(buffer_id):
-            return
-        if self.client.compositor.config.idle and not self.head.damaged:
-            self.waiting = True
-        else:
-            self.write_damaged()
+        self.with_damage = True
+        if self.take(buffer_id):
+            self.answer()
+
+    def answer(self, *, leaping: bool = True) -> None:
+        """Write the picture if there is a new one, else wait until retry()."""
+        self.waiting = True
+        film = self.head.output.film
+        if film is not None:
+            self.answer_film(film, leaping=leaping)
+        elif self.head.damaged or not (self.with_damage and self.client.compositor.config.idle):
+            if self.with_damage:
+                self.head.damaged = False
+            self.number, self.head.copies = self.head.copies, self.head.copies + 1
+            self.time_ns = self.client.compositor.config.clock.now_ns()
+            self.write()
+
+    def answer_film(self, film: Film, *, leaping: bool) -> None:
+        """Write the frame that is due by the rules of :mod:`tests.fake.film`."""
+        client, index, clock = self.client, self.head.index, self.client.compositor.config.clock
+        copied = client.copied.get(index, -1)
+        drawn_only = self.with_damage and index not in client.stale
+        current = film.number_at(clock.now_ns() - clock.base_ns)
+        if drawn_only:
+            current = film.drawn_at(current)
+        number: int | None = current
+        if current <= copied:
+            number = film.drawn_after(copied) if drawn_only else copied + 1
+        if number is None:
+            return  # the film has ended
+        self.number, self.time_ns = number, clock.base_ns + film.offset_ns(number)
+        if number <= current or (leaping and clock.leap_to(self.time_ns)):
+            client.copied[index] = number
+            client.stale.discard(index)
+            self.write()
+        elif isinstance(clock, RealClock):
+            client.compositor.later((self.time_ns - clock.now_ns()) / SECOND, self.retry)
+
+    def retry(self, *, leaping: bool = False) -> None:
+        """Look again for a new picture, if one is still waited for."""
+        if self.waiting and self.client.open and not self.head.gone:
+            self.answer(leaping=leaping)
 
     def take(self, buffer_id: int) -> bool:
         """Check the buffer against the offers; tell whether there is anything to write."""
@@ -476,31 +534,45 @@ class Frame(Resource):
             )
         return True
 
-    def write_damaged(self) -> None:
-        """Write, and say that everything changed."""
-        self.waiting = False
-        self.head.damaged = False
-        offer = self.head.output.true_offer(self.region)
-        self.write(self.event("damage", 0, 0, offer.width, offer.height))
-
-    def write(self, damage: bytes) -> None:
-        """Write the picture into the buffer and say so."""
+    def write(self) -> None:
+        """Write the picture into the buffer and say so; of damage, that everything changed."""
         assert self.buffer is not None
+        self.waiting = False
+        if self.client.objects.get(self.buffer.object_id) is not self.buffer:
+            self.client.violation(f"{self}: {self.buffer} was destroyed before its copy ended")
+            self.fail()
+            return
         output = self.head.output
+        offer = output.true_offer(self.region)
         # An offer that lies about the picture gets none.
-        if self.buffer.offer == output.true_offer(self.region):
-            self.buffer.memory.write(
-                self.buffer.offset, output.memory(self.head.index, self.region)
-            )
-        flags = Y_INVERT if output.y_invert else 0
-        if self.owe(Step.FLAGS, self.event("flags", flags) + damage):
+        if self.buffer.offer == offer:
+            self.buffer.memory.write(self.buffer.offset, self.picture())
+        said = self.event("flags", Y_INVERT if output.y_invert else 0)
+        if self.with_damage:
+            said += self.event("damage", 0, 0, offer.width, offer.height)
+        if self.owe(Step.FLAGS, said):
             self.proceed(Step.FLAGS)
+
+    def picture(self) -> bytes | memoryview:
+        """Return the bytes that are copied."""
+        output = self.head.output
+        if output.film is None:
+            return output.memory(self.head.index, self.region)
+        return self.head.reel(self.region).memory(output.film.drawn_at(self.number))
 
     def fail(self) -> None:
         """Give up, whatever the state."""
+        self.waiting = False
         if not self.ended:
             self.ended = True
             self.client.send(self.event("failed"))
+
+    def destroy(self) -> None:
+        """Wait no more."""
+        self.waiting = False
+        super().destroy()
+
+    on_destroy = destroy
 
     def leftover(self) -> str:
         """Frames are to be destroyed, above all those that ended."""

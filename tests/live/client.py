@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import select
 import socket
 import struct
 import time
@@ -33,6 +34,7 @@ PATIENCE = 5.0
 XRGB8888 = 1
 """wl_shm's code; in memory blue, green, red, unused."""
 
+HEADER_SIZE = 8
 DISPLAY = 1
 TOP_LEFT = 1 | 4
 BACKGROUND_LAYER = 0
@@ -106,6 +108,10 @@ class Client:
         """Hang up; the compositor takes away what was shown."""
         self._socket.close()
 
+    def fileno(self) -> int:
+        """Return the socket's file descriptor, to wait for events beside other things."""
+        return self._socket.fileno()
+
     def request(self, target: int, opcode: int, *arguments: int | str | Fd) -> None:
         """Send one request."""
         body, fds = b"", []
@@ -144,6 +150,15 @@ class Client:
         message = f"no event {opcodes} of object {sender} within {PATIENCE} s"
         raise WireError(message)
 
+    def arrived(self) -> list[Event]:
+        """Return the events that are there; wait for none."""
+        if select.select([self], [], [], 0)[0]:
+            self._receive()
+        events = []
+        while self._has_event():
+            events.append(self._next_event())
+        return events
+
     def bind(self, interface: str, version: int) -> int:
         """Bind the first global of that interface."""
         for name, offered, _ in self.globals:
@@ -176,7 +191,7 @@ class Client:
         serial, _, _ = self.wait(layer_surface, 0).words()
         self.request(layer_surface, 6, serial)
 
-        buffer, memory = self._shm_buffer(width, height, width * 4)
+        buffer, memory = self.shm_buffer(width, height, width * 4)
         bgrx = np.frombuffer(memory, np.uint8).reshape(height, width, 4)
         bgrx[..., :3] = picture[..., ::-1]
         self.request(viewport, 2, *logical_size)
@@ -199,7 +214,7 @@ class Client:
         if shm_format not in {0, XRGB8888} or stride != width * 4:
             message = f"{output}: wl_shm format {shm_format:#x}, stride {stride}: not handled here"
             raise WireError(message)
-        buffer, memory = self._shm_buffer(width, height, stride, shm_format)
+        buffer, memory = self.shm_buffer(width, height, stride, shm_format)
         self.request(frame, 0, buffer)
         if self.wait(frame, 1).words() != (0,):
             message = f"{output}: y_invert: not handled here"
@@ -210,9 +225,10 @@ class Client:
         bgrx = np.frombuffer(memory, np.uint8).reshape(height, width, 4)
         return bgrx[..., 2::-1].copy()
 
-    def _shm_buffer(
+    def shm_buffer(
         self, width: int, height: int, stride: int, shm_format: int = XRGB8888
     ) -> tuple[int, mmap.mmap]:
+        """Make a wl_buffer; return it and its memory."""
         size = stride * height
         fd = os.memfd_create("wayshot-tests")
         try:
@@ -255,24 +271,33 @@ class Client:
         return self._last_id
 
     def _next_event(self) -> Event:
-        sender, second = struct.unpack("=II", self._read(8))
-        event = Event(sender, second & 0xFFFF, self._read((second >> 16) - 8))
+        sender, second = struct.unpack("=II", self._read(HEADER_SIZE))
+        event = Event(sender, second & 0xFFFF, self._read((second >> 16) - HEADER_SIZE))
         if (event.sender, event.opcode) == (DISPLAY, 0):
             culprit, code = struct.unpack_from("=II", event.payload)
             message = f"protocol error {code} of object {culprit}: {event.string(8)}"
             raise WireError(message)
         return event
 
+    def _has_event(self) -> bool:
+        if len(self._received) < HEADER_SIZE:
+            return False
+        _, second = struct.unpack_from("=II", self._received)
+        return len(self._received) >= int(second) >> 16
+
     def _read(self, count: int) -> bytes:
         while len(self._received) < count:
-            try:
-                data = self._socket.recv(65536)
-            except TimeoutError:
-                message = f"no answer from the compositor within {PATIENCE} s"
-                raise WireError(message) from None
-            if not data:
-                message = "the compositor hung up"
-                raise WireError(message)
-            self._received += data
+            self._receive()
         result, self._received = self._received[:count], self._received[count:]
         return result
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(65536)
+        except TimeoutError:
+            message = f"no answer from the compositor within {PATIENCE} s"
+            raise WireError(message) from None
+        if not data:
+            message = "the compositor hung up"
+            raise WireError(message)
+        self._received += data

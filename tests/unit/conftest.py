@@ -17,20 +17,20 @@ from wayshot_cli.kernels import build_kernels
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# How kernels.c is compiled, besides as installed: for the oldest machine of its kind, and for the
-# one in between that the loader would pick a clone for.
+# How kernels.c and yuv.c are compiled, besides as installed: for the oldest machine of its kind,
+# and for the one in between that the loader would pick a clone for.
 BUILDS = {"plain": ["-O3"]}
 if platform.machine() == "x86_64":
     BUILDS["ssse3"] = ["-O3", "-mssse3"]
 
 
 def compile_kernels(folder: Path, flags: list[str]) -> Path:
-    """Compile kernels.c alone, without clones, and return the extension module's path."""
+    """Compile kernels.c and yuv.c alone, without clones, and return the extension module's path."""
     builder = cffi.FFI()
     builder.cdef(build_kernels.KERNELS_CDEF)
     builder.set_source(
         "_plain_kernels",
-        '#include "kernels.c"\n',
+        '#include "kernels.c"\n#include "yuv.c"\n',
         include_dirs=[str(build_kernels.HERE)],
         extra_compile_args=["-DWS_PLAIN", "-std=gnu11", "-Wall", "-Wextra", "-Werror", *flags],
         extra_link_args=[flag for flag in flags if flag.startswith("-fsanitize")],

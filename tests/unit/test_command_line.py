@@ -99,7 +99,7 @@ def test_what_only_resembles_a_subcommand_is_a_file(captures: Captures, word: st
     assert captures.lists == 0
 
 
-@pytest.mark.parametrize("word", ["color", "config", "doctor", "headless", "portal", "record"])
+@pytest.mark.parametrize("word", ["color", "config", "doctor", "headless", "portal"])
 def test_words_kept_for_later_subcommands_are_no_files(
     captures: Captures, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
@@ -557,13 +557,16 @@ def completions(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("wayshot ", ["plain,completions", "plain,list", "file,"]),
+        ("wayshot ", ["plain,completions", "plain,list", "plain,record", "file,"]),
         ("wayshot li", ["plain,list", "file,li"]),
         ("wayshot -c ", ["file,"]),
         ("wayshot -c li", ["file,li"]),
         ("wayshot list --", ["plain,--json", "plain,--timeout", "plain,--help"]),
         ("wayshot list --j", ["plain,--json"]),
         ("wayshot --no-", ["plain,--no-clobber"]),
+        ("wayshot record --on-", ["plain,--on-resize", "plain,--on-lost"]),
+        ("wayshot record --on-lost ", ["plain,stop", "plain,wait"]),
+        ("wayshot record -t m", ["plain,mp4", "plain,mkv"]),
     ],
 )
 def test_the_shell_is_offered_what_may_stand_there(line: str, offered: list[str]) -> None:
@@ -577,6 +580,7 @@ def test_the_shell_is_offered_the_outputs_of_the_session(monkeypatch: pytest.Mon
         for name, value in compositor.environ.items():
             monkeypatch.setenv(name, value)
         assert completions("wayshot -o ") == ["plain,FAKE-1", "plain,FAKE-2", "plain,DP-1"]
+        assert completions("wayshot record -o DP") == ["plain,DP-1"]
         assert completions("wayshot -c --output FA") == ["plain,FAKE-1", "plain,FAKE-2"]
     assert completions("wayshot -o ") == []  # nobody is there any more
 

@@ -10,31 +10,44 @@ import pytest
 
 from wayshot_cli import __version__, errors
 from wayshot_cli.cli.app import app
+from wayshot_cli.cli.record import FORMATS as RECORDING_FORMATS
 from wayshot_cli.encode import FORMATS
+from wayshot_cli.encode.rawvideo import PIXEL_FORMATS
+from wayshot_cli.record import ON_LOST, ON_RESIZE
 
 ROOT = Path(__file__).parents[2]
 MAN_PAGE = (ROOT / "man" / "wayshot.1").read_text().replace("\\-", "-")
+RECORD_PAGE = (ROOT / "man" / "wayshot-record.1").read_text().replace("\\-", "-")
 README = (ROOT / "README.md").read_text()
 
 
-def commands() -> list[click.Command]:
-    context = click.Context(app)
-    subcommands = [app.get_command(context, name) for name in app.list_commands(context)]
-    return [app, *(command for command in subcommands if command)]
-
-
-def test_the_man_page_describes_every_option_and_no_other() -> None:
-    described = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", MAN_PAGE))
-    options = {
+def options_of(*commands: click.Command) -> set[str]:
+    return {
         name
-        for command in commands()
+        for command in commands
         for parameter in command.get_params(click.Context(command, **command.context_settings))
         if isinstance(parameter, click.Option)
         for name in parameter.opts
     }
-    assert options - described == set()
-    # "-2" and "-3" of generated names are no letters; "-" and "--" stand alone.
-    assert described - options == set()
+
+
+def subcommand(name: str) -> click.Command:
+    command = app.get_command(click.Context(app), name)
+    assert command
+    return command
+
+
+def described_in(page: str) -> set[str]:
+    """Words that look like options; "-2" and "-3" of generated names are no letters."""
+    without_examples = page.partition(".SH EXAMPLES")[0]
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", without_examples))
+
+
+def test_the_man_pages_describe_every_option_and_no_other() -> None:
+    assert described_in(MAN_PAGE) == options_of(
+        app, *map(subcommand, sorted(set(app.list_commands(click.Context(app))) - {"record"}))
+    )
+    assert described_in(RECORD_PAGE) == options_of(subcommand("record"))
 
 
 def test_the_man_page_gives_every_exit_code() -> None:
@@ -48,6 +61,14 @@ def test_the_man_page_gives_every_exit_code() -> None:
     assert documented == codes | {0}
 
 
+def test_man_page_and_readme_name_every_format_of_recordings() -> None:
+    for name in (*RECORDING_FORMATS, *ON_RESIZE, *ON_LOST, *PIXEL_FORMATS):
+        same_with_10_bits = name.removesuffix("10le")
+        assert re.search(rf"\b({name}|{same_with_10_bits})\b", RECORD_PAGE)
+    for format_ in RECORDING_FORMATS:
+        assert re.search(rf"\b{format_}\b", README)
+
+
 def test_man_page_and_readme_name_every_format() -> None:
     for format_ in FORMATS:
         assert re.search(rf"\b{format_}\b", MAN_PAGE)
@@ -56,6 +77,7 @@ def test_man_page_and_readme_name_every_format() -> None:
 
 def test_the_version_is_the_same_everywhere() -> None:
     assert f'"wayshot {__version__}"' in MAN_PAGE
+    assert f'"wayshot {__version__}"' in RECORD_PAGE
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
 

@@ -31,7 +31,8 @@ def run_watched(arguments: list[str], kernels: Path) -> "subprocess.CompletedPro
 def test_nothing_is_touched_outside_its_memory(tmp_path: Path) -> None:
     kernels = compile_kernels(tmp_path, FLAGS)
     here = Path(__file__).parent
-    tests = [str(here / name) for name in ("test_kernels.py", "test_kernels_png.py")]
+    names = ("test_kernels.py", "test_kernels_png.py", "test_kernels_yuv.py")
+    tests = [str(here / name) for name in names]
     chosen = "installed and not every_word and not every_colour"
     options = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", chosen]
     result = run_watched([*options, *tests], kernels)

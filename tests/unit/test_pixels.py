@@ -1,4 +1,4 @@
-"""The table of pixel formats, against what DRM's names and pywayland's wl_shm say."""
+"""The tables of pixel formats, against what DRM's and ffmpeg's names and wl_shm say."""
 
 import re
 
@@ -6,7 +6,8 @@ import pytest
 from pywayland.protocol.wayland import WlShm
 
 from wayshot_cli import pixels
-from wayshot_cli.pixels import FORMATS, Kind, PixelFormat
+from wayshot_cli.geometry import Size
+from wayshot_cli.pixels import FORMATS, YUV_FORMATS, Chroma, Kind, PixelFormat, YuvFormat
 
 FLOAT_SUFFIX = "f"
 
@@ -96,3 +97,48 @@ def test_names_and_codes_are_unique() -> None:
         assert len({getattr(fmt, column) for fmt in FORMATS}) == len(FORMATS)
     names = [fmt.name for fmt in FORMATS if fmt.name]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("fmt", YUV_FORMATS.values(), ids=lambda fmt: fmt.name)
+def test_a_yuv_name_says_depth_and_subsampling(fmt: YuvFormat) -> None:
+    assert YUV_FORMATS[fmt.name] is fmt
+    assert fmt.depth == (10 if "10" in fmt.name else 8)
+    assert fmt.bytes_per_sample == (2 if "10" in fmt.name else 1)
+    if match := re.match(r"yuv4(\d\d)p", fmt.name):
+        halved = {"44": (0, 0), "22": (1, 0), "20": (1, 1)}[match[1]]
+        assert (fmt.shift_x, fmt.shift_y, fmt.chroma) == (*halved, Chroma.PLANAR)
+    elif fmt.name.startswith("gray"):
+        assert (fmt.shift_x, fmt.shift_y, fmt.chroma) == (0, 0, Chroma.NONE)
+    else:
+        assert fmt.name in ("nv12", "p010le")
+        assert (fmt.shift_x, fmt.shift_y, fmt.chroma) == (1, 1, Chroma.INTERLEAVED)
+
+
+def test_only_p010_has_its_bits_in_the_highest_places() -> None:
+    shifts = {name: fmt.sample_shift for name, fmt in YUV_FORMATS.items() if fmt.sample_shift}
+    assert shifts == {"p010le": 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "planes", "nbytes"),
+    [
+        ("yuv420p", (6, 4), [(0, 6, 4), (24, 3, 2), (30, 3, 2)], 36),
+        ("yuv420p", (5, 3), [(0, 5, 3), (15, 3, 2), (21, 3, 2)], 27),
+        ("yuv422p", (5, 3), [(0, 5, 3), (15, 3, 3), (24, 3, 3)], 33),
+        ("yuv444p", (5, 3), [(0, 5, 3), (15, 5, 3), (30, 5, 3)], 45),
+        ("yuv420p10le", (5, 3), [(0, 10, 3), (30, 6, 2), (42, 6, 2)], 54),
+        ("yuv422p10le", (5, 3), [(0, 10, 3), (30, 6, 3), (48, 6, 3)], 66),
+        ("yuv444p10le", (5, 3), [(0, 10, 3), (30, 10, 3), (60, 10, 3)], 90),
+        ("nv12", (5, 3), [(0, 5, 3), (15, 6, 2)], 27),
+        ("p010le", (5, 3), [(0, 10, 3), (30, 12, 2)], 54),
+        ("gray", (5, 3), [(0, 5, 3)], 15),
+        ("gray10le", (5, 3), [(0, 10, 3)], 30),
+        ("yuv420p", (1, 1), [(0, 1, 1), (1, 1, 1), (2, 1, 1)], 3),
+    ],
+)
+def test_yuv_planes_lie_one_behind_the_other(
+    name: str, size: tuple[int, int], planes: list[tuple[int, int, int]], nbytes: int
+) -> None:
+    fmt = YUV_FORMATS[name]
+    assert fmt.planes(Size(*size)) == planes
+    assert fmt.nbytes(Size(*size)) == nbytes

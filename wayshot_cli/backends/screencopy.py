@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.proxy import Handler, Proxy
 
 _Y_INVERT = 1  # zwlr_screencopy_frame_v1.flags
+_DAMAGE_SINCE = 2
 _BUFFER_DONE_SINCE = 3  # before it, a frame offers one shm buffer and wants the copy at once
 _MAX_CLOCK_SKEW_NS = 1_000_000_000
 
@@ -25,7 +26,8 @@ _MAX_CLOCK_SKEW_NS = 1_000_000_000
 class Screencopy:
     """The backend: opens sessions on outputs of one connection.
 
-    A capture returns as soon as the compositor has a frame; it does not wait for damage.
+    A capture returns as soon as the compositor has a frame, or, where ``waits_for_damage`` says
+    that the compositor can, once the output shows something new.
     """
 
     name = "screencopy"
@@ -35,6 +37,11 @@ class Screencopy:
         self.connection = connection
         self.manager = self._require(ZWLR_SCREENCOPY_MANAGER_V1)
         self.shm = self._require(WL_SHM)
+
+    @property
+    def waits_for_damage(self) -> bool:
+        """Whether a capture can wait until something has changed."""
+        return self.manager.version >= _DAMAGE_SINCE
 
     def _require(self, interface: "Interface") -> "Proxy":
         proxy = self.connection.singleton(interface)
@@ -56,7 +63,8 @@ class Screencopy:
 class Session:
     """Captures one output, a frame at a time: ``start()``, then ``finish()`` for the Frame.
 
-    ``close()`` at the end; closing the connection does as well.
+    In between ``is_copying`` says that the compositor has all that it needs, and ``is_done``
+    that ``finish()`` need not wait. ``close()`` at the end; closing the connection does as well.
     """
 
     def __init__(
@@ -69,6 +77,7 @@ class Session:
         # For errors: what a wait for this session is about.
         self.doing = f"capturing {self._what} by wlr-screencopy"
         self._frame: Proxy | None = None
+        self._request = "copy"
         self._region = region
         self._part = region and region.scaled(output.integer_scale)
         # What the frame shows, in logical coordinates.
@@ -86,9 +95,29 @@ class Session:
         self._ready = False
         self._failed = False
 
-    def start(self) -> None:
-        """Ask for a frame, waiting for nothing: several sessions can be under way at once."""
+    @property
+    def is_started(self) -> bool:
+        """Whether a frame has been asked for that ``finish()`` has not returned yet."""
+        return self._frame is not None
+
+    @property
+    def is_copying(self) -> bool:
+        """Whether the compositor knows where to copy to, so that only the copy is owed."""
+        return self._memory is not None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the frame is there, or known not to come."""
+        return self._ready or self._failed or self._is_lost
+
+    def start(self, *, damage: bool = False) -> None:
+        """Ask for a frame, waiting for nothing: several sessions can be under way at once.
+
+        With ``damage`` the compositor answers once the output differs from what it last
+        gave to this connection, and so perhaps never.
+        """
         self._reset()
+        self._request = "copy_with_damage" if damage else "copy"
         events: dict[str, Handler] = {
             "buffer": self._on_buffer,
             "buffer_done": self._copy,
@@ -136,25 +165,25 @@ class Session:
 
     def close(self) -> None:
         """End what is under way and give the buffers back; frames stay valid."""
-        self._end_frame()
+        self.cancel()
         self._pool.close()
 
-    def _end_frame(self) -> None:
-        if self._frame:
-            self._frame.destroy()
+    def cancel(self) -> None:
+        """Forget the frame that is under way, if any. Harmless twice."""
+        frame, self._frame = self._frame, None
+        if frame:
+            frame.destroy()
 
     def _wait(self, deadline: float) -> Frame | None:
         """Wait for ``ready`` or ``failed``; None after the latter."""
         connection = self._backend.connection
         try:
-            connection.wait(
-                lambda: self._ready or self._failed or self._is_lost, self.doing, deadline
-            )
+            connection.wait(lambda: self.is_done, self.doing, deadline)
             if self._failed and not self._is_lost:
                 # An output that was unplugged fails first and goes a moment later.
                 connection.roundtrip(self.doing)
         finally:
-            self._end_frame()
+            self.cancel()
         memory, self._memory = self._memory, None  # the frame's alone: it returns to the pool
         if self._ready and self._layout and memory:
             return self._make_frame(self._layout, memory)
@@ -202,7 +231,7 @@ class Session:
             message = f"no pixel format of shared memory that wayshot can read (offered: {offered})"
             raise UnsupportedError(message)
         buffer, self._memory = self._pool.acquire(self._layout)
-        self._frame.send("copy", buffer)
+        self._frame.send(self._request, buffer)
 
     def _on_flags(self, flags: int) -> None:
         if not self._ready:  # what comes later is not about this frame

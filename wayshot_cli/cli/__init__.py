@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-_before_leaving: list[Callable[[], None]] = []  # what a signal handler must still do
+before_leaving: list[Callable[[], None]] = []
+"""What ``leave`` must still do."""
 
 
 def run_and_exit() -> NoReturn:
@@ -17,7 +18,7 @@ def run_and_exit() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # What nohup or a background shell has us ignore, stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _leave)
+            signal.signal(number, leave)
     # Importing allocates much and frees nothing: looking for garbage meanwhile costs 2 ms.
     gc.disable()
     _open_standard_descriptors()
@@ -38,10 +39,10 @@ def run(args: list[str]) -> int:
     from wayshot_cli.errors import WayshotError  # noqa: PLC0415
     from wayshot_cli.wayland.connection import take_over_log  # noqa: PLC0415
 
-    _before_leaving.append(sinks.remove_temporaries)
+    before_leaving.append(sinks.remove_temporaries)
     try:
         take_over_log()
-        app.main(args, prog_name="wayshot", standalone_mode=False)
+        code = app.main(args, prog_name="wayshot", standalone_mode=False)
         sys.stdout.flush()  # lets a full disk show while we can still say so
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "wayshot"
@@ -59,7 +60,7 @@ def run(args: list[str]) -> int:
     except MemoryError:
         say("out of memory")
         return 1
-    return 0
+    return int(code or 0)
 
 
 def say(message: str, *, hint: str | None = None) -> None:
@@ -77,12 +78,18 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _leave(number: int, _frame: object) -> None:
+def leave(number: int, _frame: object = None) -> NoReturn:
+    """End the process for a signal."""
     # Nothing but a temporary file needs putting away, and an exception would have to find its
     # way out of callbacks and finalisers: leave from here, wherever that is.
-    for prepare in _before_leaving:
+    for prepare in before_leaving:
         prepare()
-    os._exit(128 + (signal.SIGTERM if number == signal.SIGHUP else number))
+    os._exit(exit_code_of(number))
+
+
+def exit_code_of(number: int) -> int:
+    """Return the exit code for a signal: 128 and its number, SIGHUP's being SIGTERM's."""
+    return 128 + (signal.SIGTERM if number == signal.SIGHUP else number)
 
 
 def _open_standard_descriptors() -> None:

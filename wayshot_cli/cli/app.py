@@ -11,10 +11,11 @@ from wayshot_cli.cli.shot import shot
 _SUBCOMMANDS = {
     "completions": "wayshot_cli.cli.completions",
     "list": "wayshot_cli.cli.list",
+    "record": "wayshot_cli.cli.record",
 }
 
 # Not written yet; a script that uses one for a file would break the day it is.
-_RESERVED = {"color", "config", "doctor", "headless", "portal", "record"}
+_RESERVED = {"color", "config", "doctor", "headless", "portal"}
 
 
 class App(click.Group):

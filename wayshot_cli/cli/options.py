@@ -1,15 +1,24 @@
 """Options that more than one command has, and the checks of their values."""
 
+import functools
 import math
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from wayshot_cli import backends, sinks
+from wayshot_cli.geometry import Box, parse_region
 from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+STDOUT = "-"
+"""FILE for stdout."""
+
+_LONGEST_LINE = 4096  # of a region on stdin
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -80,3 +89,64 @@ def complete_file(
     names = app.list_commands(ctx) if is_first and isinstance(app, click.Group) else []
     matching = [CompletionItem(name) for name in names if name.startswith(incomplete)]
     return [*matching, CompletionItem(incomplete, type="file")]
+
+
+def _together(*decorators: Decorator) -> Decorator:
+    """Make one decorator of several, the first of which comes first in the help."""
+    return lambda command: functools.reduce(lambda c, add: add(c), reversed(decorators), command)
+
+
+target_options = _together(
+    click.option(
+        "-o", "--output", "outputs", multiple=True, metavar="NAME", shell_complete=complete_output,
+        help="Only this output; again for several.",
+    ),
+    click.option(
+        "-g", "--region", "--geometry", "region", metavar="REGION",
+        help="Only 'X,Y WxH' or WxH+X+Y; - for stdin.",
+    ),
+    click.option("-c", "--cursor", is_flag=True, help="Paint the cursor."),
+)  # fmt: skip
+"""``--output``, ``--region`` and ``--cursor``: what is captured."""
+
+delay_option = click.option(
+    "-d", "--delay", type=float, metavar="SECONDS", default=0.0, callback=seconds,
+    help="Wait first.",
+)  # fmt: skip
+
+backend_options = _together(
+    click.option(
+        "--backend", type=click.Choice(["auto", *backends.BACKENDS]), default="auto",
+        metavar="NAME", help=f"auto, {', '.join(backends.BACKENDS)}.",
+    ),
+    click.option(
+        "--buffer", type=click.Choice(["auto", *backends.BUFFERS]), default="auto",
+        metavar="KIND", help=f"auto, {', '.join(backends.BUFFERS)}.",
+    ),
+    timeout_option(),
+    click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),
+)  # fmt: skip
+"""How it is captured, and what is said of it."""
+
+
+def read_target(outputs: tuple[str, ...], region: str | None) -> Box | None:
+    """Return the region, if one is asked for; ``-`` reads it from stdin. Refuses both kinds."""
+    if outputs and region is not None:
+        message = "--output and --region exclude each other"
+        raise click.UsageError(message)
+    if region is None:
+        return None
+    if region == STDOUT:  # of slurp, that is: our stdin
+        line = sys.stdin.buffer.readline(_LONGEST_LINE) if sys.stdin else b""
+        region = line.decode(errors="replace")
+    return parse_region(region)
+
+
+def refuse_terminal(file: str | None) -> None:
+    """Refuse a FILE that is no name, or that would write bytes onto a terminal."""
+    if file == "":
+        message = "FILE is empty"
+        raise click.UsageError(message)
+    if file is not None and sinks.is_terminal(file):
+        message = f"{'stdout' if file == STDOUT else file} is a terminal: name a file"
+        raise click.UsageError(message)

@@ -58,17 +58,23 @@ def raw(frame: Frame) -> Iterator[bytes | memoryview]:
 
 
 def _bgr0(frame: Frame) -> Iterator[memoryview]:
-    """Yield rows of blue, green, red, 255: what packing makes when red and blue change names.
+    """Yield rows of blue, green, red, 255.
 
     The formats that come here with alpha (10-bit and 16-bit ones) are premultiplied windows, whose
     colours as they stand are the picture over black.
     """
-    exchanged = frame.crop(Box(0, 0, frame.width, frame.height))
-    fmt = frame.format
-    exchanged.format = fmt._replace(red=fmt.blue, blue=fmt.red)
-    exchanged.alpha = Alpha.IGNORED
+    other = exchanged(frame)
+    other.alpha = Alpha.IGNORED
     for y, rows in _strips(frame):
-        yield kernels.pack(exchanged, kernels.Target(8, 4), y=y, rows=rows)
+        yield kernels.pack(other, kernels.Target(8, 4), y=y, rows=rows)
+
+
+def exchanged(frame: Frame) -> Frame:
+    """Return the frame with red and blue exchanged: packing it puts blue first."""
+    other = frame.crop(Box(0, 0, frame.width, frame.height))
+    fmt = frame.format
+    other.format = fmt._replace(red=fmt.blue, blue=fmt.red)
+    return other
 
 
 ENCODERS: dict[str, Callable[[Frame], Iterator[bytes | memoryview]]] = {

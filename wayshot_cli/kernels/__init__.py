@@ -1,20 +1,25 @@
-"""The hot loops in C, over frames: packing pixels upright, filtering rows for PNG, QOI.
+"""The hot loops in C, over frames: packing pixels upright, filtering rows for PNG, QOI, YUV.
 
 Frame has proved that every pixel lies inside its memory, so only the sizes of outputs are
 checked here. The C functions run without the GIL and may be called from several threads.
 """
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Alpha
+from wayshot_cli.geometry import Size
 from wayshot_cli.kernels._kernels import ffi, lib
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cffi import FFI
     from typing_extensions import Buffer
 
     from wayshot_cli.frame import Frame
+    from wayshot_cli.pixels import YuvFormat
 
 # Zeroing what is overwritten at once would cost as much as the overwriting.
 _new_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
@@ -191,6 +196,87 @@ class QoiEncoder:
         """Return the end of a run that is still open."""
         out = ffi.new("uint8_t[1]")
         return bytes(ffi.buffer(out, lib.ws_qoi_finish(self._state, out)))
+
+
+class YuvTarget(NamedTuple):
+    """What becomes of a picture as YUV.
+
+    ``colorspace`` says how luma weighs the colours: "bt709" or "bt601" (ITU-R BT.709, 3.2, and
+    BT.601, 2.5.1). Samples of a full range use every number; of a limited one, at
+    8 bits, luma 16 to 235 and chroma 16 to 240. ``siting`` says where chroma is that is halved
+    along the row: "left" on every second column (MPEG-2's way, H.264's default),
+    "center" between two (JPEG's and MPEG-1's); down the picture it is between two rows.
+    """
+
+    format: "YuvFormat"
+    colorspace: str
+    full_range: bool
+    siting: str
+
+
+# Kr and Kb: what of luma is red, and what blue.
+_WEIGHTS = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114)}
+# Weights of columns 2i - 1, 2i, 2i + 1 in the chroma sample i.
+_SITINGS = {"left": (0.25, 0.5, 0.25), "center": (0, 0.5, 0.5)}
+
+
+def _yuv(target: YuvTarget) -> "FFI.CData":
+    """Return the target as ``struct ws_yuv``, still without planes."""
+    fmt = target.format
+    red, blue = _WEIGHTS[target.colorspace]
+    before, here, after = _SITINGS[target.siting]
+    top = 2**fmt.depth - 1
+    unit = 2 ** (fmt.depth - 8)
+    return ffi.new(
+        "struct ws_yuv *",
+        {
+            "red": red,
+            "green": 1 - red - blue,
+            "blue": blue,
+            "luma_low": 0 if target.full_range else 16 * unit,
+            "luma_span": top if target.full_range else 219 * unit,
+            "chroma_middle": 128 * unit,
+            "chroma_span": top if target.full_range else 224 * unit,
+            "top": top,
+            "before": before,
+            "here": here,
+            "after": after,
+            "bytes": fmt.bytes_per_sample,
+            "shift": fmt.sample_shift,
+            "shift_x": fmt.shift_x,
+            "shift_y": fmt.shift_y,
+            "layout": fmt.chroma.value,
+        },
+    )
+
+
+def to_yuv(frame: "Frame", target: YuvTarget, planes: "Sequence[tuple[Buffer, int]]") -> None:
+    """Convert the upright picture into writable planes, each with its stride in bytes.
+
+    There are as many planes as the format has, each with room for the rows that
+    ``target.format.planes()`` gives for the frame's width and height; bytes between
+    rows stay as they are. Colours are taken as they are, without any gamma; straight alpha is
+    composed over black, premultiplied colours are over black already. Every sample is the exact
+    value rounded to the nearest, but for what lies within 0.001 of a tie; the chroma of a
+    full range is cut off at the greatest number. Where half a chroma sample lies outside
+    the picture, its last column or row counts twice.
+    Raises InvalidArgumentError when the planes are not those of the format and size.
+    """
+    yuv = _yuv(target)
+    layout = target.format.planes(Size(frame.width, frame.height))
+    if len(planes) != len(layout):
+        message = f"{target.format.name} has {len(layout)} planes, not {len(planes)}"
+        raise InvalidArgumentError(message)
+    with ExitStack() as exports:
+        memory = exports.enter_context(ffi.from_buffer("uint8_t[]", frame.memory))
+        for i, ((plane, stride), tight) in enumerate(zip(planes, layout, strict=True)):
+            out = exports.enter_context(ffi.from_buffer("uint8_t[]", plane, require_writable=True))
+            if stride < tight.stride or stride * (tight.rows - 1) + tight.stride > len(out):
+                message = f"{frame!r} does not fit plane {i} of {len(out)} bytes, stride {stride}"
+                raise InvalidArgumentError(message)
+            yuv.plane[i] = out
+            yuv.stride[i] = stride
+        lib.ws_to_yuv(_image(frame, memory), yuv)
 
 
 def _check_rows(frame: "Frame", y: int, rows: int) -> None:

@@ -51,13 +51,26 @@ void ws_qoi_start(struct ws_qoi *);
 size_t ws_qoi_encode(struct ws_qoi *, const uint8_t *pixels, size_t count, int channels,
                      uint8_t *out);
 size_t ws_qoi_finish(struct ws_qoi *, uint8_t *out);
+struct ws_yuv {
+    float red, green, blue;
+    float luma_low, luma_span;
+    float chroma_middle, chroma_span;
+    float top;
+    float before, here, after;
+    int bytes, shift;
+    int shift_x, shift_y;
+    int layout;
+    uint8_t *plane[3];
+    size_t stride[3];
+};
+void ws_to_yuv(const struct ws_image *, const struct ws_yuv *);
 """
 
 ffibuilder = FFI()
 ffibuilder.cdef(CDEF + KERNELS_CDEF)
 ffibuilder.set_source(
     "wayshot_cli.kernels._kernels",
-    '#include "wire.c"\n#include "kernels.c"\n',
+    '#include "wire.c"\n#include "kernels.c"\n#include "yuv.c"\n',
     include_dirs=[str(HERE)],
     # -O2, which Python's own flags often end in, does not vectorise these loops.
     extra_compile_args=["-O3", "-std=gnu11", "-Wall", "-Wextra"],

@@ -90,6 +90,15 @@ def read_outputs(connection: Connection) -> list[Output]:
     return [fact.output(number) for number, fact in enumerate(connection.outputs.values(), 1)]
 
 
+def are_current(outputs: list[Output], connection: Connection) -> bool:
+    """Tell whether the outputs are still as ``read_outputs`` returned them, asking nobody."""
+    offers = [offer.name for offer in connection.find_all(WL_OUTPUT)]
+    facts = connection.outputs
+    return offers == list(facts) and outputs == [
+        fact.output(number) for number, fact in enumerate(facts.values(), 1)
+    ]
+
+
 def _bind_new(connection: Connection) -> bool:
     manager = connection.singleton(ZXDG_OUTPUT_MANAGER_V1)
     new = [g for g in connection.find_all(WL_OUTPUT) if g.name not in connection.outputs]

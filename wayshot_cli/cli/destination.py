@@ -1,0 +1,151 @@
+"""Where a recording goes: FILE, a file for each segment, and the file of time stamps."""
+
+import os
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+from wayshot_cli import sinks
+from wayshot_cli.encode.plain import raw_format
+from wayshot_cli.encode.rawvideo import RawVideo
+from wayshot_cli.encode.y4m import Y4m
+from wayshot_cli.encode.yuv import matrix
+
+if TYPE_CHECKING:
+    from wayshot_cli.encode.stream import Stream, VideoOptions
+    from wayshot_cli.frame import Frame
+    from wayshot_cli.geometry import Size
+
+_WHOLE = ("gif", "apng", "webp")  # worth nothing before their end
+
+
+class Wishes(NamedTuple):
+    """What the line says of how pictures are written.
+
+    ``rate`` is the one that was asked for; ``timestamps`` a file for the times of raw frames;
+    ``encoder_arguments`` are the system's ffmpeg's, None where it is not wanted.
+    """
+
+    format: str
+    rate: Fraction | None
+    timestamps: str | None
+    video: "VideoOptions"
+    encoder_arguments: list[str] | None
+    clobber: bool
+
+
+class Destination:
+    """Makes streams that write to a path, the first; or beside it, numbered from 2."""
+
+    def __init__(self, path: str, wishes: Wishes) -> None:
+        """Look at the path. Raises WriteError when it cannot be written to, as far as one sees."""
+        self._path = path
+        self._wishes = wishes
+        self._kind = sinks.WholeRecordingFile if wishes.format in _WHOLE else sinks.RecordingFile
+        self._file = self._kind(path, clobber=wishes.clobber)
+        self._timestamps = None
+        if wishes.timestamps:
+            self._timestamps = sinks.RecordingFile(wishes.timestamps, clobber=wishes.clobber)
+        self._nbytes_before = 0
+        # None is a variable one. To be set before ``open`` where the screen decides.
+        self.rate = wishes.rate
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file, so that others can be put beside it."""
+        return self._file.is_file
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes written so far, in all segments."""
+        return self._nbytes_before + self._file.nbytes
+
+    def stuck_for(self) -> float:
+        """Return for how many seconds the reader has taken nothing."""
+        return self._file.blocked_for
+
+    def is_gone(self) -> bool:
+        """Whether the reader has left."""
+        return self._file.is_gone
+
+    def open(self, frame: "Frame", number: int) -> "Stream":
+        """Return the stream of a segment, which begins with a frame like this one."""
+        if number > 1:
+            self._nbytes_before = self.nbytes
+            stem, extension = os.path.splitext(self._path)
+            path = f"{stem}-{number}{extension}"
+            self._file = self._kind(path, clobber=self._wishes.clobber)
+        files = [self._file, *([self._timestamps] if self._timestamps else [])]
+        return _Closing(self._make(frame), files)
+
+    def _make(self, frame: "Frame") -> "Stream":
+        wishes, video = self._wishes, self._wishes.video
+        if wishes.encoder_arguments is not None:
+            from wayshot_cli.encode.ffmpeg import FfmpegProcess  # noqa: PLC0415 - for this alone
+
+            assert self.rate  # noqa: S101 - y4m is of constant rate
+            return FfmpegProcess(self._file.name, frame, self.rate, wishes.encoder_arguments, video)
+        match wishes.format:
+            case "y4m":
+                assert self.rate  # noqa: S101 - as above
+                return Y4m(
+                    self._file.write_all,
+                    frame,
+                    self.rate,
+                    pixel_format=video.pixel_format,
+                    colorspace=video.colorspace,
+                    full_range=video.full_range,
+                )
+            case "raw":
+                return RawVideo(
+                    self._file.write_all,
+                    frame,
+                    pixel_format=video.pixel_format,
+                    colorspace=video.colorspace,
+                    full_range=video.full_range,
+                    timestamps=self._timestamps.write_all if self._timestamps else None,
+                )
+        from wayshot_cli.encode.video import Video  # noqa: PLC0415 - PyAV costs 55 ms
+
+        return Video(self._file, wishes.format, frame, self.rate, video)
+
+    def describe(self, frame: "Frame") -> Iterator[str]:
+        """Say how the stream is to be read: raw tells nothing of itself, y4m not its matrix."""
+        wishes, size = self._wishes, frame.upright_size
+        if wishes.format == "raw":
+            name = wishes.video.pixel_format or raw_format(frame)
+            geometry = f"-pixel_format {name} -video_size {size}"
+            if self.rate:
+                geometry += f" -framerate {self.rate}"
+            yield f"raw video, to be read as: ffmpeg -f rawvideo {geometry} -i ..."
+        elif wishes.format == "y4m" and sys.stderr and sys.stderr.isatty():
+            yield f"ffmpeg -i ... {self._tags(size)} tags the colours"
+
+    def _tags(self, size: "Size") -> str:
+        name = matrix(self._wishes.video.colorspace, size)
+        space = {"bt709": "bt709", "bt601": "smpte170m"}[name]
+        return f"-colorspace {space} -color_primaries {space} -color_trc {space}"
+
+
+class _Closing:
+    """A stream together with the files that end with it."""
+
+    def __init__(self, stream: "Stream", files: list[sinks.RecordingFile]) -> None:
+        self._stream = stream
+        self._files = files
+        self.size = stream.size
+        self.write = stream.write
+        self.repeat = stream.repeat
+
+    def close(self, end_ns: int) -> None:
+        """Complete the stream, then its files."""
+        self._stream.close(end_ns)
+        for file in self._files:
+            file.close()
+
+    def abandon(self) -> None:
+        """Leave all as it is."""
+        self._stream.abandon()
+        for file in self._files:
+            file.abandon()

@@ -1,0 +1,320 @@
+"""``wayshot record [OPTIONS] [FILE]``: a stream or a file, from the words on the line."""
+
+import contextlib
+import gc
+import importlib.util
+import os
+import shlex
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from wayshot_cli import backends, sinks
+from wayshot_cli.cli import exit_code_of, say
+from wayshot_cli.cli.control import Signals, Stills, show_status, statistics_line
+from wayshot_cli.cli.destination import Destination, Wishes
+from wayshot_cli.cli.names import generated_names, is_folder, user_folder
+from wayshot_cli.cli.options import (
+    CONTEXT_SETTINGS,
+    STDOUT,
+    backend_options,
+    complete_file,
+    delay_option,
+    positive,
+    read_target,
+    refuse_terminal,
+    target_options,
+)
+from wayshot_cli.encode.stream import VIDEO_FORMATS, VideoOptions
+from wayshot_cli.encode.yuv import COLORSPACES
+from wayshot_cli.errors import InvalidArgumentError
+from wayshot_cli.pacing import SECOND, default_rate, exact_rate
+from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder, Source
+from wayshot_cli.wayland.connection import Connection
+
+FORMATS = ("y4m", "raw", *VIDEO_FORMATS)
+_FASTEST = 1000  # frames per second that can be asked for
+
+_EPILOG = """\b
+Examples:
+  wayshot record -o DP-1 clip.mp4                   until Ctrl-C
+  wayshot record -g "$(slurp)" --duration 5 a.gif   5 seconds of a region
+  wayshot record -o DP-1 - | ffmpeg -i - clip.mp4   y4m, into any program
+  wayshot record -t raw --pixel-format nv12 - | ... raw video; says how to read it
+  pkill -USR1 wayshot                               pause, and go on
+"""
+
+
+def _frames_per_second(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> Fraction | None:
+    """Read 30, 29.97 or 30000/1001."""
+    if value is None:
+        return None
+    try:
+        rate = Fraction(value.replace(":", "/"))
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= _FASTEST:
+        message = f"{value!r} is no number of frames per second up to {_FASTEST}"
+        raise click.BadParameter(message)
+    return exact_rate(rate)
+
+
+def _bits(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """Read bits per second: 5000000, 5000k, 5M."""
+    if value is None:
+        return None
+    factor = {"k": 1_000, "m": 1_000_000}.get(value[-1:].lower(), 1)
+    try:
+        bits = int(float(value[:-1] if factor > 1 else value) * factor)
+    except (ValueError, OverflowError):
+        bits = 0
+    if bits <= 0:
+        message = f"{value!r} is no number of bits per second, as 5M or 800k"
+        raise click.BadParameter(message)
+    return bits
+
+
+def _settings(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Read K=V."""
+    pairs = [value.partition("=") for value in values]
+    for key, equals, _ in pairs:
+        if not (key and equals):
+            message = f"{key!r} is not of the form KEY=VALUE"
+            raise click.BadParameter(message)
+    return tuple((key, value) for key, _, value in pairs)
+
+
+@click.command(
+    help="Record a Wayland screen.\n\nFILE is a path, a folder, or - for stdout (y4m).",
+    epilog=_EPILOG,
+    context_settings=CONTEXT_SETTINGS,
+)
+@target_options
+@click.option(
+    "-t", "--format", "format_", type=click.Choice(FORMATS), metavar="FORMAT",
+    help=f"{', '.join(FORMATS)}; else by the extension.",
+)  # fmt: skip
+@click.option(
+    "-r", "--fps", "rate", metavar="RATE", callback=_frames_per_second,
+    help="Constant rate, as 30 or 30000/1001. y4m and raw: the screen's, at most 60.",
+)  # fmt: skip
+@click.option("--duration", type=float, metavar="SECONDS", callback=positive, help="End by itself.")
+@click.option("--frames", type=click.IntRange(1), metavar="N", help="End after so many frames.")
+@delay_option
+@click.option(
+    "--pixel-format", type=str, metavar="NAME",
+    help="Of y4m, raw and video, in ffmpeg's names, as yuv444p.",
+)  # fmt: skip
+@click.option(
+    "--colorspace", type=click.Choice(COLORSPACES), default="auto", metavar="NAME",
+    help="Matrix of YUV: auto (by the size), bt709, bt601.",
+)  # fmt: skip
+@click.option(
+    "--color-range", type=click.Choice(["limited", "full"]), metavar="RANGE",
+    help="Of YUV: limited (unless given) or full.",
+)  # fmt: skip
+@click.option(
+    "--timestamps", metavar="FILE",
+    help="raw: variable rate; the times of the frames go to FILE.",
+)  # fmt: skip
+@click.option("--codec", metavar="NAME", help="libx264 unless given; as hevc_nvenc, h264_qsv.")
+@click.option("--crf", type=float, metavar="N", help="Constant quality; less is better.")
+@click.option("--preset", metavar="NAME", help="The codec's, as ultrafast or slow.")
+@click.option("--bitrate", metavar="BITS", callback=_bits, help="Bits per second, as 5M.")
+@click.option("--gop", type=click.IntRange(1), metavar="N", help="Frames between key frames.")
+@click.option(
+    "--codec-option", "codec_options", multiple=True, metavar="K=V", callback=_settings,
+    help="Any other option of the codec; again for several.",
+)  # fmt: skip
+@click.option(
+    "--encoder", type=click.Choice(["auto", "ffmpeg"]), default="auto", metavar="NAME",
+    help="ffmpeg: pipe to the system's ffmpeg.",
+)  # fmt: skip
+@click.option(
+    "--encoder-args", metavar="ARGS", help="What ffmpeg is given for its output, in one word."
+)
+@click.option("--no-damage", is_flag=True, help="Capture every frame, changed or not.")
+@click.option(
+    "--on-resize", type=click.Choice(ON_RESIZE), default="scale", metavar="WHAT",
+    help=f"When the size changes: {', '.join(ON_RESIZE)}.",
+)  # fmt: skip
+@click.option(
+    "--on-lost", type=click.Choice(ON_LOST), default="stop", metavar="WHAT",
+    help="When the output goes away: stop, or wait for it.",
+)  # fmt: skip
+@click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@backend_options
+@click.argument("file", required=False, shell_complete=complete_file)
+def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
+    outputs: tuple[str, ...],
+    region: str | None,
+    format_: str | None,
+    rate: Fraction | None,
+    duration: float | None,
+    frames: int | None,
+    delay: float,
+    pixel_format: str | None,
+    colorspace: str,
+    color_range: str | None,
+    timestamps: str | None,
+    encoder: str,
+    encoder_args: str | None,
+    on_resize: str,
+    on_lost: str,
+    backend: str,
+    buffer: str,  # noqa: ARG001 - shm is the only kind so far, and click has checked the name
+    timeout: float,
+    file: str | None,
+    *,
+    cursor: bool,
+    no_damage: bool,
+    no_clobber: bool,
+    quiet: bool,
+    verbose: bool,
+    **video: Any,
+) -> int:
+    """Read top to bottom: check the words, capture the first frame, record, say what came of it."""
+    report = (lambda _line: None) if quiet else say
+    box = read_target(outputs, region)
+    options = VideoOptions(
+        **video,
+        pixel_format=pixel_format,
+        colorspace=colorspace,
+        full_range=None if color_range is None else color_range == "full",
+    )
+    wishes = Wishes(
+        _format(file, format_, encoder), rate, timestamps, options,
+        _encoder_arguments(encoder, encoder_args), not no_clobber,
+    )  # fmt: skip
+    _check(wishes, file)
+    refuse_terminal(file)
+    is_named = file is not None and not is_folder(file)
+    path = file if is_named and file else _new_name(file, wishes.format)
+    destination = Destination(path, wishes)
+    if on_resize == "segment" and not destination.is_file:
+        message = "--on-resize segment needs a file"
+        raise click.UsageError(message)
+
+    with contextlib.ExitStack() as stack:
+        link = stack.enter_context(Connection(timeout=timeout))
+        chosen, passed_over = backends.choose(link, backend)
+        if verbose:
+            for rung in passed_over:
+                say(f"not {rung.name}: {rung.reason}")
+            say(f"{link.compositor}: capturing by {chosen.name} into shared memory")
+        link.sleep(delay)
+        source = stack.enter_context(
+            Source(
+                link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
+                damage=not no_damage,
+            )
+        )  # fmt: skip
+        destination.rate = _settle_rate(wishes, source)
+        recorder = Recorder(
+            source, destination.open, rate=destination.rate,
+            duration_ns=None if duration is None else round(duration * SECOND), frames=frames,
+            on_resize=on_resize, on_lost=on_lost, stuck_for=destination.stuck_for,
+            is_gone=destination.is_gone,
+        )  # fmt: skip
+        first = recorder.first()
+        stills = Stills(path, report)
+        signals = Signals(recorder, stills)
+        for line in destination.describe(first):
+            report(line)
+        gc.freeze()
+        gc.enable()  # a recording may take hours
+        try:
+            with show_status(recorder, destination, quiet=quiet):
+                recorder.run()
+        finally:
+            stills.wait()
+            if recorder.statistics.written:
+                report(statistics_line(recorder.statistics, destination.nbytes))
+    if recorder.new_size:
+        report(f"the picture's size became {recorder.new_size}: stopped (--on-resize)")
+    if signals.first and not recorder.statistics.written:
+        return exit_code_of(signals.first)
+    if not is_named:
+        with sinks.errors_named("stdout"):
+            sinks.write_fd(1, [os.fsencode(path) + b"\n"])
+    return 0
+
+
+def _format(file: str | None, format_: str | None, encoder: str) -> str:
+    """Return the format that is asked for, or that the name says."""
+    if format_:
+        return format_
+    if file == STDOUT:
+        return "y4m"
+    if file is None or is_folder(file):
+        return "mp4" if importlib.util.find_spec("av") or encoder == "ffmpeg" else "y4m"
+    extension = os.path.splitext(file)[1].lower()
+    if not extension:
+        return "y4m"
+    if extension[1:] in FORMATS:
+        return extension[1:]
+    if encoder == "ffmpeg":
+        return "mkv"  # or whatever else: ffmpeg goes by the name
+    message = f"unknown extension {extension!r}"
+    known = " ".join(f".{name}" for name in FORMATS)
+    raise InvalidArgumentError(message, hint=f"known are {known}; -t names a format")
+
+
+def _encoder_arguments(encoder: str, arguments: str | None) -> list[str] | None:
+    """Return ffmpeg's arguments, None where it is not used."""
+    if encoder != "ffmpeg":
+        if arguments is not None:
+            message = "--encoder-args is for --encoder ffmpeg"
+            raise click.UsageError(message)
+        return None
+    try:
+        return shlex.split(arguments or "")
+    except ValueError as error:
+        message = f"--encoder-args cannot be read: {error}"
+        raise click.UsageError(message) from error
+
+
+def _check(wishes: Wishes, file: str | None) -> None:
+    """Refuse what the format does not have, before anything is captured."""
+    video = wishes.video
+    is_set = {
+        "--codec": video.codec, "--crf": video.crf, "--preset": video.preset,
+        "--bitrate": video.bitrate, "--gop": video.gop,
+        "--codec-option": video.codec_options or None,
+    }  # fmt: skip
+    if wishes.timestamps is not None and (wishes.format != "raw" or wishes.rate):
+        message = "--timestamps is for raw, and for a variable rate"
+        raise click.UsageError(message)
+    if wishes.format in ("y4m", "raw") or wishes.encoder_arguments is not None:
+        for option, value in is_set.items():
+            if value is not None:
+                where = wishes.format if wishes.encoder_arguments is None else "--encoder ffmpeg"
+                message = f"{option} is not for {where}"
+                raise click.UsageError(message)
+    if wishes.encoder_arguments is not None:
+        if wishes.format not in VIDEO_FORMATS or file == STDOUT:
+            message = "--encoder ffmpeg writes video files; for a pipe take y4m"
+            raise click.UsageError(message)
+    elif wishes.format in VIDEO_FORMATS:
+        from wayshot_cli.encode import video as encoder  # noqa: PLC0415 - PyAV costs 55 ms
+
+        encoder.check(wishes.format, video)
+
+
+def _new_name(folder: str | None, format_: str) -> str:
+    names = generated_names(folder or user_folder("VIDEOS"), f".{format_}")
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def _settle_rate(wishes: Wishes, source: Source) -> Fraction | None:
+    """Return the constant rate, None for a variable one."""
+    is_variable = wishes.format in VIDEO_FORMATS and wishes.encoder_arguments is None
+    if is_variable or wishes.timestamps is not None:
+        return wishes.rate
+    return wishes.rate or default_rate(source.refreshes_mhz)
