@@ -12,7 +12,7 @@ export PYTHON
 .PHONY: help demo test bench lint wheel clean venv
 
 help:
-	@echo 'make demo    take pictures of a screen (of a headless one, if there is none) into demo-output/'
+	@echo 'make demo    take pictures and a clip of a screen (of a headless one, if there is none)'
 	@echo 'make test    run all tests; PYTEST_ARGS="-k name" for some'
 	@echo 'make lint    ruff, mypy, shellcheck'
 	@echo 'make bench   measure against other tools; BENCH_ARGS=command for whole processes only'

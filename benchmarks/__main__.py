@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import command, encoder
+from benchmarks import command, encoder, recording
 
-GROUPS = {"encoder": encoder.run, "command": command.run}
+GROUPS = {"encoder": encoder.run, "command": command.run, "recording": recording.run}
 
 
 def main(names: list[str]) -> int:

@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import sysconfig
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks import measure, pictures
-from benchmarks.measure import Run
+from benchmarks.measure import Run, program
 from tests.stage import Output, Sway
 
 ROUNDS = 15
@@ -33,31 +32,26 @@ def run() -> None:
     _start_up()
 
 
-def _program(name: str) -> str:
-    """Return a program of the installation under test: BENCH_BIN's, or our own."""
-    return str(Path(os.environ.get("BENCH_BIN") or sysconfig.get_path("scripts")) / name)
-
-
 def _compare(name: str, output: str, env: Mapping[str, str], result: str) -> None:
     def shot(*command: str) -> Callable[[], Run]:
         return lambda: measure.process([*command, result], env, result)
 
     grim, ours = measure.in_turns(
-        ROUNDS, shot("grim", "-o", output), shot(_program("wayshot"), "-o", output)
+        ROUNDS, shot("grim", "-o", output), shot(program("wayshot"), "-o", output)
     )
     measure.row(f"{name} text, -o", grim, ours)
     grim, ours = measure.in_turns(
-        ROUNDS, shot("grim", "-g", REGION), shot(_program("wayshot"), "-g", REGION)
+        ROUNDS, shot("grim", "-g", REGION), shot(program("wayshot"), "-g", REGION)
     )
     measure.row(f"400x300 of {name}", grim, ours)
     bare, ours = measure.in_turns(
-        ROUNDS, lambda: _bare(env), shot(_program("wayshot"), "-g", REGION)
+        ROUNDS, lambda: _bare(env), shot(program("wayshot"), "-g", REGION)
     )
     _over_bare(f"400x300 of {name}", bare, ours)
 
 
 def _bare(env: Mapping[str, str]) -> Run:
-    return measure.process([_program("python"), "-c", "pass"], env)
+    return measure.process([program("python"), "-c", "pass"], env)
 
 
 def _over_bare(name: str, bare: Run, ours: Run) -> None:
@@ -70,6 +64,6 @@ def _start_up() -> None:
     bare, version = measure.in_turns(
         ROUNDS,
         lambda: _bare(os.environ),
-        lambda: measure.process([_program("wayshot"), "--version"], os.environ),
+        lambda: measure.process([program("wayshot"), "--version"], os.environ),
     )
     _over_bare("--version", bare, version)

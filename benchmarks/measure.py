@@ -5,9 +5,16 @@ import shutil
 import statistics
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
+
+
+def program(name: str) -> str:
+    """Return a program of the installation under test: BENCH_BIN's, or our own."""
+    return str(Path(os.environ.get("BENCH_BIN") or sysconfig.get_path("scripts")) / name)
 
 
 class Run(NamedTuple):
@@ -82,3 +89,31 @@ def row(name: str, peer: Run, ours: Run) -> None:
     memory = f"{ours.peak_kib / peer.peak_kib:8.2f}" if peer.peak_kib else ""
     times = f"{peer.seconds * 1e3:7.1f} ms{ours.seconds * 1e3:7.1f} ms"
     print(f"{name:34}{times}{peer.seconds / ours.seconds:8.2f}x{size}{memory}", flush=True)
+
+
+def bars_title(text: str) -> None:
+    """Print the heading of a table of figures that have to reach a bar."""
+    print(f"\n{text}")
+    print(f"{'':42}{'peer':>12}{'wayshot':>12}{'ratio':>8}   bar")
+
+
+def bar_row(  # noqa: PLR0913 - the columns
+    name: str, peer: float, ours: float, unit: str, *, bar: str = "", reached: bool = True
+) -> None:
+    """Print one comparison, wayshot's figure over the peer's, and whether it reached the bar."""
+    figures = f"{_figure(peer, unit):>12}{_figure(ours, unit):>12}{ours / peer:7.2f}x"
+    print(f"{name:42}{figures}   {_verdict(bar, reached=reached)}".rstrip(), flush=True)
+
+
+def lone_row(name: str, ours: float, unit: str, *, bar: str = "", reached: bool = True) -> None:
+    """Print a figure that has no peer."""
+    line = f"{name:42}{'':12}{_figure(ours, unit):>12}{'':8}   {_verdict(bar, reached=reached)}"
+    print(line.rstrip(), flush=True)
+
+
+def _figure(value: float, unit: str) -> str:
+    return f"{value:.{0 if abs(value) >= 100 or value == int(value) else 2}f} {unit}"
+
+
+def _verdict(bar: str, *, reached: bool) -> str:
+    return f"{bar}: {'reached' if reached else 'MISSED'}" if bar else ""

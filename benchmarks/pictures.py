@@ -1,6 +1,7 @@
 """What is on the screens: a desktop full of text, and a noisy photo; the same ones every time."""
 
 import random
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,25 +19,54 @@ WORDS = """
 DARK = ((30, 32, 38), ((212, 212, 212), (86, 156, 214), (206, 145, 120), (106, 153, 85)))
 LIGHT = ((252, 252, 250), ((36, 36, 36), (0, 92, 197), (111, 66, 193), (106, 115, 125)))
 
+WINDOWS = (
+    (0.02, 0.06, 0.50, 0.95, DARK),
+    (0.53, 0.06, 0.97, 0.48, LIGHT),
+    (0.53, 0.52, 0.90, 0.93, DARK),
+)
+"""Left, top, right and bottom as parts of the screen, and the colours."""
+
+Box = tuple[int, int, int, int]
+Colours = tuple[tuple[int, int, int], tuple[tuple[int, int, int], ...]]
+
 
 def text_desktop(width: int, height: int) -> Picture:
     """Draw a wallpaper, a panel, and windows of code that cover most of it."""
     image = Image.fromarray(_wallpaper(width, height))
     draw = ImageDraw.Draw(image)
     chance = random.Random(20)  # noqa: S311 - must be the same every time
-    unit = 16 if width < 3000 else 22
+    unit = _unit(width)
     font = ImageFont.truetype(FONT, unit)
     draw.rectangle((0, 0, width, 2 * unit), fill=(40, 42, 48))
     draw.text((unit, unit // 2), "1  2  3   editor - wayshot   Mon 12:34", (220, 220, 220), font)
-    boxes = (
-        (0.02, 0.06, 0.50, 0.95, DARK),
-        (0.53, 0.06, 0.97, 0.48, LIGHT),
-        (0.53, 0.52, 0.90, 0.93, DARK),
-    )
-    for left, top, right, bottom, colours in boxes:
-        box = (int(left * width), int(top * height), int(right * width), int(bottom * height))
+    for box, colours in _windows(width, height):
         _window(draw, box, colours, font, chance)
     return np.asarray(image)
+
+
+def scrolling_desktop(width: int, height: int, count: int) -> Iterator[Picture]:
+    """Set the desktop in motion: the text in each window scrolls, at a speed of its own."""
+    still = text_desktop(width, height)
+    for number in range(count):
+        picture = still.copy()
+        for speed, (box, _) in zip((3, 5, 8), _windows(width, height), strict=True):
+            left, top, right, bottom = box
+            text = slice(top + 2 * _unit(width) + 1, bottom), slice(left + 1, right)
+            picture[text] = np.roll(still[text], -speed * number, axis=0)
+        yield picture
+
+
+def _unit(width: int) -> int:
+    """Return the height of a letter in pixels."""
+    return 16 if width < 3000 else 22
+
+
+def _windows(width: int, height: int) -> Iterator[tuple[Box, Colours]]:
+    for left, top, right, bottom, colours in WINDOWS:
+        yield (
+            (int(left * width), int(top * height), int(right * width), int(bottom * height)),
+            colours,
+        )
 
 
 def _wallpaper(width: int, height: int) -> Picture:
@@ -51,8 +81,8 @@ def _wallpaper(width: int, height: int) -> Picture:
 
 def _window(
     draw: ImageDraw.ImageDraw,
-    box: tuple[int, int, int, int],
-    colours: tuple[tuple[int, int, int], tuple[tuple[int, int, int], ...]],
+    box: Box,
+    colours: Colours,
     font: ImageFont.FreeTypeFont,
     chance: random.Random,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Take three pictures with the wayshot command and say where they are."""
+"""Take three pictures and a recording with the wayshot command and say where they are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
 from PIL import Image
 
 from demo.desktop import desktop
@@ -29,12 +30,14 @@ def main() -> None:
     if reason is None:
         print("Pictures of this session:")
         _take_pictures(os.environ)
+        _record(os.environ)
         return
     print(f"{reason}\nSo these are pictures of a headless sway with two outputs:")
     if shutil.which("sway") is None or shutil.which("foot") is None:
         sys.exit("sway and foot are needed for that: apt-get install sway foot")
     with desktop() as sway:
         _take_pictures(sway.env)
+        _record(sway.env)
 
 
 def _why_not_here() -> str | None:
@@ -60,6 +63,17 @@ def _take_pictures(env: Mapping[str, str]) -> None:
             size = f"{image.width}x{image.height}"
         print(f"  wayshot {shlex.join([*arguments, str(path)])}")
         print(f"      {path.resolve()}: {size}, {path.stat().st_size / 1000:.0f} kB")
+
+
+def _record(env: Mapping[str, str]) -> None:
+    path = FOLDER / "clip.mp4"
+    arguments = ["record", "--duration", "2", str(path)]
+    print(f"  wayshot {shlex.join(arguments)}")
+    _wayshot(env, *arguments)
+    with av.open(str(path)) as video:
+        stream = video.streams.video[0]
+        size, frames = f"{stream.width}x{stream.height}", sum(1 for _ in video.decode(stream))
+    print(f"      {path.resolve()}: {size}, {frames} frames, {path.stat().st_size / 1000:.0f} kB")
 
 
 def _region(outputs: list[dict[str, Any]]) -> str:

@@ -132,9 +132,8 @@ class Source:
         self._frames.clear()
 
     def wait_for_outputs(self, until: float) -> None:
-        """Wait until outputs come or go, or for ``until``."""
-        before = dict(self.connection.globals)
-        _rest(self.connection, until, lambda: self.connection.globals != before)
+        """Wait until an output comes, goes or changes, or for ``until``."""
+        _rest(self.connection, until, lambda: not are_current(self._outputs, self.connection))
 
     def close(self) -> None:
         """End the sessions. Pictures stay valid."""
@@ -157,13 +156,14 @@ class Source:
             try:
                 self._plan = self._reopen()
             except NotFoundError as error:
+                self._plan = None
                 message = f"what was recorded went away: {error}"
                 raise TargetLostError(message) from error
         return self._plan
 
     def _reopen(self) -> layout.Plan:
-        outputs = read_outputs(self.connection)
-        plan = layout.plan(outputs, names=self._names, region=self._region)
+        self._outputs = read_outputs(self.connection)
+        plan = layout.plan(self._outputs, names=self._names, region=self._region)
         if plan != self._plan:
             self.close()
             self._sessions = {
@@ -172,7 +172,6 @@ class Source:
                 )
                 for output in plan.outputs
             }
-        self._outputs = outputs
         return plan
 
     def _wait(self, until: float) -> bool:
@@ -214,8 +213,8 @@ class Source:
         self._failing_since = self._failing_since or now
         if now - self._failing_since > self.connection.timeout:
             raise error
+        self._look_again()  # first: the rest may be cut short
         _rest(self.connection, now + _RETRY)
-        self._look_again()
 
     def _look_again(self) -> None:
         self.restart()
@@ -225,7 +224,7 @@ class Source:
 def _rest(connection: "Connection", until: float, done: Callable[[], bool] = lambda: False) -> bool:
     """Dispatch events until ``done()``, and return True, or until the time, and return False."""
     try:
-        connection.wait(done, "waiting", min(until, monotonic() + LONGEST_TIMEOUT))
+        connection.wait(done, "recording", min(until, monotonic() + LONGEST_TIMEOUT))
     except CaptureTimeoutError:
         return False
     return True
@@ -262,6 +261,7 @@ class Recorder:
         self._stuck_for = stuck_for
         self._clock = clock
         refresh = max(source.refreshes_mhz, default=0)
+        self._interval = 1000 * SECOND // (refresh if refresh > 0 else 60_000)
         self._pacer = None
         if rate:
             self._pacer = Pacer(rate, Fraction(refresh, 1000) if refresh > 0 else None)
@@ -305,10 +305,16 @@ class Recorder:
 
     def first(self) -> "Frame":
         """Capture the first picture, which starts the clock, and return it."""
+        asked = self._clock()
         picture = self._source.capture()
         assert picture is not None  # noqa: S101 - there is no time limit but the compositor's
+        # A screen on which nothing happens may show what is older than the recording. But a frame
+        # of now keeps its time, for the slots to lie where the screen's frames do.
+        if asked - picture.time_ns > 2 * self._interval:
+            picture = picture._replace(time_ns=asked)
         self._latest = picture
         self.statistics.captured = 1
+        self._writer.begin(self._latest)
         return picture.render()
 
     def run(self) -> Statistics:
@@ -318,7 +324,7 @@ class Recorder:
         the compositor failed, and what writing raised; a reader that left after at
         least one whole frame has had enough, which is no error.
         """
-        self._writer.begin(self._latest)
+        self._writer.start()
         try:
             while not self._is_over():
                 with contextlib.suppress(CancelledError):
@@ -393,13 +399,14 @@ class Recorder:
         position = self._writer.position()
         if self._duration_ns is not None:
             position = min(position, self._duration_ns)
-        self.statistics.duration_ns = position  # the writer knows better, if it gets that far
         ended = monotonic()
         self._writer.end(position)
         while self._writer.is_alive():
             self._writer.join(_STUCK / 10)
             if min(self._stuck_for(), monotonic() - ended) > _STUCK:
-                return
+                break
+        # The writer knows better, if it got to its end.
+        self.statistics.duration_ns = self.statistics.duration_ns or position
 
 
 def _is_broken_pipe(error: BaseException) -> bool:
@@ -451,10 +458,9 @@ class _Writer(threading.Thread):
     # For the capturing thread.
 
     def begin(self, first: Picture) -> None:
-        """Start with the picture that time counts from."""
+        """Take the picture that time counts from, before the thread starts."""
         self._timeline = Timeline(first.time_ns)
         self.put(first)
-        self.start()
 
     def put(self, picture: Picture) -> None:
         """Queue a picture, in place of the oldest when the writer is behind."""
@@ -516,13 +522,15 @@ class _Writer(threading.Thread):
                 break
             elif self._pacer:
                 self._fill(self._pacer.decided(position))
+            else:
+                self._write(position)
         self._finish()
 
     def _is_full(self) -> bool:
         return self.new_size is not None or self._statistics.written >= self._most_frames
 
     def _next_event(self) -> tuple[tuple[Picture, int] | None, int]:
-        """Wait for a picture, the end, or a slot that is decided; return picture and position."""
+        """Wait for a picture, the end, or the time to write; return picture and position."""
         with self._changed:
             while True:
                 position = self._timeline.position(self._clock())
@@ -530,15 +538,22 @@ class _Writer(threading.Thread):
                     return self._queue.popleft(), position
                 if self._end is not None:
                     return None, position
-                patience = _LOOK_AROUND
-                if self._pacer and not self._timeline.is_paused:
-                    wait = self._pacer.decided_at(self._next) - position
+                patience = float(_LOOK_AROUND)
+                if not self._timeline.is_paused:
+                    wait = self._due() - position
                     if wait <= 0:
                         return None, position
                     patience = min(patience, wait / SECOND)
                 self._changed.wait(patience)
                 if self._is_gone():
                     raise BrokenPipeError
+
+    def _due(self) -> float:
+        """Return the position at which what is held has to be written, or written again."""
+        if self._pacer:
+            return self._pacer.decided_at(self._next)
+        rest = self._stream.longest_rest_ns if self._stream else None
+        return math.inf if rest is None else self._last_position + rest
 
     def _take_over(self, picture: Picture, position: int) -> None:
         """Let a picture be the one that is shown from now on."""
@@ -565,7 +580,7 @@ class _Writer(threading.Thread):
                 self._next = worth
             else:
                 self._write(self._pacer.time(self._next))
-                self._next += 1
+                self._next += self.new_size is None
 
     def _worth(self, pacer: Pacer) -> int:
         """Return the first slot that is not too late to be written."""

@@ -15,8 +15,8 @@ from wayshot_cli import layout
 from wayshot_cli.errors import CaptureError, NotFoundError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform, bounding_box, true_scale
-from wayshot_cli.layout import Piece
-from wayshot_cli.pixels import FORMATS, XRGB8888
+from wayshot_cli.layout import Piece, fit
+from wayshot_cli.pixels import ABGR16161616, BGR888, FORMATS, XRGB8888
 from wayshot_cli.wayland.connection import Global
 from wayshot_cli.wayland.outputs import Output
 
@@ -516,3 +516,53 @@ def test_outputs_at_scale_1_come_through_pixel_for_pixel(outputs: list[tuple[Box
     for p in pieces:
         expected[grid.place(p.box)] = as_rgba(p.frame)
     assert np.array_equal(as_rgba(layout.render(grid.everything, pieces)), expected)
+
+
+class TestFitting:
+    """A picture of another size in a recording that began with this one."""
+
+    def picture(self, width: int, height: int) -> Frame:
+        memory = memoryview(bytes(range(1, 1 + 3 * width * height)))
+        return Frame(memory, BGR888, Size(width, height), 3 * width)
+
+    def test_pad_keeps_the_pixels_of_the_upper_left_and_fills_with_black(self) -> None:
+        frame = self.picture(3, 2)
+        fitted = fit(frame, Size(5, 4), "pad").to_numpy()
+        assert fitted.shape == (4, 5, 3)
+        assert np.array_equal(fitted[:2, :3], frame.to_numpy())
+        assert not fitted[2:].any()
+        assert not fitted[:, 3:].any()
+
+    def test_pad_cuts_what_is_too_much(self) -> None:
+        frame = self.picture(5, 4)
+        fitted = fit(frame, Size(3, 6), "pad").to_numpy()
+        assert np.array_equal(fitted[:4], frame.to_numpy()[:, :3])
+        assert not fitted[4:].any()
+
+    @pytest.mark.parametrize("size", [Size(8, 4), Size(4, 8), Size(12, 4), Size(1, 1), Size(7, 3)])
+    def test_scale_keeps_the_proportions_and_centres_over_black(self, size: Size) -> None:
+        white = Frame(memoryview(b"\xff" * 24), BGR888, Size(4, 2), 12)
+        fitted = fit(white, size, "scale").to_numpy()
+        assert fitted.shape[:2] == (size.height, size.width)
+        rows = np.asarray(fitted.any(axis=(1, 2)))
+        columns = np.asarray(fitted.any(axis=(0, 2)))
+        ratio = min(size.width / 4, size.height / 2)
+        assert abs(columns.sum() - 4 * ratio) <= 1
+        assert abs(rows.sum() - 2 * ratio) <= 1
+        assert fitted[np.ix_(rows, columns)].min() == 255
+        for used in (rows, columns):
+            first, behind = used.argmax(), used[::-1].argmax()
+            assert abs(int(first) - int(behind)) <= 1
+
+    def test_the_transform_is_undone(self) -> None:
+        memory = memoryview(bytes(range(1, 19)))
+        turned = Frame(memory, BGR888, Size(3, 2), 9, Transform.ROTATED_90)
+        fitted = fit(turned, Size(2, 3), "pad").to_numpy()
+        assert np.array_equal(fitted, turned.to_numpy())
+
+    def test_deep_pictures_stay_deep(self) -> None:
+        memory = memoryview(np.full((2, 2, 4), 0x1234, np.uint16).tobytes())
+        frame = Frame(memory, ABGR16161616, Size(2, 2), 16)
+        fitted = fit(frame, Size(3, 3), "pad").to_numpy()
+        assert fitted[0, 0, 0] == 0x1234
+        assert not fitted[2].any()

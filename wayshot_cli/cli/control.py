@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import encode, sinks
 from wayshot_cli.cli import before_leaving, leave, say
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wayshot_cli.cli.destination import Destination
     from wayshot_cli.pacing import Statistics
     from wayshot_cli.record import Picture, Recorder
+    from wayshot_cli.wayland.connection import Connection
 
 _STILL_PATIENCE = 5.0  # seconds that stills under way have at the end
 _REFRESH = 4  # of the status line, a second
@@ -30,8 +31,10 @@ class Signals:
     SIGUSR1 pauses it and lets it go on, SIGUSR2 takes a still.
     """
 
-    def __init__(self, recorder: "Recorder", stills: "Stills") -> None:
+    def __init__(self, link: "Connection", recorder: "Recorder", stills: "Stills") -> None:
         """Install the handlers. What nohup or a background shell has us ignore, stays ignored."""
+        # Or a signal between Python's last look and the poll would have to wait for its end.
+        signal.set_wakeup_fd(link.wake_fd, warn_on_full_buffer=False)
         self.first: int | None = None
         self._recorder = recorder
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -39,6 +42,14 @@ class Signals:
                 signal.signal(number, self._end)
         signal.signal(signal.SIGUSR1, lambda *_: recorder.toggle_pause())
         signal.signal(signal.SIGUSR2, lambda *_: recorder.with_latest(stills.take))
+
+    def __enter__(self) -> Self:
+        """Return itself, to be used until the connection is closed."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the connection; the handlers stay."""
+        signal.set_wakeup_fd(-1)
 
     def _end(self, number: int, _frame: object) -> None:
         if self.first is not None:

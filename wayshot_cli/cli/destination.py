@@ -59,11 +59,17 @@ class Destination:
     @property
     def nbytes(self) -> int:
         """Bytes written so far, in all segments."""
-        return self._nbytes_before + self._file.nbytes
+        if self._wishes.encoder_arguments is None:
+            return self._nbytes_before + self._file.nbytes
+        try:  # another program writes
+            return self._nbytes_before + os.stat(self._file.name).st_size
+        except OSError:
+            return self._nbytes_before
 
     def stuck_for(self) -> float:
         """Return for how many seconds the reader has taken nothing."""
-        return self._file.blocked_for
+        times = self._timestamps.blocked_for if self._timestamps else 0.0
+        return max(self._file.blocked_for, times)
 
     def is_gone(self) -> bool:
         """Whether the reader has left."""
@@ -73,9 +79,11 @@ class Destination:
         """Return the stream of a segment, which begins with a frame like this one."""
         if number > 1:
             self._nbytes_before = self.nbytes
-            stem, extension = os.path.splitext(self._path)
-            path = f"{stem}-{number}{extension}"
-            self._file = self._kind(path, clobber=self._wishes.clobber)
+            clobber = self._wishes.clobber
+            self._file = self._kind(_numbered(self._path, number), clobber=clobber)
+            if self._timestamps and self._timestamps.is_file:
+                name = _numbered(str(self._wishes.timestamps), number)
+                self._timestamps = sinks.RecordingFile(name, clobber=clobber)
         files = [self._file, *([self._timestamps] if self._timestamps else [])]
         return _Closing(self._make(frame), files)
 
@@ -128,6 +136,11 @@ class Destination:
         return f"-colorspace {space} -color_primaries {space} -color_trc {space}"
 
 
+def _numbered(path: str, number: int) -> str:
+    stem, extension = os.path.splitext(path)
+    return f"{stem}-{number}{extension}"
+
+
 class _Closing:
     """A stream together with the files that end with it."""
 
@@ -135,6 +148,7 @@ class _Closing:
         self._stream = stream
         self._files = files
         self.size = stream.size
+        self.longest_rest_ns = stream.longest_rest_ns
         self.write = stream.write
         self.repeat = stream.repeat
 

@@ -26,9 +26,10 @@ from wayshot_cli.cli.options import (
     refuse_terminal,
     target_options,
 )
+from wayshot_cli.encode import rawvideo, y4m
 from wayshot_cli.encode.stream import VIDEO_FORMATS, VideoOptions
 from wayshot_cli.encode.yuv import COLORSPACES
-from wayshot_cli.errors import InvalidArgumentError
+from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.pacing import SECOND, default_rate, exact_rate
 from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder, Source
 from wayshot_cli.wayland.connection import Connection
@@ -208,13 +209,13 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             for rung in passed_over:
                 say(f"not {rung.name}: {rung.reason}")
             say(f"{link.compositor}: capturing by {chosen.name} into shared memory")
-        link.sleep(delay)
         source = stack.enter_context(
             Source(
                 link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
                 damage=not no_damage,
             )
         )  # fmt: skip
+        link.sleep(delay)
         destination.rate = _settle_rate(wishes, source)
         recorder = Recorder(
             source, destination.open, rate=destination.rate,
@@ -224,7 +225,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         )  # fmt: skip
         first = recorder.first()
         stills = Stills(path, report)
-        signals = Signals(recorder, stills)
+        signals = stack.enter_context(Signals(link, recorder, stills))
         for line in destination.describe(first):
             report(line)
         gc.freeze()
@@ -238,8 +239,11 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
                 report(statistics_line(recorder.statistics, destination.nbytes))
     if recorder.new_size:
         report(f"the picture's size became {recorder.new_size}: stopped (--on-resize)")
-    if signals.first and not recorder.statistics.written:
-        return exit_code_of(signals.first)
+    if not recorder.statistics.written:
+        if signals.first:
+            return exit_code_of(signals.first)
+        message = f"{'stdout' if path == STDOUT else path}: nobody took a whole frame"
+        raise WriteError(message)
     if not is_named:
         with sinks.errors_named("stdout"):
             sinks.write_fd(1, [os.fsencode(path) + b"\n"])
@@ -282,29 +286,45 @@ def _encoder_arguments(encoder: str, arguments: str | None) -> list[str] | None:
 
 def _check(wishes: Wishes, file: str | None) -> None:
     """Refuse what the format does not have, before anything is captured."""
+    is_piped = wishes.encoder_arguments is not None
+    _check_options(wishes, "--encoder ffmpeg" if is_piped else wishes.format)
+    _check_timestamps(wishes, file)
+    pixel_format = wishes.video.pixel_format
+    if is_piped and (wishes.format not in VIDEO_FORMATS or file == STDOUT):
+        message = "--encoder ffmpeg writes video files; for a pipe take y4m"
+        raise click.UsageError(message)
+    if not is_piped and wishes.format in VIDEO_FORMATS:
+        from wayshot_cli.encode import video  # noqa: PLC0415 - PyAV costs 55 ms
+
+        video.check(wishes.format, wishes.video)
+    elif pixel_format is not None:
+        (rawvideo if wishes.format == "raw" else y4m).check_pixel_format(pixel_format)
+
+
+def _check_options(wishes: Wishes, where: str) -> None:
+    """Refuse PyAV's options where something else writes."""
+    if where in VIDEO_FORMATS:
+        return
     video = wishes.video
-    is_set = {
+    for option, value in {
         "--codec": video.codec, "--crf": video.crf, "--preset": video.preset,
         "--bitrate": video.bitrate, "--gop": video.gop,
         "--codec-option": video.codec_options or None,
-    }  # fmt: skip
-    if wishes.timestamps is not None and (wishes.format != "raw" or wishes.rate):
+    }.items():  # fmt: skip
+        if value is not None:
+            message = f"{option} is not for {where}"
+            raise click.UsageError(message)
+
+
+def _check_timestamps(wishes: Wishes, file: str | None) -> None:
+    if wishes.timestamps is None:
+        return
+    if wishes.format != "raw" or wishes.rate:
         message = "--timestamps is for raw, and for a variable rate"
         raise click.UsageError(message)
-    if wishes.format in ("y4m", "raw") or wishes.encoder_arguments is not None:
-        for option, value in is_set.items():
-            if value is not None:
-                where = wishes.format if wishes.encoder_arguments is None else "--encoder ffmpeg"
-                message = f"{option} is not for {where}"
-                raise click.UsageError(message)
-    if wishes.encoder_arguments is not None:
-        if wishes.format not in VIDEO_FORMATS or file == STDOUT:
-            message = "--encoder ffmpeg writes video files; for a pipe take y4m"
-            raise click.UsageError(message)
-    elif wishes.format in VIDEO_FORMATS:
-        from wayshot_cli.encode import video as encoder  # noqa: PLC0415 - PyAV costs 55 ms
-
-        encoder.check(wishes.format, video)
+    if wishes.timestamps == file:
+        message = "--timestamps needs a file of its own"
+        raise click.UsageError(message)
 
 
 def _new_name(folder: str | None, format_: str) -> str:

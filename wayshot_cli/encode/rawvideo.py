@@ -26,10 +26,20 @@ PIXEL_FORMATS = (*_PACKED, *YUV_FORMATS)
 """What ``--pixel-format`` takes, beside the name of what the screen is stored in."""
 
 _NATIVE = {format_.name for format_ in FORMATS if format_.name}
+_KNOWN = f"known are {', '.join(PIXEL_FORMATS)}"
+
+
+def check_pixel_format(name: str) -> None:
+    """Raise InvalidArgumentError when no frame could ever be had in this format."""
+    if name not in PIXEL_FORMATS and name not in _NATIVE:
+        message = f"unknown pixel format {name!r}"
+        raise InvalidArgumentError(message, hint=_KNOWN)
 
 
 class RawVideo:
     """Writes pictures of one size, in the frames' own bytes unless another format is asked for."""
+
+    longest_rest_ns: int | None = None
 
     def __init__(  # noqa: PLR0913 - what it is like, and where it goes
         self,
@@ -78,10 +88,9 @@ class RawVideo:
             colorspace, full_range = self._colours
             picture = YuvPicture(format_, self.size, colorspace=colorspace, full_range=full_range)
             return picture.take
+        check_pixel_format(self.pixel_format)
         message = f"cannot make {self.pixel_format!r} of what the screen gives"
-        if self.pixel_format not in _NATIVE:
-            message = f"unknown pixel format {self.pixel_format!r}"
-        raise InvalidArgumentError(message, hint=f"known are {', '.join(PIXEL_FORMATS)}")
+        raise InvalidArgumentError(message, hint=_KNOWN)
 
     def write(self, frame: Frame, time_ns: int) -> None:
         """Write a picture."""

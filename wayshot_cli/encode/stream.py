@@ -18,6 +18,8 @@ class Stream(Protocol):
     """
 
     size: "Size"
+    longest_rest_ns: int | None
+    """How long a stream of variable rate may be told nothing, for what it was told to be on disk."""
 
     def write(self, frame: "Frame", time_ns: int, /) -> None:
         """Show a picture from a time on."""

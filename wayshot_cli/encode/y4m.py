@@ -32,8 +32,17 @@ def pixel_format_of(frame: "Frame") -> str:
     return "yuv420p10le" if frame.format.is_deep else "yuv420p"
 
 
+def check_pixel_format(name: str) -> None:
+    """Raise InvalidArgumentError when it is none of ``TAGS``."""
+    if name not in TAGS:
+        message = f"y4m has no pixel format {name!r}"
+        raise InvalidArgumentError(message, hint=f"known are {', '.join(TAGS)}")
+
+
 class Y4m:
     """Writes pictures of one size at a constant rate."""
+
+    longest_rest_ns: int | None = None
 
     def __init__(  # noqa: PLR0913 - what it is like, and where it goes
         self,
@@ -51,9 +60,7 @@ class Y4m:
         ``TAGS`` (InvalidArgumentError else), by default what ``pixel_format_of`` says.
         """
         name = pixel_format or pixel_format_of(frame)
-        if name not in TAGS:
-            message = f"y4m has no pixel format {name!r}"
-            raise InvalidArgumentError(message, hint=f"known are {', '.join(TAGS)}")
+        check_pixel_format(name)
         self._write = write
         self.size = frame.upright_size
         self._picture = YuvPicture(

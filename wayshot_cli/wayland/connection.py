@@ -51,7 +51,7 @@ class Global(NamedTuple):
 class Connection:
     """A connection to the compositor that WAYLAND_DISPLAY names.
 
-    Every wait polls three things: the display, a wake-up fd that ``wake()`` writes to from
+    Every wait polls three things: the display, a wake-up pipe that ``wake()`` writes to from
     any thread or signal handler, and a deadline. So whatever the compositor does, the caller
     gets an answer or an error in bounded time, and the error says what was being done.
 
@@ -80,7 +80,7 @@ class Connection:
         self.outputs: dict[int, OutputFacts] = {}
         self._singletons: dict[str, Proxy] = {}
         self._unflushed_binds = 0
-        self._wake_fd = -1
+        self._woken_fd = self.wake_fd = -1
         self._display = ffi.NULL
         fd = _connect(display, self.deadline())
         self._compositor_pid = own_lib.ws_peer_pid(fd)
@@ -89,9 +89,9 @@ class Connection:
             os.close(fd)
             raise MemoryError
         try:
-            self._wake_fd = _eventfd()
+            self._woken_fd, self.wake_fd = _wake_pipe()
             self._poll = select.poll()
-            self._poll.register(self._wake_fd, select.POLLIN)
+            self._poll.register(self._woken_fd, select.POLLIN)
             root = ffi.cast("struct wl_proxy *", self._display)
             self._root = Proxy(self, root, WL_DISPLAY, WL_DISPLAY.version)
             self._registry = self._root.create(
@@ -194,9 +194,14 @@ class Connection:
             self.wait(lambda: False, "waiting", monotonic() + seconds)
 
     def wake(self) -> None:
-        """Make the current or next wait raise CancelledError; safe in signal handlers."""
-        if self._wake_fd >= 0:
-            os.eventfd_write(self._wake_fd, 1)
+        """Make the current or next wait raise CancelledError; safe in signal handlers.
+
+        A handler of Python's may run only after the wait that the signal came into: whoever
+        relies on one hands ``wake_fd`` to signal.set_wakeup_fd, and takes it back before ``close``.
+        """
+        if self.wake_fd >= 0:
+            with contextlib.suppress(BlockingIOError):  # it is full: of wake-ups
+                os.write(self.wake_fd, b"!")
 
     def close(self) -> None:
         """Free every object and the connection, sending what is queued. Harmless twice."""
@@ -207,9 +212,10 @@ class Connection:
         if not self.is_closed:
             lib.wl_display_disconnect(self._display)
             self._display = ffi.NULL
-        if self._wake_fd >= 0:
-            os.close(self._wake_fd)
-            self._wake_fd = -1
+        if self.wake_fd >= 0:
+            os.close(self._woken_fd)
+            os.close(self.wake_fd)
+            self._woken_fd = self.wake_fd = -1
 
     def __enter__(self) -> Self:
         """Return the connection, to be closed at the end of the block."""
@@ -244,8 +250,8 @@ class Connection:
             raise CaptureTimeoutError(message)
         self._poll.register(lib.wl_display_get_fd(self._display), events)
         for fd, happened in self._poll.poll(remaining * 1000):
-            if fd == self._wake_fd:
-                os.eventfd_read(self._wake_fd)
+            if fd == self._woken_fd:
+                os.read(self._woken_fd, 1 << 16)
                 message = f"cancelled while {what}"
                 raise CancelledError(message)
             # libwayland sees the end only between messages; behind half a one it reads on forever.
@@ -302,11 +308,11 @@ def _open_libwayland() -> None:
         raise UnsupportedError(message, hint="install a newer pywayland")
 
 
-def _eventfd() -> int:
+def _wake_pipe() -> tuple[int, int]:
     try:
-        return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        return os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        message = f"cannot make an eventfd: {error.strerror}"
+        message = f"cannot make a pipe: {error.strerror}"
         raise CaptureError(message) from error
 
 

@@ -94,9 +94,10 @@ def are_current(outputs: list[Output], connection: Connection) -> bool:
     """Tell whether the outputs are still as ``read_outputs`` returned them, asking nobody."""
     offers = [offer.name for offer in connection.find_all(WL_OUTPUT)]
     facts = connection.outputs
-    return offers == list(facts) and outputs == [
-        fact.output(number) for number, fact in enumerate(facts.values(), 1)
-    ]
+    # An output that was bound and then not asked about, as after a wake-up, knows nothing yet.
+    if not offers == list(facts) == [output.offer.name for output in outputs]:
+        return False
+    return outputs == [fact.output(number) for number, fact in enumerate(facts.values(), 1)]
 
 
 def _bind_new(connection: Connection) -> bool:

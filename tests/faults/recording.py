@@ -1,0 +1,236 @@
+"""Running ``wayshot record`` against a fake compositor, and reading what it made and said."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests import y4m
+from tests.fake import Config, FakeCompositor, Film, Output, read_counter
+from tests.faults.command import HARMLESS_CONTROLS, LIMIT, TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MANAGER = "zwlr_screencopy_manager_v1"
+FRAME = "zwlr_screencopy_frame_v1"
+
+SOON = 2.0
+"""Seconds within which a recording must have ended that was told to; it should take a tenth."""
+
+STATIC = Config(idle=True)
+
+_STATISTICS = re.compile(
+    r"wayshot: (?P<seconds>\d+\.\d\d) s, (?P<written>\d+) frames, [\d.]+ (?:B|kB|MB|GB)"
+    r" \(captured (?P<captured>\d+), duplicated (?P<duplicated>\d+), skipped (?P<skipped>\d+),"
+    r" dropped (?P<dropped>\d+), late (?P<late>\d+)\)"
+    r"(?:, interval p50 [\d.]+ ms, p99 [\d.]+ ms)?\n"
+)
+_HOW_TO_READ = re.compile(r"wayshot: raw video, to be read as: ffmpeg .+ -i \.\.\.\n")
+
+
+def moving(rate: int = 60, *, said: int | None = None, **output: Any) -> Config:
+    """Return a screen that shows another number so many times a second, in real time."""
+    refresh = 1000 * (rate if said is None else said)
+    return Config((Output(film=Film(Fraction(rate)), refresh=refresh, **output),))
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the line at the end says."""
+
+    seconds: float
+    written: int
+    captured: int
+    duplicated: int
+    skipped: int
+    dropped: int
+    late: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a recording ended, and the folder that it ran in."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+    elapsed: float
+    cpu: float
+    folder: Path
+
+    @property
+    def files(self) -> list[str]:
+        """What lies in the folder, temporary files included."""
+        return sorted(path.name for path in self.folder.iterdir())
+
+    @property
+    def statistics(self) -> Statistics:
+        """The statistics."""
+        match = _STATISTICS.search(self.stderr)
+        assert match, self.stderr
+        seconds, *counts = match.groups()
+        return Statistics(float(seconds), *map(int, counts))
+
+    @property
+    def whole_statistics(self) -> Statistics:
+        """Those of a recording that was completed: nothing may be missing in their sums."""
+        found = self.statistics
+        fresh = found.written - found.duplicated
+        # A picture that was captured is written, skipped, or (at a variable rate) dropped.
+        assert fresh + found.skipped <= found.captured <= fresh + found.skipped + found.dropped
+        return found
+
+    @property
+    def words(self) -> str:
+        """All that was said beside the statistics and how to read raw video."""
+        return _HOW_TO_READ.sub("", _STATISTICS.sub("", self.stderr))
+
+    @property
+    def complaint(self) -> str:
+        """The one line that says what went wrong."""
+        first, *hints = self.words.splitlines()
+        assert first.startswith("wayshot: ")
+        assert all(hint.startswith("  ") for hint in hints), self.words
+        return first
+
+    def stream(self, name: str = "a.y4m") -> tuple[y4m.Header, list[y4m.Frame]]:
+        """Read a whole y4m file, strictly."""
+        with (self.folder / name).open("rb") as file:
+            stream = y4m.Stream(file)
+            return stream.header, list(stream)
+
+    def counters(self, name: str = "a.y4m") -> list[int]:
+        """Return the numbers that its frames show."""
+        return [counter(frame) for frame in self.stream(name)[1]]
+
+
+def counter(frame: y4m.Frame) -> int:
+    """Return the number that a frame shows."""
+    return read_counter(frame.luma)
+
+
+class Recording:
+    """A recording that runs."""
+
+    def __init__(
+        self, compositor: FakeCompositor, folder: Path, arguments: tuple[str, ...], **popen: Any
+    ) -> None:
+        """Start it, with stderr and, unless said otherwise, stdout in a pipe."""
+        self.compositor = compositor
+        self.folder = folder
+        self._cpu = _children_cpu()
+        self._started = time.monotonic()
+        env = compositor.env | popen.pop("env", {})
+        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE} | popen
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "wayshot_cli", "record", *arguments],
+            env=env,
+            cwd=folder,
+            stderr=subprocess.PIPE,
+            **settings,
+        )
+
+    def send(self, number: int) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait_for_bytes(self, name: str, count: int = 1) -> None:
+        """Wait until a file has that many bytes: the recording runs, signals are its own."""
+        path = self.folder / name
+        self.wait_until(lambda: path.exists() and path.stat().st_size >= count)
+
+    def wait_until(self, happened: Callable[[], bool]) -> None:
+        """Wait for something, as long as the recording runs."""
+        deadline = time.monotonic() + LIMIT
+        while not happened():
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.005)
+
+    def memory(self) -> int:
+        """Return the resident memory in bytes; see proc(5)."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * resource.getpagesize()
+
+    def descriptors(self) -> int:
+        """Return how many descriptors are open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def result(self, limit: float = LIMIT, *, may_leak: bool = False) -> Result:
+        """Wait for the end; check what must hold whatever happened.
+
+        Whoever is told to end at once may leave objects behind.
+        """
+        stdout, stderr = self.process.communicate(timeout=limit)
+        elapsed = time.monotonic() - self._started
+        said, code = stderr.decode(), self.process.returncode
+        assert code >= 0, f"killed by signal {-code}: {said}"
+        assert "Traceback" not in said, said
+        assert "Exception" not in said, said
+        controls = {c for c in said if not c.isprintable()} - HARMLESS_CONTROLS
+        assert not controls, f"{controls} reached the terminal"
+        self.compositor.wait_until_gone()
+        assert self.compositor.violations == []
+        assert may_leak or self.compositor.leaks == []
+        return Result(
+            code, stdout or b"", said, elapsed, _children_cpu() - self._cpu, self.folder
+        )
+
+    def told(self, number: int) -> Result:
+        """Send a signal that ends it, and check that it does so soon."""
+        self.send(number)
+        return self.result(SOON)
+
+
+@contextlib.contextmanager
+def recording(
+    compositor: FakeCompositor | Config, folder: Path, *arguments: str, **popen: Any
+) -> Iterator[Recording]:
+    """Start ``wayshot record ARGUMENTS`` in a folder; at the end of the block it is gone."""
+    with contextlib.ExitStack() as stack:
+        if isinstance(compositor, Config):
+            compositor = stack.enter_context(FakeCompositor(compositor))
+        timeout = ("--timeout", str(TIMEOUT))
+        running = Recording(compositor, folder, (*timeout, *arguments), **popen)
+        try:
+            yield running
+        finally:
+            running.process.kill()
+            with running.process:  # which closes its pipes and waits
+                pass
+
+
+def record(
+    compositor: FakeCompositor | Config, folder: Path, *arguments: str, **popen: Any
+) -> Result:
+    """Run ``wayshot record ARGUMENTS`` until it ends by itself."""
+    with recording(compositor, folder, *arguments, **popen) as running:
+        return running.result()
+
+
+def assert_refused(result: Result, code: int, *words: str) -> None:
+    """Check the exit code, the words that the complaint must have, and that no file is left."""
+    assert result.code == code, result.stderr
+    for word in words:
+        assert word in result.complaint, result.stderr
+    assert result.files == []
+
+
+def assert_in_order(counters: list[int]) -> None:
+    """Check that time never runs backwards."""
+    assert counters == sorted(counters), counters
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
