@@ -53,7 +53,8 @@ MOST_BUFFERS = 8
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SAID = re.compile(
     r"captured (?P<captured>\d+), duplicated \d+, skipped (?P<skipped>\d+),"
-    r" dropped (?P<dropped>\d+), late \d+\), interval p50 (?P<p50>[\d.]+) ms, p99 (?P<p99>[\d.]+) ms"
+    r" dropped (?P<dropped>\d+), late \d+\),"
+    r" interval p50 (?P<p50>[\d.]+) ms, p99 (?P<p99>[\d.]+) ms"
 )
 
 

@@ -107,6 +107,8 @@ class Source:
             try:
                 if not self._wait(until):
                     return None
+                if not self._is_current():
+                    continue  # what has come may not be what was asked for
                 self._collect()
             except TargetLostError:  # perhaps only one of several
                 self._look_again()
@@ -133,7 +135,7 @@ class Source:
 
     def wait_for_outputs(self, until: float) -> None:
         """Wait until an output comes, goes or changes, or for ``until``."""
-        _rest(self.connection, until, lambda: not are_current(self._outputs, self.connection))
+        _rest(self.connection, until, lambda: not self._is_current())
 
     def close(self) -> None:
         """End the sessions. Pictures stay valid."""
@@ -152,7 +154,7 @@ class Source:
 
     def _follow(self) -> layout.Plan:
         """Return the plan, made anew when an output has come, gone or changed."""
-        if self._plan is None or not are_current(self._outputs, self.connection):
+        if self._plan is None or not self._is_current():
             try:
                 self._plan = self._reopen()
             except NotFoundError as error:
@@ -160,6 +162,9 @@ class Source:
                 message = f"what was recorded went away: {error}"
                 raise TargetLostError(message) from error
         return self._plan
+
+    def _is_current(self) -> bool:
+        return are_current(self._outputs, self.connection)
 
     def _reopen(self) -> layout.Plan:
         self._outputs = read_outputs(self.connection)
@@ -175,7 +180,10 @@ class Source:
         return plan
 
     def _wait(self, until: float) -> bool:
-        """Wait for a frame to collect, for all of them at first; False at ``until``."""
+        """Wait for a frame to collect, for all of them at first, or for another plan.
+
+        False at ``until``.
+        """
         connection, sessions = self.connection, self._sessions.values()
         for output, session in self._sessions.items():
             if not session.is_started:
@@ -191,7 +199,11 @@ class Source:
             self._owed_by,
         )
         if self._damage:
-            return _rest(connection, until, lambda: any(s.is_done for s in sessions))
+            return _rest(
+                connection,
+                until,
+                lambda: any(s.is_done for s in sessions) or not self._is_current(),
+            )
         with contextlib.suppress(CaptureTimeoutError):
             connection.wait(
                 lambda: any(s.is_done for s in sessions), doing, min(until, self._owed_by)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import y4m
-from tests.fake import Config, FakeCompositor, Film, Output, read_counter
+from tests.fake import Config, FakeCompositor, Fault, Film, Output, Step, faults, read_counter
 from tests.faults.command import HARMLESS_CONTROLS, LIMIT, TIMEOUT
 
 if TYPE_CHECKING:
@@ -42,6 +42,19 @@ def moving(rate: int = 60, *, said: int | None = None, **output: Any) -> Config:
     """Return a screen that shows another number so many times a second, in real time."""
     refresh = 1000 * (rate if said is None else said)
     return Config((Output(film=Film(Fraction(rate)), refresh=refresh, **output),))
+
+
+def once(step: Step, action: faults.Action, skip: int = 0) -> Fault:
+    """Return a fault that happens at one time and not again."""
+    happened: list[bool] = []
+
+    def act(moment: faults.Moment) -> bool:
+        if happened:
+            return True
+        happened.append(True)
+        return action(moment)
+
+    return Fault(step, act, skip=skip)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import select
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -54,12 +56,11 @@ def test_a_signal_ends_the_recording_of_a_static_screen_at_once(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     names = ["a.y4m", "a.mp4", "a.gif"]
-    with FakeCompositor(STATIC) as compositor, contextlib.ExitStack() as stack:
-        running = [stack.enter_context(recording(compositor, tmp_path, name)) for name in names]
-        for one, name in zip(running[:2], names, strict=False):
-            one.wait_for_bytes(name)
-        running[2].wait_until(lambda: compositor.count(FRAME, "copy_with_damage") > 0)
-        time.sleep(0.7)
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(recording(STATIC, tmp_path, name)) for name in names]
+        for one in running:
+            one.compositor.wait_for(FRAME, "copy_with_damage")
+        time.sleep(0.8)
         results = [one.told(number) for one in running]
     for result in results:
         assert result.code == 0
@@ -176,6 +177,25 @@ def test_a_still_is_the_current_picture_beside_the_recording(tmp_path: Path) -> 
             assert np.array_equal(np.asarray(image), output.upright(0))
 
 
+def test_no_signal_has_to_wait_for_what_wakes_the_recording_next(tmp_path: Path) -> None:
+    """Not even one that comes just when the one before it has been answered."""
+    draw = random.Random(1)  # noqa: S311 - no secret
+    with recording(STATIC, tmp_path, "a.y4m") as running:
+        running.wait_for_bytes("a.y4m")
+        stderr = running.process.stderr
+        assert stderr is not None
+        for _ in range(150):
+            running.send(signal.SIGUSR1)
+            until = time.perf_counter() + draw.uniform(0, 4e-4)
+            while time.perf_counter() < until:
+                pass
+            running.send(signal.SIGUSR2)
+            ready, _, _ = select.select([stderr], [], [], SOON)
+            assert ready
+            assert stderr.readline().startswith(b"wayshot: still: a-")
+        running.told(signal.SIGINT)
+
+
 def test_many_signals_at_once_do_no_harm(tmp_path: Path) -> None:
     with recording(moving(), tmp_path, "a.y4m") as running:
         running.wait_for_bytes("a.y4m")
@@ -193,8 +213,8 @@ def test_many_signals_at_once_do_no_harm(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_while_an_encoder_finishes_ends_at_once(tmp_path: Path) -> None:
-    """By ffmpeg, which is stopped, so that it never will."""
-    (tmp_path / "ffmpeg").write_text("#!/bin/sh\nexec sleep 60\n")
+    """An ffmpeg that never does."""
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\ncat >/dev/null\nexec sleep 3\n")
     (tmp_path / "ffmpeg").chmod(0o755)
     arguments = ("--encoder", "ffmpeg", "a.mp4")
     with recording(STATIC, tmp_path, *arguments, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}) as one:

@@ -78,7 +78,7 @@ def shows(picture: NDArray[Any], wanted: Colour) -> bool:
 
 def is_near(picture: NDArray[Any], wanted: Colour) -> bool:
     """Whether a picture is of one colour as codecs have it that had no time to refine it."""
-    return bool(np.abs(picture.astype(int) - wanted).max() <= 6)
+    return bool(np.abs(picture.astype(int) - wanted).max() <= 8)
 
 
 def record(  # noqa: PLR0913 - a recording's facts
@@ -302,8 +302,11 @@ def test_a_kill_costs_less_than_a_second(
     if "pipe" in name:
         whole.write_bytes(pipe.data)
     assert len(probe.packets(whole)) == 200
-    is_fragmented = b"moof" in boxes(whole) if name.startswith("mp4") else False
-    assert is_fragmented == (name in KILLED[3:])
+    if name == "mp4":
+        assert b"moof" not in boxes(whole)
+    elif name in KILLED[3:]:
+        assert boxes(whole)[:3] == [b"ftyp", b"moov", b"moof"]
+        assert boxes(whole)[-1] == b"mfra"
 
 
 @pytest.mark.parametrize("name", FILMS)
@@ -326,14 +329,8 @@ def test_on_a_resting_screen_repetitions_bring_everything_to_the_disk(
     assert is_near(last, COLOURS[2])
 
 
-@pytest.mark.parametrize("codec", SOFTWARE)
-def test_no_codec_holds_pictures_back(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    codec: str,
-) -> None:
-    """Nor does it say anything, and what it encodes is what was captured."""
+def count_packets(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that fills with how many packets each picture, and at last the end, gives."""
     passed = []
     put = Video._put
 
@@ -342,6 +339,18 @@ def test_no_codec_holds_pictures_back(
         put(self, packets)
 
     monkeypatch.setattr(Video, "_put", count)
+    return passed
+
+
+@pytest.mark.parametrize("codec", SOFTWARE)
+def test_no_codec_holds_pictures_back(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    codec: str,
+) -> None:
+    """Nor does it say anything, and what it encodes is what was captured."""
+    passed = count_packets(monkeypatch)
     pictures = [(colour(i // 5), i * SECOND // 60) for i in range(20)]
     options = VideoOptions(codec=codec)
     path = record(tmp_path / "a.mkv", pictures, SECOND // 3, options, rate=Fraction(60))
@@ -531,6 +540,13 @@ def test_colours_of_a_gif_are_exact_if_there_are_few(tmp_path: Path) -> None:
     assert np.array_equal(shown, picture)
 
 
+def test_flat_areas_of_a_gif_stay_flat_if_there_are_too_many_colours(tmp_path: Path) -> None:
+    picture = chart(300)
+    ((shown, _), *_) = animation(record(tmp_path / "a.gif", [(framed(picture), 0)], SECOND))
+    patches = shown.reshape(16, 8, 20, 8, 3)
+    assert (np.ptp(patches, axis=(1, 3)) == 0).all()
+
+
 def ramp() -> NDArray[np.uint8]:
     """Return a picture with thousands of colours, and a flat half."""
     y, x = np.mgrid[0:120, 0:160]
@@ -580,9 +596,10 @@ def test_new_colours_of_a_gif_get_a_new_palette_which_stays_too(tmp_path: Path) 
 
 
 def test_a_gif_gets_a_new_palette_for_what_the_old_one_has_only_roughly(tmp_path: Path) -> None:
-    y, x = np.mgrid[0:90, 0:90]
-    rough = np.stack([x // 10 * 30, y // 10 * 30, 0 * x], axis=-1).astype(np.uint8)
-    smooth = np.stack([x + y, x + y, 0 * x], axis=-1).astype(np.uint8)
+    y, x = np.mgrid[0:256, 0:256]
+    rough = np.stack([x // 30 * 30, y // 30 * 30, 0 * x], axis=-1).astype(np.uint8)
+    gray = (x + 37 * (y // 8)) % 256
+    smooth = np.stack([gray, gray, 0 * x], axis=-1).astype(np.uint8)
     pictures = [(framed(rough), 0), (framed(smooth), SECOND)]
     shown = animation(record(tmp_path / "a.gif", pictures, 2 * SECOND))
     assert np.abs(shown[1][0].astype(int) - smooth).max() <= TOLERANCE
@@ -695,7 +712,7 @@ REFUSED = [
     ("mp4", VideoOptions(bitrate=2**31), "bit rate 2147483648", None),
     ("mp4", VideoOptions(gop=0), "gop 0", None),
     ("mp4", VideoOptions(codec_options=(("nonsense", "1"),)), "no option 'nonsense'", "libx264"),
-    ("mp4", VideoOptions(codec_options=(("refs", "many"),)), "refs", None),
+    ("mp4", VideoOptions(codec_options=(("refs", "many"),)), "used: Unable to parse", None),
     ("webm", VideoOptions(codec_options=(("cpu-used", "99"),)), "out of range", None),
     ("gif", VideoOptions(crf=20), "gif has no crf", None),
     ("gif", VideoOptions(codec="libx264"), "gif has no codec", None),
@@ -785,6 +802,28 @@ def test_a_rate_that_the_codec_does_not_know_is_refused_when_the_first_picture_c
     assert path.read_bytes() == b""
 
 
+def test_with_a_tune_of_one_s_own_x264_holds_one_picture_back_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = count_packets(monkeypatch)
+    pictures = [(colour(i), i * SECOND // 60) for i in range(20)]
+    options = VideoOptions(preset="medium", codec_options=(("tune", "film"),))
+    record(tmp_path / "a.mp4", pictures, SECOND // 3, options)
+    assert passed == [0] + [1] * 19 + [1]
+
+
+def test_chunks_of_webp_that_are_odd_are_padded() -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return name + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2)
+
+    def shown(milliseconds: int) -> bytes:
+        return chunk(b"ANMF", bytes(12) + milliseconds.to_bytes(3, "little") + bytes(5))
+
+    head = b"RIFF" + bytes(4) + b"WEBP" + chunk(b"odd ", b"123")
+    whole = bytearray(head + shown(100) + shown(200))
+    assert video._webp_until(whole, 1000) == head + shown(100) + shown(900)
+
+
 # ------------------------------------------------------------- what goes wrong
 
 
@@ -812,6 +851,7 @@ def test_what_the_file_raises_reaches_the_caller(
     stream = Video(file, name, noise(0), None, USUAL)
     with pytest.raises(OSError, match="No space left") as caught:  # noqa: PT012 - one of many
         for number in range(200):
+            assert not file.refused  # else it would have been told already
             stream.write(noise(number), number * SECOND // 60)
         stream.close(200 * SECOND // 60)
     assert caught.value.errno == errno.ENOSPC
@@ -901,6 +941,17 @@ def test_a_frame_s_memory_may_be_used_again_after_the_next_one(tmp_path: Path, n
     step = len(found) // 7
     for i, wanted in enumerate(COLOURS):
         assert is_near(found[i * step + step - 1], wanted)
+
+
+def test_a_codec_may_look_at_a_picture_while_the_next_one_is_made(tmp_path: Path) -> None:
+    """As with threads that encode a picture each."""
+    threads = (("thread_type", "frame"), ("threads", "3"))
+    options = VideoOptions(codec="mjpeg", codec_options=threads)
+    size = Size(640, 480)
+    pictures = [(solid(COLOURS[i % 7], size), i * SECOND // 60) for i in range(28)]
+    path = record(tmp_path / "a.mkv", pictures, SECOND // 2, options, rate=Fraction(60))
+    for i, picture in enumerate(list(probe.frames(path))[:28]):
+        assert shows(picture, COLOURS[i % 7])
 
 
 @pytest.mark.parametrize("fmt", FORMATS, ids=str)

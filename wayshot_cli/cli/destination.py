@@ -10,12 +10,11 @@ from wayshot_cli import sinks
 from wayshot_cli.encode.plain import raw_format
 from wayshot_cli.encode.rawvideo import RawVideo
 from wayshot_cli.encode.y4m import Y4m
-from wayshot_cli.encode.yuv import matrix
+from wayshot_cli.encode.yuv import tags
 
 if TYPE_CHECKING:
     from wayshot_cli.encode.stream import Stream, VideoOptions
     from wayshot_cli.frame import Frame
-    from wayshot_cli.geometry import Size
 
 _WHOLE = ("gif", "apng", "webp")  # worth nothing before their end
 
@@ -128,12 +127,9 @@ class Destination:
                 geometry += f" -framerate {self.rate}"
             yield f"raw video, to be read as: ffmpeg -f rawvideo {geometry} -i ..."
         elif wishes.format == "y4m" and sys.stderr and sys.stderr.isatty():
-            yield f"ffmpeg -i ... {self._tags(size)} tags the colours"
-
-    def _tags(self, size: "Size") -> str:
-        name = matrix(self._wishes.video.colorspace, size)
-        space = {"bt709": "bt709", "bt601": "smpte170m"}[name]
-        return f"-colorspace {space} -color_primaries {space} -color_trc {space}"
+            said = tags(wishes.video.colorspace, size).items()
+            options = " ".join(f"-{option} {value}" for option, value in said)
+            yield f"y4m does not say its matrix; to tag what is made of it: ffmpeg -i ... {options}"
 
 
 def _numbered(path: str, number: int) -> str:

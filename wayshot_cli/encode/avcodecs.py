@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wayshot_cli import kernels
 from wayshot_cli.encode.avframes import PACKED, PackedPicture, PlanarPicture
-from wayshot_cli.encode.yuv import matrix
+from wayshot_cli.encode.yuv import matrix, tags
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.geometry import Size
 from wayshot_cli.pixels import YUV_FORMATS, Chroma
@@ -107,7 +107,7 @@ _SETUPS = {
     "libx265": _Setup({"preset": "superfast", "tune": "zerolatency"}, "crf", 23, 51),
     "libvpx": _Setup({**_VPX, "cpu-used": "8"}, "crf", 10, 63),
     "libvpx-vp9": _Setup(_VP9, "crf", 24, 63),
-    "libaom-av1": _Setup(_AOM, "crf", 32, 63),
+    "libaom-av1": _Setup(_AOM, "crf", 24, 63),
     "libsvtav1": _Setup({"preset": "12", "svtav1-params": "pred-struct=1:rtc=1"}, "crf", 35, 63),
     "nvenc": _Setup({"rc": "vbr", "zerolatency": "1", "delay": "0"}, "cq", 23, 51),
     "qsv": _Setup({"preset": "veryfast", "async_depth": "1"}, "global_quality", 23, 51),
@@ -292,16 +292,14 @@ class Encoding:
         return chosen
 
     def _colours(self, size: Size) -> dict[str, str]:
-        """Return what the numbers mean: a screen's are sRGB (IEC 61966-2-1)."""
+        """Return what the numbers mean, and where chroma lies."""
         if self._pixel_format == "pal8":
             return {}
-        tags = {"color_primaries": "bt709", "color_trc": "iec61966-2-1"}
+        said = tags(self._options.colorspace, size)
         if not self._planar:
-            return {**tags, "colorspace": "rgb", "color_range": "pc"}
-        space = {"bt709": "bt709", "bt601": "smpte170m"}[matrix(self._options.colorspace, size)]
+            return {**said, "colorspace": "rgb", "color_range": "pc"}
         return {
-            **tags,
-            "colorspace": space,
+            **said,
             "color_range": "pc" if self._is_full_range else "tv",
             "chroma_sample_location": "left",
         }

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Protocol
 
 from wayshot_cli import kernels
-from wayshot_cli.encode.plain import exchanged
+from wayshot_cli.encode.plain import PACKED, exchanged
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.pixels import BGR888
 
@@ -14,17 +14,6 @@ if TYPE_CHECKING:
 
     from wayshot_cli.geometry import Size
     from wayshot_cli.pixels import YuvFormat
-
-# How many bytes a pixel has, and whether blue comes first: kernels pack red before blue, so it is
-# packed with the two exchanged. An alpha channel, which is always opaque, is the last choice.
-PACKED = {
-    "bgr0": (4, True),
-    "rgb0": (4, False),
-    "bgr24": (3, True),
-    "rgb24": (3, False),
-    "bgra": (4, True),
-    "rgba": (4, False),
-}
 
 
 class Picture(Protocol):

@@ -8,7 +8,7 @@ from collections import deque
 from typing import IO, TYPE_CHECKING
 
 from wayshot_cli.encode.y4m import Y4m
-from wayshot_cli.encode.yuv import matrix
+from wayshot_cli.encode.yuv import tags
 from wayshot_cli.errors import UnsupportedError, WriteError
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ class FfmpegProcess:
             full_range=options.full_range,
         )
         self.size = self._y4m.size
-        space = {"bt709": "bt709", "bt601": "smpte170m"}[matrix(options.colorspace, self.size)]
+        said = tags(options.colorspace, self.size).items()
         self._process = _start(
             [
                 *("ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"),
                 # What y4m does not say of itself. Files are tagged with what is read.
-                *("-colorspace", space, "-color_primaries", "bt709", "-color_trc", "iec61966-2-1"),
+                *(word for option, value in said for word in (f"-{option}", value)),
                 *("-f", "yuv4mpegpipe", "-i", "pipe:0"),
                 *arguments,
                 # Without "file:" a colon in the name would be one after a protocol.

@@ -7,6 +7,16 @@ from wayshot_cli import kernels
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Transform
 
+PACKED = {
+    "bgr0": (4, True),
+    "rgb0": (4, False),
+    "bgr24": (3, True),
+    "rgb24": (3, False),
+    "bgra": (4, True),
+    "rgba": (4, False),
+}
+"""Channels of a packed format, and whether blue comes first: then pack an ``exchanged`` frame."""
+
 _STRIP_ROWS = 64  # what is converted, then written, at a time
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wayshot_cli import kernels
-from wayshot_cli.encode.plain import exchanged, raw, raw_format
+from wayshot_cli.encode.plain import PACKED, exchanged, raw, raw_format
 from wayshot_cli.encode.yuv import YuvPicture
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Frame
@@ -13,16 +13,7 @@ from wayshot_cli.pixels import FORMATS, YUV_FORMATS
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-# Kernels pack red before blue. A format of the other order is packed with the two exchanged.
-_PACKED = {
-    "bgr0": (kernels.Target(8, 4), True),
-    "bgra": (kernels.Target(8, 4), True),
-    "bgr24": (kernels.Target(8, 3), True),
-    "rgb0": (kernels.Target(8, 4), False),
-    "rgba": (kernels.Target(8, 4), False),
-    "rgb24": (kernels.Target(8, 3), False),
-}
-PIXEL_FORMATS = (*_PACKED, *YUV_FORMATS)
+PIXEL_FORMATS = (*PACKED, *YUV_FORMATS)
 """What ``--pixel-format`` takes, beside the name of what the screen is stored in."""
 
 _NATIVE = {format_.name for format_ in FORMATS if format_.name}
@@ -73,8 +64,9 @@ class RawVideo:
 
     def _converter(self) -> Callable[[Frame], memoryview]:
         """Make room for a converted picture; return what fills it."""
-        if self.pixel_format in _PACKED:
-            target, is_exchanged = _PACKED[self.pixel_format]
+        if self.pixel_format in PACKED:
+            channels, is_exchanged = PACKED[self.pixel_format]
+            target = kernels.Target(8, channels)
             stride = self.size.width * target.bytes_per_pixel
             canvas = memoryview(bytearray(stride * self.size.height))
 

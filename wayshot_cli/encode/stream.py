@@ -19,7 +19,7 @@ class Stream(Protocol):
 
     size: "Size"
     longest_rest_ns: int | None
-    """How long a stream of variable rate may be told nothing, for what it was told to be on disk."""
+    """How long, at a variable rate, it may be told nothing, for the rest to be on disk."""
 
     def write(self, frame: "Frame", time_ns: int, /) -> None:
         """Show a picture from a time on."""

@@ -91,6 +91,7 @@ class Video:
                 buffer_size=_BUFFER,
             )
             name = encoding.codec.name
+            # The rate tells Matroska what to say, and all muxers how long the last picture lasts.
             self._encoder = self._muxer.add_stream(name, rate=timing.nominal_rate)
             encoding.open(self._encoder.codec_context, timing, self.size)
         if format == "gif":
@@ -194,8 +195,6 @@ class Video:
 
     def _put(self, packets: "Iterable[Any]") -> None:
         for packet in packets:
-            # Muxers see how long a picture lasts when the next one comes; the last lasts this long.
-            packet.duration = self._timing.frame
             if self._muxer:
                 self._muxer.mux(packet)
             else:
@@ -203,11 +202,10 @@ class Video:
 
     @contextlib.contextmanager
     def _errors(self) -> "Iterator[None]":
-        """Raise what FFmpeg's libraries say as WriteError, but what the file raised as it is."""
+        """Raise what FFmpeg's libraries say as WriteError."""
         try:
             yield
         except self._av.FFmpegError as error:
-            self._file.check()
             message = f"{self._encoding.codec.name} failed: {error.strerror}"
             raise WriteError(message) from error
 

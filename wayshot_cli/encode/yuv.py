@@ -24,6 +24,15 @@ def matrix(colorspace: str, size: "Size") -> str:
     return "bt709" if size.width > width or size.height > height else "bt601"
 
 
+def tags(colorspace: str, size: "Size") -> dict[str, str]:
+    """Return what a file says of its colours, in ffmpeg's options: those of a screen are sRGB."""
+    return {
+        "colorspace": {"bt709": "bt709", "bt601": "smpte170m"}[matrix(colorspace, size)],
+        "color_primaries": "bt709",
+        "color_trc": "iec61966-2-1",
+    }
+
+
 class YuvPicture:
     """Memory for one picture, plane after plane without gaps, filled again and again."""
 
