@@ -304,11 +304,14 @@ def _compare_memory(name: str, width: int, height: int, many: int, words: Sequen
         with subprocess.Popen(
             command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as process:
-            # Nobody reads as yet, so that buffers are made as for a slow reader.
-            before = _resident(compositor, process.pid, FEW)
-            with subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL):
+            try:
+                # Nobody reads as yet, so that buffers are made as for a slow reader.
+                before = _resident(compositor, process.pid, FEW)
+                cat = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
                 after = _resident(compositor, process.pid, many)
+            finally:
                 process.send_signal(signal.SIGINT)
+        cat.wait()
     measure.bar_row(
         name, before.own, after.own, "MB",
         bar=f"{GROWTH:g} MB more", reached=after.own - before.own <= GROWTH,

@@ -12,7 +12,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wayshot_cli import kernels
-from wayshot_cli.encode.avframes import PACKED, PackedPicture, PlanarPicture
+from wayshot_cli.encode.avframes import PackedPicture, PlanarPicture
+from wayshot_cli.encode.plain import PACKED
 from wayshot_cli.encode.yuv import matrix, tags
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.geometry import Size
