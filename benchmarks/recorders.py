@@ -32,6 +32,8 @@ SECONDS = 6.0
 """How long the recordings are whose processor time is taken."""
 
 H264 = {"preset": "superfast", "crf": "21"}
+PLANES, FULL_RANGE_PLANES = "yuv420p", "yuvj420p"
+"""What both recorders are to encode, and how ffprobe calls it: wf-recorder's range is full."""
 
 WATCHED = 8.0
 """How long the recordings are whose frames are counted."""
@@ -95,6 +97,8 @@ def _processor_time(sway: Sway) -> None:
     settings = " ".join(H264.values())
     measure.bar_row(f"libx264 {settings}", peer.recorder, mp4.recorder, "s")
     measure.bar_row("    frames recorded", peer.frames, mp4.frames, "f/s")
+    per_frame = 1e3 * peer.recorder / peer.frames, 1e3 * mp4.recorder / mp4.frames
+    measure.bar_row("    processor time per frame", *per_frame, "ms")
     busy = peer.compositor - idle.compositor, mp4.compositor - idle.compositor
     measure.bar_row("    the compositor's, over its own", *busy, "s")
     measure.lone_row("y4m into a pipe", y4m.recorder, "s")
@@ -110,14 +114,16 @@ def _idle(sway: Sway) -> Cost:
 
 def _wf_recorder(sway: Sway, path: str) -> Cost:
     Path(path).unlink(missing_ok=True)  # it asks before it replaces anything
-    options = [f"-p{name}={value}" for name, value in H264.items()]
-    command = ["wf-recorder", "-o", OUTPUT, "-c", "libx264", "-x", "yuv420p", *options, "-f", path]
+    # Its -x is not heeded: without a filter libx264 is given 4:4:4, twice as much to encode.
+    options = ["-F", f"format={PLANES}", *(f"-p{name}={value}" for name, value in H264.items())]
+    command = ["wf-recorder", "-o", OUTPUT, "-c", "libx264", *options, "-f", path]
     with _started(sway, command) as process:
         return _cost(sway, process, path, interrupt_after=SECONDS)
 
 
 def _wayshot(sway: Sway, path: str) -> Cost:
     options = [f"--{name}={value}" for name, value in H264.items()]
+    options += ["--pixel-format", PLANES, "--color-range", "full"]  # as wf-recorder's
     with _started(sway, _record(*options, f"--duration={SECONDS}", path)) as process:
         return _cost(sway, process, path)
 
@@ -177,12 +183,18 @@ def _used(pid: int) -> float:
 
 
 def _contents(path: str) -> tuple[float, int]:
-    """Return a file's duration in seconds, and how many pictures it has."""
-    entries = "format=duration:stream=nb_read_packets"
+    """Return a file's duration in seconds, and how many pictures it has.
+
+    Raises ValueError when they are not what was asked for, or times could not be compared.
+    """
+    entries = "format=duration:stream=nb_read_packets,pix_fmt"
     command = ["ffprobe", "-v", "error", "-count_packets", "-show_entries", entries]
     command += ["-of", "default=nokey=1:noprint_wrappers=1", path]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
-    packets, duration = done.stdout.split()
+    pixels, packets, duration = done.stdout.split()
+    if pixels != FULL_RANGE_PLANES:
+        message = f"{path} holds {pixels}"
+        raise ValueError(message)
     return float(duration), int(packets)
 
 

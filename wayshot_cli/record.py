@@ -282,8 +282,9 @@ class Recorder:
         self._wishes: deque[Callable[[], None]] = deque()
         self._is_stopping = False
         self._writer = _Writer(
-            open_stream, self.statistics, self._pacer, frames, on_resize, is_gone, clock, self._wake
-        )
+            open_stream, self.statistics, self._pacer, duration_ns, frames, on_resize, is_gone,
+            clock, self._wake,
+        )  # fmt: skip
 
     # For any thread, and for signal handlers: they run between any two steps of the capturing
     # thread, so that they only leave a wish behind and wake it.
@@ -417,6 +418,7 @@ class Recorder:
             self._writer.join(_STUCK / 10)
             if min(self._stuck_for(), monotonic() - ended) > _STUCK:
                 break
+        self.statistics.skipped += self._writer.waiting
         # The writer knows better, if it got to its end.
         self.statistics.duration_ns = self.statistics.duration_ns or position
 
@@ -433,6 +435,7 @@ class _Writer(threading.Thread):
         open_stream: "Callable[[Frame, int], Stream]",
         statistics: Statistics,
         pacer: Pacer | None,
+        duration_ns: int | None,
         frames: int | None,
         on_resize: str,
         is_gone: Callable[[], bool],
@@ -447,6 +450,11 @@ class _Writer(threading.Thread):
         self._open_stream = open_stream
         self._statistics = statistics
         self._pacer = pacer
+        # Both hold although the capturing thread, kept busy, says too late that it is over.
+        self._latest_end = math.inf if duration_ns is None else duration_ns
+        self._most_slots: int | None = None
+        if pacer and duration_ns is not None:
+            self._most_slots = pacer.slots(duration_ns)
         self._most_frames = math.inf if frames is None else frames
         self._on_resize = on_resize
         self._is_gone = is_gone
@@ -489,6 +497,11 @@ class _Writer(threading.Thread):
             self._end = position
             self._flush_until = self._clock() + _FLUSH
             self._changed.notify()
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures nobody has taken over."""
+        return len(self._queue)
 
     def pause(self, time_ns: int) -> None:
         """Let positions stand still."""
@@ -539,7 +552,11 @@ class _Writer(threading.Thread):
         self._finish()
 
     def _is_full(self) -> bool:
-        return self.new_size is not None or self._statistics.written >= self._most_frames
+        return (
+            self.new_size is not None
+            or self._statistics.written >= self._most_frames
+            or (self._most_slots is not None and self._next >= self._most_slots)
+        )
 
     def _next_event(self) -> tuple[tuple[Picture, int] | None, int]:
         """Wait for a picture, the end, or the time to write; return picture and position."""
@@ -565,11 +582,13 @@ class _Writer(threading.Thread):
         if self._pacer:
             return self._pacer.decided_at(self._next)
         rest = self._stream.longest_rest_ns if self._stream else None
-        return math.inf if rest is None else self._last_position + rest
+        due = math.inf if rest is None else self._last_position + rest
+        return due if due < self._latest_end else math.inf
 
     def _take_over(self, picture: Picture, position: int) -> None:
         """Let a picture be the one that is shown from now on."""
-        if self._end is not None and self._held and position >= self._end:
+        end = self._latest_end if self._end is None else self._end
+        if self._held and position >= end:
             self._statistics.skipped += 1
             return
         if self._pacer:
@@ -585,6 +604,8 @@ class _Writer(threading.Thread):
     def _fill(self, end: int) -> None:
         """Show what is held in all slots before ``end`` that are not too late by now."""
         assert self._pacer  # noqa: S101
+        if self._most_slots is not None:
+            end = min(end, self._most_slots)
         while self._next < end and not self._is_full():
             worth = min(end, self._worth(self._pacer))
             if self._next < worth:
@@ -645,7 +666,7 @@ class _Writer(threading.Thread):
             self._fill(self._pacer.slots(end))
             end = self._pacer.time(self._next)
         self._statistics.duration_ns = end
-        self._statistics.skipped += len(self._queue) + (not self._is_rendered)
+        self._statistics.skipped += not self._is_rendered
         if self._stream:
             self._stream.close(end - self._segment_start)
 

@@ -129,26 +129,34 @@ class RecordingFile:
     All methods raise WriteError, whose cause is a BrokenPipeError when the reader has gone.
     """
 
-    def __init__(self, path: "str | os.PathLike[str]", *, clobber: bool = True) -> None:
-        """Look at the path. With ``clobber`` off an existing regular file is refused."""
+    def __init__(
+        self,
+        path: "str | os.PathLike[str]",
+        *,
+        clobber: bool = True,
+        others: Iterable[str] = (),
+    ) -> None:
+        """Look at the path.
+
+        With ``clobber`` off an existing regular file is refused, or rather the first of the
+        ``others`` is taken that does not exist; ``name`` says which it is.
+        """
         self.name = "stdout" if path == "-" else os.fspath(path)
         self.nbytes = 0
         self._fd = 1 if path == "-" else _named_descriptor(path)
         self._is_ours = self._fd is None  # to open and to close
-        self._path = os.fsencode(path)
+        self._clobber = clobber
+        self._others = iter(others)
         self.is_file = False  # and not somebody's descriptor, a FIFO or a device
         self._blocked_since: float | None = None
         if self._fd is not None:
             _widen_pipe(self._fd)
-        else:
-            with errors_named(path):
-                old = _stat(path)
-                self.is_file = old is None or stat.S_ISREG(old.st_mode)
-                if self.is_file and old is not None and not clobber:
-                    raise _exists()
-                os.stat(os.path.dirname(os.path.realpath(self._path)))  # say now what is missing
-        # Empties what is there, or, told not to, refuses what has come since we looked.
-        self._flags = os.O_CREAT | (os.O_TRUNC if clobber else os.O_EXCL) if self.is_file else 0
+            return
+        with errors_named(path):
+            while (old := _stat(self.name)) and stat.S_ISREG(old.st_mode) and not clobber:
+                self._take_other_name()
+            self.is_file = old is None or stat.S_ISREG(old.st_mode)
+            os.stat(self._folder)  # say now that it is missing
 
     @property
     def blocked_for(self) -> float:
@@ -168,6 +176,11 @@ class RecordingFile:
     def seekable(self) -> bool:
         """Whether ``seek`` works. In somebody else's descriptor we have no place of our own."""
         return self.is_file
+
+    def reserve(self) -> None:
+        """Take the name before the first byte, for another program to write to."""
+        with errors_named(self.name):
+            self._open()
 
     def write_all(self, buffers: "Sequence[Buffer]") -> None:
         """Write all the bytes, in order."""
@@ -202,11 +215,27 @@ class RecordingFile:
             os.close(self._fd)
             self._fd = None
 
+    @property
+    def _folder(self) -> str:
+        return os.path.dirname(os.path.realpath(self.name))
+
+    def _take_other_name(self) -> None:
+        other = next(self._others, None)
+        if other is None:
+            raise _exists()
+        self.name = other
+
     def _open(self) -> int:
-        if self._fd is None:
-            flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY | self._flags
-            self._fd = os.open(self._path, flags, 0o666)
-            _widen_pipe(self._fd)
+        while self._fd is None:
+            flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY
+            if self.is_file:
+                flags |= os.O_CREAT | (os.O_TRUNC if self._clobber else os.O_EXCL)
+            try:
+                self._fd = os.open(self.name, flags, 0o666)
+            except FileExistsError:  # since we looked
+                self._take_other_name()
+            else:
+                _widen_pipe(self._fd)
         return self._fd
 
 
@@ -216,11 +245,18 @@ class WholeRecordingFile(RecordingFile):
     Until then a regular file has no name; for anything else the bytes wait in a temporary file.
     """
 
-    def __init__(self, path: "str | os.PathLike[str]", *, clobber: bool = True) -> None:
-        """Look at the path. With ``clobber`` off an existing regular file is refused."""
-        super().__init__(path, clobber=clobber)
-        self._clobber = clobber
-        self._file: _UnnamedFile | _TemporaryFile | None = None
+    def __init__(
+        self,
+        path: "str | os.PathLike[str]",
+        *,
+        clobber: bool = True,
+        others: Iterable[str] = (),
+    ) -> None:
+        """Look at the path, and try whether its folder takes a file at all."""
+        super().__init__(path, clobber=clobber, others=others)
+        with errors_named(self.name):
+            self._file = _new_file(os.fsencode(self._folder) if self.is_file else _TMP)
+        self._is_abandoned = False
 
     def seekable(self) -> bool:
         """``seek`` always works."""
@@ -228,40 +264,43 @@ class WholeRecordingFile(RecordingFile):
 
     def close(self) -> None:
         """Let the file appear, or write all to what is no file."""
-        if self._file is None:
-            return
         try:
             with errors_named(self.name):
+                if not self.nbytes or self._is_abandoned:
+                    return
                 if self.is_file:
-                    self._publish(self._file)
+                    self._publish()
                 else:
-                    self._copy(self._file.fd)
+                    self._copy()
         finally:
             self.abandon()
 
     def abandon(self) -> None:
         """Leave nothing. Harmless twice."""
-        if self._file:
+        if not self._is_abandoned:
+            self._is_abandoned = True
             self._file.__exit__()
-            self._file = None
         super().abandon()
 
-    def _publish(self, file: "_UnnamedFile | _TemporaryFile") -> None:
-        target = os.path.realpath(self._path)
-        if old := _stat(target):
-            os.fchmod(file.fd, stat.S_IMODE(old.st_mode))
-        file.publish(target, clobber=self._clobber)
+    def _publish(self) -> None:
+        while True:
+            target = os.path.realpath(os.fsencode(self.name))
+            if old := _stat(target):
+                os.fchmod(self._file.fd, stat.S_IMODE(old.st_mode))
+            try:
+                self._file.publish(target, clobber=self._clobber)
+            except FileExistsError:
+                self._take_other_name()
+            else:
+                return
 
-    def _copy(self, source: int) -> None:
-        os.lseek(source, 0, os.SEEK_SET)
+    def _copy(self) -> None:
+        os.lseek(self._file.fd, 0, os.SEEK_SET)
         target = super()._open()
-        while chunk := os.read(source, 1 << 20):
+        while chunk := os.read(self._file.fd, 1 << 20):
             write_fd(target, [chunk])
 
     def _open(self) -> int:
-        if self._file is None:
-            folder = os.path.dirname(os.path.realpath(self._path)) if self.is_file else _TMP
-            self._file = _new_file(folder)
         return self._file.fd
 
 

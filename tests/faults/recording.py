@@ -224,11 +224,11 @@ def recording(
 
 
 def record(
-    compositor: FakeCompositor | Config, folder: Path, *arguments: str, **popen: Any
+    compositor: FakeCompositor | Config, folder: Path, *arguments: str, may_leak: bool = False
 ) -> Result:
     """Run ``wayshot record ARGUMENTS`` until it ends by itself."""
-    with recording(compositor, folder, *arguments, **popen) as running:
-        return running.result()
+    with recording(compositor, folder, *arguments) as running:
+        return running.result(may_leak=may_leak)
 
 
 def assert_refused(result: Result, code: int, *words: str) -> None:

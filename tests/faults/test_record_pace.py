@@ -396,7 +396,7 @@ def test_an_idle_stretch_is_filled_while_it_lasts(simulate: Callable[..., Simula
         assert at - (GRACE + 2 * FRAME + STEP) / SECOND <= count / 60 <= at
 
 
-@pytest.mark.parametrize("rate", [60, 30, Fraction(24_000, 1001), NTSC, 1000])
+@pytest.mark.parametrize("rate", [60, Fraction(24_000, 1001), NTSC, 1000, 3, Fraction(1, 2)])
 @pytest.mark.parametrize("seconds", [0.001, 0.5, 1.01, 2.34, 3])
 def test_a_static_screen_gives_as_many_frames_as_the_duration_has(
     rate: Fraction | int, seconds: float, simulate: Callable[..., Simulation]
@@ -407,17 +407,6 @@ def test_a_static_screen_gives_as_many_frames_as_the_duration_has(
     assert simulation.stream.shown == [(0, at) for at in slots(rate, count)]
     assert simulation.stream.end == simulation.statistics.duration_ns == slots(rate, count + 1)[-1]
     assert simulation.statistics.captured == 1
-
-
-@pytest.mark.parametrize("rate", [Fraction(1, 2), 1, 3])
-@pytest.mark.parametrize("seconds", [0.1, 2.34, 2.99])
-def test_at_a_very_slow_rate_the_duration_is_right_within_a_frame(
-    rate: Fraction | int, seconds: float, simulate: Callable[..., Simulation]
-) -> None:
-    duration = round(seconds * SECOND)
-    simulation = simulate(Film(Fraction(60), last=0), rate=rate, duration_ns=duration)
-    assert simulation.stream.shown == [(0, at) for at in slots(rate, len(simulation.stream.shown))]
-    assert abs(simulation.statistics.duration_ns - duration) < SECOND / rate
 
 
 @pytest.mark.parametrize("frames", [1, 2, 61])
@@ -518,6 +507,17 @@ def test_at_a_variable_rate_a_stream_is_told_again_before_it_has_rested_too_long
     assert max(b - a for a, b in itertools.pairwise(times)) <= SECOND // 2 + STEP
     assert 4 <= len(rest) <= 6
     assert simulation.stream.end == 3 * SECOND
+
+
+@pytest.mark.parametrize("rate", [60, None], ids=["constant", "variable"])
+def test_what_is_stamped_with_a_time_after_the_end_is_not_recorded(
+    rate: int | None, simulate: Callable[..., Simulation]
+) -> None:
+    ahead = jittery(0, *[30_000_000] * 599)
+    simulation = simulate(SIXTY, rate=rate, stamp=ahead, duration_ns=2 * SECOND)
+    assert simulation.stream.end == 2 * SECOND
+    assert simulation.stream.times[-1] < 2 * SECOND
+    assert simulation.statistics.written == (120 if rate else 119)
 
 
 # Pauses.

@@ -367,7 +367,7 @@ def test_only_video_of_variable_rate_wants_to_be_told_that_nothing_changes(
     name: str, rate: Fraction | None
 ) -> None:
     stream = Video(Pipe(), name, colour(0), rate, USUAL)
-    assert stream.longest_rest_ns == (SECOND // 2 if name in FILMS and not rate else None)
+    assert stream.longest_rest_ns == (SECOND * 3 // 10 if name in FILMS and not rate else None)
     stream.abandon()
 
 

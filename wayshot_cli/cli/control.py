@@ -61,15 +61,11 @@ class Signals:
 class Stills:
     """Writes pictures beside the recording, each in a thread of its own: encoding takes a while."""
 
-    def __init__(self, path: str, report: Callable[[str], object]) -> None:
-        """Take the path of the recording; without a folder of its own, Pictures is used."""
+    def __init__(self, destination: "Destination", report: Callable[[str], object]) -> None:
+        """Take what the recording goes to; beside anything but a file it is Pictures."""
+        self._destination = destination
         self._report = report
         self._threads: list[threading.Thread] = []
-        if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
-            self._folder, self._prefix = user_folder("PICTURES"), "wayshot"
-        else:
-            self._folder, name = os.path.split(path)
-            self._prefix = os.path.splitext(name)[0]
 
     def take(self, picture: "Picture") -> None:
         """Write a picture as PNG."""
@@ -84,7 +80,11 @@ class Stills:
             thread.join(max(0.0, deadline - monotonic()))
 
     def _write(self, picture: "Picture") -> None:
-        names = generated_names(self._folder, ".png", self._prefix)
+        folder, prefix = user_folder("PICTURES"), "wayshot"
+        if self._destination.is_file:
+            folder, name = os.path.split(self._destination.path)
+            prefix = os.path.splitext(name)[0]
+        names = generated_names(folder, ".png", prefix)
         try:
             path = sinks.write_new(names, encode.encode(picture.render(), "png"))
         except WayshotError as error:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,12 +37,14 @@ class Wishes(NamedTuple):
 class Destination:
     """Makes streams that write to a path, the first; or beside it, numbered from 2."""
 
-    def __init__(self, path: str, wishes: Wishes) -> None:
-        """Look at the path. Raises WriteError when it cannot be written to, as far as one sees."""
-        self._path = path
+    def __init__(self, path: str, wishes: Wishes, others: Iterable[str] = ()) -> None:
+        """Look at the path, and where nothing may be clobbered at the others after it.
+
+        Raises WriteError when it cannot be written to, as far as one sees.
+        """
         self._wishes = wishes
         self._kind = sinks.WholeRecordingFile if wishes.format in _WHOLE else sinks.RecordingFile
-        self._file = self._kind(path, clobber=wishes.clobber)
+        self._file = self._first = self._kind(path, clobber=wishes.clobber, others=others)
         self._timestamps = None
         if wishes.timestamps:
             self._timestamps = sinks.RecordingFile(wishes.timestamps, clobber=wishes.clobber)
@@ -54,6 +56,11 @@ class Destination:
     def is_file(self) -> bool:
         """Whether it is a regular file, so that others can be put beside it."""
         return self._file.is_file
+
+    @property
+    def path(self) -> str:
+        """The path that is written to first, ``stdout`` for that."""
+        return self._first.name
 
     @property
     def nbytes(self) -> int:
@@ -79,7 +86,7 @@ class Destination:
         if number > 1:
             self._nbytes_before = self.nbytes
             clobber = self._wishes.clobber
-            self._file = self._kind(_numbered(self._path, number), clobber=clobber)
+            self._file = self._kind(_numbered(self.path, number), clobber=clobber)
             if self._timestamps and self._timestamps.is_file:
                 name = _numbered(str(self._wishes.timestamps), number)
                 self._timestamps = sinks.RecordingFile(name, clobber=clobber)
@@ -92,6 +99,7 @@ class Destination:
             from wayshot_cli.encode.ffmpeg import FfmpegProcess  # noqa: PLC0415 - for this alone
 
             assert self.rate  # noqa: S101 - y4m is of constant rate
+            self._file.reserve()
             return FfmpegProcess(self._file.name, frame, self.rate, wishes.encoder_arguments, video)
         match wishes.format:
             case "y4m":

@@ -195,9 +195,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     )  # fmt: skip
     _check(wishes, file)
     refuse_terminal(file)
-    is_named = file is not None and not is_folder(file)
-    path = file if is_named and file else _new_name(file, wishes.format)
-    destination = Destination(path, wishes)
+    destination = _destination(file, wishes)
     if on_resize == "segment" and not destination.is_file:
         message = "--on-resize segment needs a file"
         raise click.UsageError(message)
@@ -224,7 +222,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             is_gone=destination.is_gone,
         )  # fmt: skip
         first = recorder.first()
-        stills = Stills(path, report)
+        stills = Stills(destination, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
         for line in destination.describe(first):
             report(line)
@@ -242,11 +240,11 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     if not recorder.statistics.written:
         if signals.first:
             return exit_code_of(signals.first)
-        message = f"{'stdout' if path == STDOUT else path}: nobody took a whole frame"
+        message = f"{destination.path}: nobody took a whole frame"
         raise WriteError(message)
-    if not is_named:
+    if file not in (destination.path, STDOUT):  # we chose the name
         with sinks.errors_named("stdout"):
-            sinks.write_fd(1, [os.fsencode(path) + b"\n"])
+            sinks.write_fd(1, [os.fsencode(destination.path) + b"\n"])
     return 0
 
 
@@ -327,9 +325,12 @@ def _check_timestamps(wishes: Wishes, file: str | None) -> None:
         raise click.UsageError(message)
 
 
-def _new_name(folder: str | None, format_: str) -> str:
-    names = generated_names(folder or user_folder("VIDEOS"), f".{format_}")
-    return next(name for name in names if not os.path.lexists(name))
+def _destination(file: str | None, wishes: Wishes) -> Destination:
+    """Return where FILE says; without a name, the first that the date gives and nobody has."""
+    if file is not None and not is_folder(file):
+        return Destination(file, wishes)
+    names = generated_names(file or user_folder("VIDEOS"), f".{wishes.format}")
+    return Destination(next(names), wishes._replace(clobber=False), names)
 
 
 def _settle_rate(wishes: Wishes, source: Source) -> Fraction | None:

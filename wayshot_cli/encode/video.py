@@ -2,7 +2,7 @@
 
 Video survives a kill: its file is playable at any time, up to the last fragment or cluster of half
 a second that was complete. What is complete, a muxer sees when the next picture comes; so where the
-rate varies and the screen rests, ``repeat`` twice a second keeps all on disk.
+rate varies and the screen rests, ``repeat`` three times a second keeps all on disk.
 PyAV is an extra, and imported when something here is called.
 """
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wayshot_cli.frame import Frame
 
 _FRAGMENT_MS = 500
+_REST_MS = 300  # a cluster of Matroska ends with the first picture after its time
 _BUFFER = 1 << 18  # bytes that libavformat gathers before it writes
 _HYBRID_SINCE = (61, 7)  # libavformat of FFmpeg 7.1
 
@@ -74,7 +75,7 @@ class Video:
         self._timing = timing = Timing.of(format, rate)
         # An animation is whole or not at all, and of constant rate something always comes.
         rests = kind.longest or timing.rate
-        self.longest_rest_ns = None if rests else _FRAGMENT_MS * 1_000_000
+        self.longest_rest_ns = None if rests else _REST_MS * 1_000_000
         self.size = frame.upright_size
         self.coded_size = encoding.coded_size(self.size)
         self._file = _File(file)

@@ -1,0 +1,291 @@
+"""Failure, silence, hang-up, error and endless talk in the middle of a recording."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import probe
+from tests.fake import Config, Fault, Step, faults
+from tests.fake.film import SECOND, backwards, far, zero
+from tests.faults.command import TIMEOUT
+from tests.faults.recording import (
+    FRAME,
+    SOON,
+    STATIC,
+    Result,
+    assert_in_order,
+    moving,
+    once,
+    record,
+    recording,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.fake.film import Stamp
+
+HALF = ("-r", "30", "--duration", "0.6", "a.y4m")
+"""Eighteen frames."""
+
+LATER = 8
+"""Frames that come before anything happens."""
+
+STEPS = [Step.BUFFER, Step.BUFFER_DONE, Step.OFFERED, Step.FLAGS, Step.READY]
+
+
+def with_fault(fault: Fault, config: Config | None = None) -> Config:
+    """Return a screen that moves, of which a later frame goes wrong."""
+    return replace(config or moving(), faults=(fault,))
+
+
+def assert_complete(result: Result) -> list[int]:
+    """Check that all frames that were recorded are in the file; return their numbers."""
+    numbers = result.counters()
+    statistics = result.whole_statistics
+    assert len(numbers) == statistics.written
+    assert statistics.dropped == 0
+    assert abs(len(numbers) - statistics.seconds * 30) <= 0.51
+    assert_in_order(numbers)
+    return numbers
+
+
+def assert_broken_off(result: Result, *words: str) -> None:
+    """Check that a recording ended with an error, and a file of all that came before it."""
+    assert result.code == 1, result.stderr
+    for word in words:
+        assert word in result.complaint
+    numbers = assert_complete(result)
+    assert numbers[-1] - numbers[0] >= 2
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_frame_that_fails_once_costs_nothing_but_itself(step: Step, tmp_path: Path) -> None:
+    result = record(with_fault(once(step, faults.failed, skip=LATER)), tmp_path, *HALF)
+    assert result.code == 0, result.stderr
+    assert result.words == ""
+    numbers = assert_complete(result)
+    assert len(numbers) == 18
+    assert numbers[-1] >= 24, "it goes on"
+
+
+@pytest.mark.parametrize("step", [Step.BUFFER, Step.READY])
+def test_frames_that_fail_for_ever_end_it_at_the_timeout(step: Step, tmp_path: Path) -> None:
+    config = with_fault(Fault(step, faults.failed, skip=LATER))
+    result = record(config, tmp_path, "-r", "30", "a.y4m")
+    assert_broken_off(result, "'FAKE-1'", "failed")
+    assert TIMEOUT <= result.statistics.seconds < TIMEOUT + SOON
+
+
+@pytest.mark.parametrize("step", [Step.BUFFER, Step.BUFFER_DONE])
+@pytest.mark.parametrize("action", [faults.withhold, faults.fall_silent])
+def test_silence_where_an_answer_is_owed_ends_it_at_the_timeout(
+    step: Step, action: faults.Action, tmp_path: Path
+) -> None:
+    config = with_fault(Fault(step, action, skip=LATER))
+    result = record(config, tmp_path, "-r", "30", "a.y4m")
+    assert_broken_off(result, "'FAKE-1'", "did not answer in time")
+    assert TIMEOUT <= result.statistics.seconds < TIMEOUT + SOON
+
+
+@pytest.mark.parametrize("step", [Step.FLAGS, Step.READY])
+def test_silence_where_a_change_is_awaited_is_an_idle_screen(step: Step, tmp_path: Path) -> None:
+    config = with_fault(Fault(step, faults.fall_silent, skip=LATER))
+    duration = ("-r", "30", "--duration", str(1.5 * TIMEOUT))
+    result = record(config, tmp_path, *duration, "a.y4m")
+    assert result.code == 0, result.stderr
+    assert result.words == ""
+    assert len(assert_complete(result)) == 45
+
+
+def test_silence_where_nobody_asked_for_a_change_ends_it_at_the_timeout(tmp_path: Path) -> None:
+    config = with_fault(Fault(Step.READY, faults.withhold, skip=LATER))
+    result = record(config, tmp_path, "--no-damage", "-r", "30", "a.y4m")
+    assert_broken_off(result, "'FAKE-1'", "did not answer in time")
+    assert TIMEOUT <= result.statistics.seconds < TIMEOUT + SOON
+
+
+def test_a_compositor_that_takes_its_time_costs_nothing_but_that(tmp_path: Path) -> None:
+    config = with_fault(once(Step.BUFFER, faults.dozing(0.4 * TIMEOUT), skip=LATER))
+    result = record(config, tmp_path, *HALF)
+    assert result.code == 0, result.stderr
+    assert len(assert_complete(result)) == 18
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (faults.hang_up, "closed the connection"),
+        (faults.hang_up_midway, "closed the connection"),
+        (faults.protocol_error, "error 77"),
+    ],
+)
+@pytest.mark.parametrize("step", STEPS)
+def test_the_end_of_the_connection_is_told_at_once(
+    step: Step, action: faults.Action, words: str, tmp_path: Path
+) -> None:
+    config = with_fault(Fault(step, action, skip=LATER))
+    result = record(config, tmp_path, "--timeout", "60", "-r", "30", "a.y4m")
+    assert_broken_off(result, words)
+    assert result.elapsed < SOON
+
+
+def test_a_hang_up_during_a_pause_is_told_at_once(tmp_path: Path) -> None:
+    with recording(STATIC, tmp_path, "-r", "30", "a.y4m") as running:
+        running.wait_for_bytes("a.y4m")
+        running.send(signal.SIGUSR1)
+        time.sleep(0.2)
+        running.compositor.hang_up()
+        result = running.result(SOON)
+    assert result.code == 1
+    assert "closed the connection" in result.complaint
+    assert len(result.stream()[1]) == result.statistics.written
+
+
+@pytest.mark.parametrize(
+    "change",
+    [faults.without_last_word, faults.with_size(4), faults.with_opcode(99), faults.with_size(60_000)],
+    ids=["a word short", "no size", "no such event", "an endless size"],
+)
+def test_what_is_not_wayland_ends_it(change: faults.Change, tmp_path: Path) -> None:
+    config = with_fault(Fault(Step.READY, faults.garbling(change), skip=LATER))
+    # Of a connection that is no more nothing can be destroyed.
+    result = record(config, tmp_path, "--timeout", "60", "-r", "30", "a.y4m", may_leak=True)
+    assert_broken_off(result, "not Wayland")
+    assert result.elapsed < SOON
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [(1, 0, 48, 256), (1, 64, 0, 256), (1, 64, 48, 8), (1, 2**31, 2**31, 2**32 - 1)],
+    ids=["no width", "no height", "a short stride", "beyond all measure"],
+)
+def test_impossible_buffers_end_it_at_the_timeout(
+    offer: tuple[int, int, int, int], tmp_path: Path
+) -> None:
+    action = faults.saying_instead("buffer", *offer)
+    config = with_fault(Fault(Step.BUFFER, action, skip=LATER))
+    result = record(config, tmp_path, "-r", "30", "a.y4m")
+    assert_broken_off(result, "impossible")
+
+
+def test_a_format_that_nobody_knows_ends_it(tmp_path: Path) -> None:
+    action = faults.saying_instead("buffer", 0x3F3F3F3F, 64, 48, 256)
+    config = with_fault(Fault(Step.BUFFER, action, skip=LATER))
+    result = record(config, tmp_path, "-r", "30", "a.y4m")
+    assert result.code == 4
+    assert "0x3f3f3f3f" in result.complaint
+    assert_complete(result)
+
+
+def test_a_frame_that_is_ready_before_it_was_copied_ends_it(tmp_path: Path) -> None:
+    action = faults.saying_first("ready", 0, 1, 0)
+    config = with_fault(Fault(Step.BUFFER, action, skip=LATER))
+    result = record(config, tmp_path, "-r", "30", "a.y4m")
+    assert_broken_off(result, "never copied")
+
+
+# Stamps.
+
+
+@pytest.mark.parametrize("stamp", [zero, backwards, far])
+def test_stamps_that_are_worth_nothing_change_neither_order_nor_duration(
+    stamp: Stamp, tmp_path: Path
+) -> None:
+    result = record(moving(stamp=stamp), tmp_path, *HALF)
+    assert result.code == 0, result.stderr
+    numbers = assert_complete(result)
+    assert len(numbers) == 18
+    assert numbers[-1] - numbers[0] >= 24
+
+
+@pytest.mark.parametrize("stamp", [zero, backwards, far])
+def test_files_whose_stamps_are_worth_nothing_have_their_duration(
+    stamp: Stamp, tmp_path: Path
+) -> None:
+    result = record(moving(stamp=stamp), tmp_path, "--duration", "0.6", "a.mkv")
+    assert result.code == 0, result.stderr
+    assert abs(probe.duration(tmp_path / "a.mkv") - 0.6) < 0.05
+    times = [packet.pts for packet in probe.packets(tmp_path / "a.mkv")]
+    assert len(times) > 20
+    assert all(a < b for a, b in itertools.pairwise(times))
+
+
+def test_a_stamp_of_the_future_does_not_hold_the_recording_up(tmp_path: Path) -> None:
+    """Each frame is stamped with the time at which it will be seen."""
+    ahead = moving(stamp=lambda time_ns, _number: time_ns + SECOND // 20)
+    result = record(ahead, tmp_path, *HALF)
+    assert result.code == 0, result.stderr
+    assert result.elapsed < 0.6 + SOON
+    assert len(assert_complete(result)) == 18
+
+
+# Versions of the protocol.
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("arguments", [(), ("--no-damage",)], ids=["damage", "no damage"])
+def test_each_version_records_the_same(
+    version: int, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    config = replace(moving(30), screencopy_version=version)
+    with recording(config, tmp_path, *arguments, *HALF) as running:
+        result = running.result()
+        asked = running.compositor.count(FRAME, "copy_with_damage")
+    assert result.code == 0, result.stderr
+    numbers = assert_complete(result)
+    assert len(numbers) == 18
+    assert len(set(numbers)) >= 12
+    assert (asked > 0) == (version > 1 and not arguments)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_without_damage_a_static_screen_is_true_to_the_clock_as_well(
+    version: int, tmp_path: Path
+) -> None:
+    config = replace(STATIC, screencopy_version=version)
+    result = record(config, tmp_path, "--no-damage", "--duration", "0.5", "a.y4m")
+    assert result.code == 0, result.stderr
+    assert len(result.stream()[1]) == result.whole_statistics.written == 30
+
+
+# Endless talk.
+
+
+def test_a_flood_of_damage_costs_neither_memory_nor_frames(tmp_path: Path) -> None:
+    """A thousand frames a second, of a screen that says it has sixty."""
+    config = moving(1000, said=60)
+    with recording(config, tmp_path, "-r", "30", "--duration", "2", "a.y4m") as running:
+        running.wait_for_bytes("a.y4m", 4615 * 10)
+        before = running.memory()
+        running.wait_for_bytes("a.y4m", 4615 * 45)
+        after = running.memory()
+        result = running.result()
+    assert result.code == 0, result.stderr
+    assert len(assert_complete(result)) == 60
+    assert abs(after - before) < 1_500_000
+    assert result.cpu < 0.95 * result.elapsed
+
+
+@pytest.mark.parametrize("arguments", [("--duration", "0.6"), ()], ids=["duration", "interrupt"])
+def test_a_flood_of_other_events_does_not_hold_the_end_up(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    flooded = Fault(Step.READY, faults.flood, skip=LATER)
+    config = replace(moving(), faults=(flooded, Fault(Step.READY, faults.withhold, skip=LATER)))
+    with recording(config, tmp_path, "-r", "30", *arguments, "a.y4m") as running:
+        if not arguments:
+            running.wait_for_bytes("a.y4m", 4615 * 6)
+            running.send(signal.SIGINT)
+        result = running.result(0.6 + SOON)
+    assert result.code == 0, result.stderr
+    assert result.words == ""
+    numbers = assert_complete(result)
+    if arguments:
+        assert len(numbers) == 18
