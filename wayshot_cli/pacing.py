@@ -25,7 +25,7 @@ def exact_rate(rate: Fraction) -> Fraction:
     wl_output says millihertz and people say two or three decimals: 59.94 means 60000/1001.
     """
     ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
-    return ntsc if abs(ntsc - rate) < Fraction(1, 2000) else rate
+    return ntsc if ntsc and abs(ntsc - rate) < Fraction(1, 2000) else rate
 
 
 def default_rate(refreshes_mhz: list[int]) -> Fraction:

@@ -20,6 +20,7 @@ from wayshot_cli.errors import (
     CaptureTimeoutError,
     NotFoundError,
     TargetLostError,
+    WayshotError,
 )
 from wayshot_cli.pacing import SECOND, Pacer, Statistics, Timeline
 from wayshot_cli.wayland.connection import LONGEST_TIMEOUT
@@ -43,6 +44,7 @@ _FLUSH = SECOND // 2  # what may go on after the end, for what has not been writ
 _STUCK = 0.5  # seconds without progress after which a reader is given up at the end
 _LOOK_AROUND = 0.25  # seconds after which an idle writer looks whether its reader is there
 _SHORTEST_STEP = 1_000_000  # nanoseconds: Matroska counts milliseconds
+_ON_ITS_WAY = SECOND // 20  # what a frame takes from its time until it is here, at most
 _RETRY = 0.05  # seconds until an output is tried again that failed, as during a mode change
 
 
@@ -126,6 +128,11 @@ class Source:
                         for output, session in self._sessions.items()
                     ),
                 )
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the outputs are still as they were when the sessions were opened."""
+        return are_current(self._outputs, self.connection)
 
     def restart(self) -> None:
         """Forget what is under way: the next capture shows the screen as it is then."""
@@ -281,6 +288,8 @@ class Recorder:
         self._latest: Picture  # set by first()
         self._wishes: deque[Callable[[], None]] = deque()
         self._is_stopping = False
+        self._is_resuming = False
+        self.was_abandoned = False
         self._writer = _Writer(
             open_stream, self.statistics, self._pacer, duration_ns, frames, on_resize, is_gone,
             clock, self._wake,
@@ -298,8 +307,8 @@ class Recorder:
         self._wish(self._toggle_pause)
 
     def with_latest(self, use: Callable[["Picture"], None]) -> None:
-        """Call ``use`` with the newest picture, in the capturing thread."""
-        self._wish(lambda: use(self._latest))
+        """Call ``use`` with what the target shows, in the capturing thread."""
+        self._wish(lambda: use(self._fresh()))
 
     @property
     def is_paused(self) -> bool:
@@ -364,9 +373,21 @@ class Recorder:
     def _toggle_pause(self) -> None:
         if self._writer.is_paused:
             self._source.restart()
+            self._is_resuming = True
             self._writer.resume(self._clock())
         else:
             self._writer.pause(self._clock())
+
+    def _fresh(self) -> Picture:
+        """Return the target as it is: the newest picture may be old at a low rate."""
+        self._source.restart()
+        try:
+            picture = self._source.capture()
+        except WayshotError:  # the recording will find out by itself
+            return self._latest
+        if picture and not self._writer.is_paused:
+            self._hand_over(picture)
+        return picture or self._latest
 
     def _is_over(self) -> bool:
         if self._duration_ns is not None and self._writer.position() >= self._duration_ns:
@@ -386,7 +407,8 @@ class Recorder:
             position = self._writer.position(self._latest.time_ns)
             ahead = self._pacer.capture_from(position) - self._writer.position()
             if ahead > 0:
-                _rest(connection, min(end, monotonic() + ahead / SECOND))
+                until = min(end, monotonic() + ahead / SECOND)
+                _rest(connection, until, lambda: not self._source.is_current)
         try:
             picture = self._source.capture(end)
         except TargetLostError:
@@ -403,7 +425,9 @@ class Recorder:
         if picture.time_ns <= before:  # the compositor's clock goes backwards, or another output's
             picture = picture._replace(time_ns=max(self._clock(), before + 1))
         self.statistics.captured += 1
-        self.statistics.add_interval(picture.time_ns - before)
+        if not self._is_resuming:
+            self.statistics.add_interval(picture.time_ns - before)
+        self._is_resuming = False
         self._latest = picture
         self._writer.put(picture)
 
@@ -417,6 +441,7 @@ class Recorder:
         while self._writer.is_alive():
             self._writer.join(_STUCK / 10)
             if min(self._stuck_for(), monotonic() - ended) > _STUCK:
+                self.was_abandoned = True  # its stream is not complete
                 break
         self.statistics.skipped += self._writer.waiting
         # The writer knows better, if it got to its end.
@@ -548,8 +573,12 @@ class _Writer(threading.Thread):
             elif self._pacer:
                 self._fill(self._pacer.decided(position))
             else:
-                self._write(position)
-        self._finish()
+                # What is on its way still gets a time of its own.
+                self._write(position - _ON_ITS_WAY)
+        end = self._last_position if self._end is None else self._end
+        self.is_finished = True  # nothing more is wanted
+        self._wake()
+        self._finish(max(end, self._last_position))
 
     def _is_full(self) -> bool:
         return (
@@ -564,6 +593,9 @@ class _Writer(threading.Thread):
             while True:
                 position = self._timeline.position(self._clock())
                 if self._queue:
+                    while len(self._queue) > 1 and self._clock() > self._flush_until:
+                        self._queue.popleft()
+                        self._count_lost()
                     return self._queue.popleft(), position
                 if self._end is not None:
                     return None, position
@@ -582,7 +614,7 @@ class _Writer(threading.Thread):
         if self._pacer:
             return self._pacer.decided_at(self._next)
         rest = self._stream.longest_rest_ns if self._stream else None
-        due = math.inf if rest is None else self._last_position + rest
+        due = math.inf if rest is None else self._last_position + rest + _ON_ITS_WAY
         return due if due < self._latest_end else math.inf
 
     def _take_over(self, picture: Picture, position: int) -> None:
@@ -659,9 +691,8 @@ class _Writer(threading.Thread):
         self._stream = self._open_stream(frame, self._segment)
         return self._stream
 
-    def _finish(self) -> None:
+    def _finish(self, end: int) -> None:
         """Show the last picture until the end, and complete the stream."""
-        end = self._last_position if self._end is None else self._end
         if self._pacer:
             self._fill(self._pacer.slots(end))
             end = self._pacer.time(self._next)

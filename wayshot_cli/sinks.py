@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # command's signal handlers remove them before they leave.
 _temporaries: set[bytes] = set()
 
+_PART = 1 << 18  # bytes: what a reader of 0.5 MB/s takes before it counts as stuck
+
 _TMP = b"/var/tmp"  # on a disk, unlike /tmp: for what may become large (file-hierarchy(7))
 
 
@@ -178,18 +180,35 @@ class RecordingFile:
         return self.is_file
 
     def reserve(self) -> None:
-        """Take the name before the first byte, for another program to write to."""
-        with errors_named(self.name):
-            self._open()
+        """Take the name before the first byte, for another program to write to.
+
+        What may be replaced stays until that program does so.
+        """
+        if not self._clobber:
+            with errors_named(self.name):
+                self._open()
 
     def write_all(self, buffers: "Sequence[Buffer]") -> None:
         """Write all the bytes, in order."""
-        self._blocked_since = monotonic()
-        try:
-            with errors_named(self.name):
-                self.nbytes += _write_all(self._open(), buffers)
-        finally:
-            self._blocked_since = None
+        with errors_named(self.name):
+            self._blocked_since = monotonic()
+            try:
+                fd = self._open()
+                for buffer in buffers:
+                    self.nbytes += self._write(fd, memoryview(buffer).cast("B"))
+            finally:
+                self._blocked_since = None
+
+    def _write(self, fd: int, view: memoryview) -> int:
+        """Write bytes in parts, so that one sees whether a slow reader takes any."""
+        total = len(view)
+        while view:
+            try:
+                view = view[os.write(fd, view[:_PART]) :]
+            except BlockingIOError:
+                _wait_until_writable(fd)
+            self._blocked_since = monotonic()
+        return total
 
     def write(self, data: "Buffer") -> int:
         """Write all the bytes and return how many there were (the way of file objects)."""
@@ -254,9 +273,9 @@ class WholeRecordingFile(RecordingFile):
     ) -> None:
         """Look at the path, and try whether its folder takes a file at all."""
         super().__init__(path, clobber=clobber, others=others)
-        with errors_named(self.name):
-            self._file = _new_file(os.fsencode(self._folder) if self.is_file else _TMP)
-        self._is_abandoned = False
+        self._file: _UnnamedFile | _TemporaryFile | None = None
+        with self._make_file():
+            pass
 
     def seekable(self) -> bool:
         """``seek`` always works."""
@@ -266,59 +285,54 @@ class WholeRecordingFile(RecordingFile):
         """Let the file appear, or write all to what is no file."""
         try:
             with errors_named(self.name):
-                if not self.nbytes or self._is_abandoned:
-                    return
-                if self.is_file:
-                    self._publish()
-                else:
-                    self._copy()
+                if self._file and self.nbytes and self.is_file:
+                    self._publish(self._file)
+                elif self._file and self.nbytes:
+                    self._copy(self._file.fd)
         finally:
             self.abandon()
 
     def abandon(self) -> None:
         """Leave nothing. Harmless twice."""
-        if not self._is_abandoned:
-            self._is_abandoned = True
+        if self._file:
             self._file.__exit__()
+            self._file = None
         super().abandon()
 
-    def _publish(self) -> None:
+    def _make_file(self) -> "_UnnamedFile | _TemporaryFile":
+        with errors_named(self.name):
+            return _new_file(os.fsencode(self._folder) if self.is_file else _TMP)
+
+    def _publish(self, file: "_UnnamedFile | _TemporaryFile") -> None:
         while True:
             target = os.path.realpath(os.fsencode(self.name))
-            if old := _stat(target):
-                os.fchmod(self._file.fd, stat.S_IMODE(old.st_mode))
+            if self._clobber and (old := _stat(target)):
+                os.fchmod(file.fd, stat.S_IMODE(old.st_mode))
             try:
-                self._file.publish(target, clobber=self._clobber)
+                file.publish(target, clobber=self._clobber)
             except FileExistsError:
                 self._take_other_name()
             else:
                 return
 
-    def _copy(self) -> None:
-        os.lseek(self._file.fd, 0, os.SEEK_SET)
-        target = super()._open()
-        while chunk := os.read(self._file.fd, 1 << 20):
-            write_fd(target, [chunk])
+    def _copy(self, source: int) -> None:
+        os.lseek(source, 0, os.SEEK_SET)
+        self._blocked_since = monotonic()
+        try:
+            target = super()._open()
+            while chunk := os.read(source, _PART):
+                self._write(target, memoryview(chunk))
+        except BrokenPipeError:
+            # Not a reader who had enough: it got nothing that is worth anything.
+            message = f"cannot write {self.name!r}: its reader has gone"
+            raise WriteError(message) from None
+        finally:
+            self._blocked_since = None
 
     def _open(self) -> int:
+        if self._file is None:
+            self._file = self._make_file()
         return self._file.fd
-
-
-def _write_all(fd: int, buffers: "Sequence[Buffer]") -> int:
-    """Write buffers in as few calls as the descriptor takes; return how many bytes they had."""
-    views = [view for buffer in buffers if (view := memoryview(buffer).cast("B"))]
-    total = sum(map(len, views))
-    while views:
-        try:
-            done = os.writev(fd, views)
-        except BlockingIOError:
-            _wait_until_writable(fd)
-            continue
-        while views and done >= len(views[0]):
-            done -= len(views.pop(0))
-        if done:
-            views[0] = views[0][done:]
-    return total
 
 
 def _wait_until_writable(fd: int) -> None:
@@ -332,6 +346,11 @@ def _widen_pipe(fd: int) -> None:
     """Let a pipe hold 1 MiB, the most that users may ask for: fewer switches to its reader."""
     with contextlib.suppress(OSError):
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, 1 << 20)
+
+
+def is_descriptor(path: str | None) -> bool:
+    """Whether the path (``-`` for stdout) stands for an open descriptor."""
+    return path is not None and (path == "-" or _named_descriptor(path) is not None)
 
 
 def _named_descriptor(path: "str | os.PathLike[str]") -> int | None:

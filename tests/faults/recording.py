@@ -135,22 +135,28 @@ def counter(frame: y4m.Frame) -> int:
 class Recording:
     """A recording that runs."""
 
-    def __init__(
-        self, compositor: FakeCompositor, folder: Path, arguments: tuple[str, ...], **popen: Any
+    def __init__(  # noqa: PLR0913 - where, what, and what is different from a plain run
+        self,
+        compositor: FakeCompositor,
+        folder: Path,
+        arguments: tuple[str, ...],
+        *,
+        env: dict[str, str] | None = None,
+        stdout: Any = subprocess.PIPE,
+        stderr: Any = subprocess.PIPE,
     ) -> None:
-        """Start it, with stderr and, unless said otherwise, stdout in a pipe."""
+        """Start it; ``env`` is added to the environment."""
         self.compositor = compositor
         self.folder = folder
         self._cpu = _children_cpu()
         self._started = time.monotonic()
-        env = compositor.env | popen.pop("env", {})
-        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE} | popen
         self.process = subprocess.Popen(
             [sys.executable, "-m", "wayshot_cli", "record", *arguments],
-            env=env,
+            env=compositor.env | (env or {}),
             cwd=folder,
-            stderr=subprocess.PIPE,
-            **settings,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
         )
 
     def send(self, number: int) -> None:
@@ -195,9 +201,7 @@ class Recording:
         self.compositor.wait_until_gone()
         assert self.compositor.violations == []
         assert may_leak or self.compositor.leaks == []
-        return Result(
-            code, stdout or b"", said, elapsed, _children_cpu() - self._cpu, self.folder
-        )
+        return Result(code, stdout or b"", said, elapsed, _children_cpu() - self._cpu, self.folder)
 
     def told(self, number: int) -> Result:
         """Send a signal that ends it, and check that it does so soon."""
@@ -229,6 +233,16 @@ def record(
     """Run ``wayshot record ARGUMENTS`` until it ends by itself."""
     with recording(compositor, folder, *arguments) as running:
         return running.result(may_leak=may_leak)
+
+
+def record_at_once(cases: dict[str, Config], folder: Path, *arguments: str) -> dict[str, Result]:
+    """Record several screens at the same time, each in a folder of its own, until all end."""
+    with contextlib.ExitStack() as stack:
+        running = {}
+        for name, config in cases.items():
+            (folder / name).mkdir()
+            running[name] = stack.enter_context(recording(config, folder / name, *arguments))
+        return {name: one.result() for name, one in running.items()}
 
 
 def assert_refused(result: Result, code: int, *words: str) -> None:

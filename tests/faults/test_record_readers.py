@@ -77,12 +77,12 @@ def test_a_static_screen_of_three_seconds_gives_three_seconds(tmp_path: Path) ->
 
 
 def test_a_moving_screen_is_recorded_in_its_own_time(tmp_path: Path) -> None:
-    with recording(moving(30), tmp_path, "--duration", "3", "a.y4m") as running:
+    with recording(moving(30), tmp_path, "--duration", "2", "a.y4m") as running:
         result = running.result()
     numbers = result.counters()
-    assert abs(len(numbers) - 90) <= 1
+    assert abs(len(numbers) - 60) <= 1
     assert_in_order(numbers)
-    assert len(set(numbers)) > 60
+    assert len(set(numbers)) > 40
     for slot, number in enumerate(numbers):
         assert abs(number - numbers[0] - slot) <= 6  # 0.2 s, for a busy machine
 
@@ -147,9 +147,7 @@ def test_a_reader_that_leaves_in_a_pause_ends_it(tmp_path: Path) -> None:
     assert result.words == ""
 
 
-@pytest.mark.parametrize(
-    "arguments", [OF_FRAMES, ("-t", "raw", "-"), ("-t", "mkv", "-")], ids=str
-)
+@pytest.mark.parametrize("arguments", [OF_FRAMES, ("-t", "raw", "-"), ("-t", "mkv", "-")], ids=str)
 def test_a_reader_that_was_never_there_is_no_success_and_no_news(
     arguments: tuple[str, ...], tmp_path: Path
 ) -> None:

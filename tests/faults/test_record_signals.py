@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests import probe
-from tests.fake import Config, FakeCompositor, Fault, Output, Step, faults
+from tests.fake import Config, Fault, Output, Step, faults
 from tests.faults.recording import (
     FRAME,
     MANAGER,
@@ -179,7 +179,7 @@ def test_a_still_is_the_current_picture_beside_the_recording(tmp_path: Path) -> 
 
 def test_no_signal_has_to_wait_for_what_wakes_the_recording_next(tmp_path: Path) -> None:
     """Not even one that comes just when the one before it has been answered."""
-    draw = random.Random(1)  # noqa: S311 - no secret
+    draw = random.Random(1)
     with recording(STATIC, tmp_path, "a.y4m") as running:
         running.wait_for_bytes("a.y4m")
         stderr = running.process.stderr

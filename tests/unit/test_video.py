@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from wayshot_cli.errors import InvalidArgumentError, UnsupportedError, WriteErro
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
 from wayshot_cli.pixels import ABGR8888, BGR888, FORMATS, XRGB8888
+from wayshot_cli.record import _ON_ITS_WAY as ON_ITS_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -319,12 +321,17 @@ def test_on_a_resting_screen_repetitions_bring_everything_to_the_disk(
         stream.write(colour(0), 0)
         stream.write(colour(1), 16_000_000)
         stream.write(colour(2), 33_000_000)
-        for number in range(1, 6):
-            stream.repeat(33_000_000 + number * SECOND // 2)
+        # As the recorder does it: some time after it is due, for the time that was due.
+        assert stream.longest_rest_ns
+        step = stream.longest_rest_ns + ON_ITS_WAY
+        for number in range(1, 1 + 3 * SECOND // step):
+            killed = 33_000_000 + number * step
+            stream.repeat(killed - ON_ITS_WAY)
         cut = tmp_path / f"cut.{name}"
         cut.write_bytes(path.read_bytes())
         stream.abandon()
-    assert probe.packets(cut)[-1].pts > Fraction(19, 10)
+    # Some is left for the next repetition.
+    assert probe.packets(cut)[-1].pts > Fraction(killed, SECOND) - Fraction(7, 10)
     *_, last = probe.frames(cut)
     assert is_near(last, COLOURS[2])
 
@@ -350,6 +357,7 @@ def test_no_codec_holds_pictures_back(
     codec: str,
 ) -> None:
     """Nor does it say anything, and what it encodes is what was captured."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
     passed = count_packets(monkeypatch)
     pictures = [(colour(i // 5), i * SECOND // 60) for i in range(20)]
     options = VideoOptions(codec=codec)
@@ -361,13 +369,24 @@ def test_no_codec_holds_pictures_back(
     assert capfd.readouterr().err == ""
 
 
+def test_on_two_cores_x264_holds_one_picture_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It encodes the next one meanwhile."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
+    passed = count_packets(monkeypatch)
+    pictures = [(colour(i // 5), i * SECOND // 60) for i in range(20)]
+    record(tmp_path / "a.mkv", pictures, SECOND // 3, VideoOptions(), rate=Fraction(60))
+    assert passed == [0] + [1] * 19 + [1]
+
+
 @pytest.mark.parametrize("rate", [None, Fraction(60)], ids=str)
 @pytest.mark.parametrize("name", VIDEO_FORMATS)
 def test_only_video_of_variable_rate_wants_to_be_told_that_nothing_changes(
     name: str, rate: Fraction | None
 ) -> None:
     stream = Video(Pipe(), name, colour(0), rate, USUAL)
-    assert stream.longest_rest_ns == (SECOND * 3 // 10 if name in FILMS and not rate else None)
+    assert stream.longest_rest_ns == (SECOND // 10 if name in FILMS and not rate else None)
     stream.abandon()
 
 

@@ -82,6 +82,7 @@ class Session:
         self._part = region and region.scaled(output.integer_scale)
         # What the frame shows, in logical coordinates.
         self.box = region.moved(output.box.x, output.box.y) if region else output.box
+        self._cut: Box | None = None  # of whole pictures, once a region was refused or clipped
         self._cursor = int(cursor)
         self._pool = ShmPool(backend.shm)
         self._reset()
@@ -141,15 +142,14 @@ class Session:
         when the output is gone, UnsupportedError when no offered format can be read.
         """
         frame = self._wait(deadline)
-        if frame and (self._part is None or (frame.width, frame.height) == self._part.size):
-            return frame
-        if self._part:
-            # Some compositors refuse or clip what others serve: take all and cut it here.
-            part, self._region, self._part = self._part, None, None
+        if self._part and (frame is None or frame.upright_size != self._part.size):
+            # Some compositors refuse or clip what others serve: take all from now on, and cut here.
+            self._cut, self._region, self._part = self._part, None, None
             self.start()
-            frame = self.finish(deadline)
-            if frame.contains(part):
-                return frame.crop(part)
+            return self.finish(deadline)
+        if frame and (self._cut is None or frame.contains(self._cut)):
+            return frame.crop(self._cut) if self._cut else frame
+        if frame:
             message = f"{self._compositor} gave a picture of {frame.size} for {self._what}"
             raise CaptureError(message)
         message = f"{self._compositor} failed to capture {self._what}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wayshot_cli.record import Picture, Recorder
     from wayshot_cli.wayland.connection import Connection
 
+_MOST_STILLS = 4  # at a time
 _STILL_PATIENCE = 5.0  # seconds that stills under way have at the end
 _REFRESH = 4  # of the status line, a second
 
@@ -69,8 +70,12 @@ class Stills:
 
     def take(self, picture: "Picture") -> None:
         """Write a picture as PNG."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        if len(self._threads) >= _MOST_STILLS:  # each holds a buffer that the recording needs
+            say("no still: the ones before are still being written")
+            return
         thread = threading.Thread(target=self._write, args=(picture,), daemon=True)
-        self._threads = [t for t in self._threads if t.is_alive()] + [thread]
+        self._threads.append(thread)
         thread.start()
 
     def wait(self) -> None:
@@ -175,8 +180,8 @@ def _time(nanoseconds: int) -> str:
 
 
 def _bytes(number: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if number < 1000:  # noqa: PLR2004 - of a decimal prefix
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 999.5:  # noqa: PLR2004 - which three digits round up
             return f"{number:.3g} {unit}"
         number /= 1000
-    return f"{number:.3g} GB"
+    return f"{number:.3g} TB"

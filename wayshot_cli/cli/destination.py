@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,10 +11,13 @@ from wayshot_cli.encode.plain import raw_format
 from wayshot_cli.encode.rawvideo import RawVideo
 from wayshot_cli.encode.y4m import Y4m
 from wayshot_cli.encode.yuv import tags
+from wayshot_cli.pixels import YUV_FORMATS
 
 if TYPE_CHECKING:
+    from wayshot_cli.encode.ffmpeg import FfmpegProcess
     from wayshot_cli.encode.stream import Stream, VideoOptions
     from wayshot_cli.frame import Frame
+    from wayshot_cli.geometry import Size
 
 _WHOLE = ("gif", "apng", "webp")  # worth nothing before their end
 
@@ -43,11 +46,13 @@ class Destination:
         Raises WriteError when it cannot be written to, as far as one sees.
         """
         self._wishes = wishes
-        self._kind = sinks.WholeRecordingFile if wishes.format in _WHOLE else sinks.RecordingFile
+        is_whole = wishes.format in _WHOLE and wishes.encoder_arguments is None
+        self._kind = sinks.WholeRecordingFile if is_whole else sinks.RecordingFile
         self._file = self._first = self._kind(path, clobber=wishes.clobber, others=others)
         self._timestamps = None
         if wishes.timestamps:
             self._timestamps = sinks.RecordingFile(wishes.timestamps, clobber=wishes.clobber)
+        self._process: FfmpegProcess | None = None
         self._nbytes_before = 0
         # None is a variable one. To be set before ``open`` where the screen decides.
         self.rate = wishes.rate
@@ -56,6 +61,11 @@ class Destination:
     def is_file(self) -> bool:
         """Whether it is a regular file, so that others can be put beside it."""
         return self._file.is_file
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is worth nothing unless it is completed."""
+        return self._kind is sinks.WholeRecordingFile or self._process is not None
 
     @property
     def path(self) -> str:
@@ -75,7 +85,8 @@ class Destination:
     def stuck_for(self) -> float:
         """Return for how many seconds the reader has taken nothing."""
         times = self._timestamps.blocked_for if self._timestamps else 0.0
-        return max(self._file.blocked_for, times)
+        process = self._process.blocked_for if self._process else 0.0
+        return max(self._file.blocked_for, times, process)
 
     def is_gone(self) -> bool:
         """Whether the reader has left."""
@@ -100,7 +111,10 @@ class Destination:
 
             assert self.rate  # noqa: S101 - y4m is of constant rate
             self._file.reserve()
-            return FfmpegProcess(self._file.name, frame, self.rate, wishes.encoder_arguments, video)
+            self._process = FfmpegProcess(
+                self._file.name, frame, self.rate, wishes.encoder_arguments, video
+            )
+            return self._process
         match wishes.format:
             case "y4m":
                 assert self.rate  # noqa: S101 - as above
@@ -125,7 +139,7 @@ class Destination:
 
         return Video(self._file, wishes.format, frame, self.rate, video)
 
-    def describe(self, frame: "Frame") -> Iterator[str]:
+    def describe(self, frame: "Frame") -> list[str]:
         """Say how the stream is to be read: raw tells nothing of itself, y4m not its matrix."""
         wishes, size = self._wishes, frame.upright_size
         if wishes.format == "raw":
@@ -133,11 +147,17 @@ class Destination:
             geometry = f"-pixel_format {name} -video_size {size}"
             if self.rate:
                 geometry += f" -framerate {self.rate}"
-            yield f"raw video, to be read as: ffmpeg -f rawvideo {geometry} -i ..."
-        elif wishes.format == "y4m" and sys.stderr and sys.stderr.isatty():
-            said = tags(wishes.video.colorspace, size).items()
-            options = " ".join(f"-{option} {value}" for option, value in said)
-            yield f"y4m does not say its matrix; to tag what is made of it: ffmpeg -i ... {options}"
+            if name in YUV_FORMATS:
+                geometry = f"{self._colours(size)} {geometry}"
+            return [f"raw video, to be read as: ffmpeg -f rawvideo {geometry} -i ..."]
+        if wishes.format == "y4m" and sys.stderr and sys.stderr.isatty():
+            return [f"y4m says no colours; to read them right: ffmpeg {self._colours(size)} -i ..."]
+        return []
+
+    def _colours(self, size: "Size") -> str:
+        video = self._wishes.video
+        said = {**tags(video.colorspace, size), "color_range": "pc" if video.full_range else "tv"}
+        return " ".join(f"-{option} {value}" for option, value in said.items())
 
 
 def _numbered(path: str, number: int) -> str:

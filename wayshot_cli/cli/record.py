@@ -31,11 +31,13 @@ from wayshot_cli.encode.stream import VIDEO_FORMATS, VideoOptions
 from wayshot_cli.encode.yuv import COLORSPACES
 from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.pacing import SECOND, default_rate, exact_rate
+from wayshot_cli.pixels import YUV_FORMATS
 from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder, Source
 from wayshot_cli.wayland.connection import Connection
 
 FORMATS = ("y4m", "raw", *VIDEO_FORMATS)
-_FASTEST = 1000  # frames per second that can be asked for
+_FASTEST = 1000  # frames per second that can be asked for; and seconds per frame
+_MOST_EXACT = 1001  # the denominator of NTSC's rates
 
 _EPILOG = """\b
 Examples:
@@ -43,7 +45,7 @@ Examples:
   wayshot record -g "$(slurp)" --duration 5 a.gif   5 seconds of a region
   wayshot record -o DP-1 - | ffmpeg -i - clip.mp4   y4m, into any program
   wayshot record -t raw --pixel-format nv12 - | ... raw video; says how to read it
-  pkill -USR1 wayshot                               pause, and go on
+  pkill -USR1 -x wayshot                            pause, and go on
 """
 
 
@@ -57,10 +59,10 @@ def _frames_per_second(
         rate = Fraction(value.replace(":", "/"))
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
-    if not 0 < rate <= _FASTEST:
-        message = f"{value!r} is no number of frames per second up to {_FASTEST}"
+    if not Fraction(1, _FASTEST) <= rate <= _FASTEST:
+        message = f"{value!r} is no number of frames per second from 1/{_FASTEST} to {_FASTEST}"
         raise click.BadParameter(message)
-    return exact_rate(rate)
+    return exact_rate(rate).limit_denominator(_MOST_EXACT)
 
 
 def _bits(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
@@ -191,7 +193,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     )
     wishes = Wishes(
         _format(file, format_, encoder), rate, timestamps, options,
-        _encoder_arguments(encoder, encoder_args), not no_clobber,
+        _encoder_arguments(encoder, encoder_args, format_), not no_clobber,
     )  # fmt: skip
     _check(wishes, file)
     refuse_terminal(file)
@@ -221,10 +223,10 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             on_resize=on_resize, on_lost=on_lost, stuck_for=destination.stuck_for,
             is_gone=destination.is_gone,
         )  # fmt: skip
-        first = recorder.first()
+        description = destination.describe(recorder.first())
         stills = Stills(destination, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
-        for line in destination.describe(first):
+        for line in description:
             report(line)
         gc.freeze()
         gc.enable()  # a recording may take hours
@@ -235,17 +237,22 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             stills.wait()
             if recorder.statistics.written:
                 report(statistics_line(recorder.statistics, destination.nbytes))
+                _say_name(destination, file)
     if recorder.new_size:
         report(f"the picture's size became {recorder.new_size}: stopped (--on-resize)")
-    if not recorder.statistics.written:
-        if signals.first:
-            return exit_code_of(signals.first)
-        message = f"{destination.path}: nobody took a whole frame"
+    if signals.first and not recorder.statistics.written:
+        return exit_code_of(signals.first)
+    if not recorder.statistics.written or (recorder.was_abandoned and destination.is_whole):
+        message = f"cannot write {destination.path!r}: nobody took it"
         raise WriteError(message)
-    if file not in (destination.path, STDOUT):  # we chose the name
+    return 0
+
+
+def _say_name(destination: Destination, file: str | None) -> None:
+    """Print the name of a file that is there and that we chose."""
+    if file not in (destination.path, STDOUT) and os.path.lexists(destination.path):
         with sinks.errors_named("stdout"):
             sinks.write_fd(1, [os.fsencode(destination.path) + b"\n"])
-    return 0
 
 
 def _format(file: str | None, format_: str | None, encoder: str) -> str:
@@ -268,15 +275,18 @@ def _format(file: str | None, format_: str | None, encoder: str) -> str:
     raise InvalidArgumentError(message, hint=f"known are {known}; -t names a format")
 
 
-def _encoder_arguments(encoder: str, arguments: str | None) -> list[str] | None:
-    """Return ffmpeg's arguments, None where it is not used."""
+def _encoder_arguments(
+    encoder: str, arguments: str | None, format_: str | None
+) -> list[str] | None:
+    """Return ffmpeg's arguments, with the format that is asked for, None where it is not used."""
     if encoder != "ffmpeg":
         if arguments is not None:
             message = "--encoder-args is for --encoder ffmpeg"
             raise click.UsageError(message)
         return None
+    named = ["-f", {"mkv": "matroska"}.get(format_, format_)] if format_ else []
     try:
-        return shlex.split(arguments or "")
+        return [*named, *shlex.split(arguments or "")]
     except ValueError as error:
         message = f"--encoder-args cannot be read: {error}"
         raise click.UsageError(message) from error
@@ -288,7 +298,11 @@ def _check(wishes: Wishes, file: str | None) -> None:
     _check_options(wishes, "--encoder ffmpeg" if is_piped else wishes.format)
     _check_timestamps(wishes, file)
     pixel_format = wishes.video.pixel_format
-    if is_piped and (wishes.format not in VIDEO_FORMATS or file == STDOUT):
+    says_colours = wishes.video.colorspace != "auto" or wishes.video.full_range is not None
+    if wishes.format == "raw" and says_colours and pixel_format not in YUV_FORMATS:
+        message = "--colorspace and --color-range are for YUV, as --pixel-format yuv420p"
+        raise click.UsageError(message)
+    if is_piped and (wishes.format not in VIDEO_FORMATS or sinks.is_descriptor(file)):
         message = "--encoder ffmpeg writes video files; for a pipe take y4m"
         raise click.UsageError(message)
     if not is_piped and wishes.format in VIDEO_FORMATS:
@@ -297,6 +311,10 @@ def _check(wishes: Wishes, file: str | None) -> None:
         video.check(wishes.format, wishes.video)
     elif pixel_format is not None:
         (rawvideo if wishes.format == "raw" else y4m).check_pixel_format(pixel_format)
+    if is_piped:
+        from wayshot_cli.encode import ffmpeg  # noqa: PLC0415 - for this alone
+
+        ffmpeg.check()
 
 
 def _check_options(wishes: Wishes, where: str) -> None:
@@ -320,7 +338,7 @@ def _check_timestamps(wishes: Wishes, file: str | None) -> None:
     if wishes.format != "raw" or wishes.rate:
         message = "--timestamps is for raw, and for a variable rate"
         raise click.UsageError(message)
-    if wishes.timestamps == file:
+    if file and os.path.realpath(wishes.timestamps) == os.path.realpath(file):
         message = "--timestamps needs a file of its own"
         raise click.UsageError(message)
 

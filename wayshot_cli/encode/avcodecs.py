@@ -1,8 +1,8 @@
 """PyAV's codecs, set up for a screen that is recorded as it happens.
 
-What a codec holds back is lost to a kill, and on a screen that rests no later picture would push it
-out. So no codec gets B-frames, lookahead or frame threads: each picture comes
-back at once.
+What a codec holds back is lost to a kill, and on a screen that rests only a repeated one pushes it
+out. So no codec gets B-frames or lookahead: each picture comes back at once, or,
+where x264 has two cores, with the next one.
 """
 
 import contextlib
@@ -99,6 +99,9 @@ class _Setup(NamedTuple):
 
 
 _X264 = {"preset": "superfast", "tune": "zerolatency", "rc-lookahead": "0"}
+# Two slices of a picture leave the second core idle for a third of the time (182 frames of 1080p a
+# second against 226), two pictures do not. Of more cores slices make more use.
+_X264_ON_TWO_CORES = "sliced-threads=0:threads=2"
 _VPX = {"deadline": "realtime", "lag-in-frames": "0"}
 _VP9 = {**_VPX, "cpu-used": "7", "row-mt": "1", "tune-content": "screen"}
 _AOM = {"usage": "realtime", "cpu-used": "8", "lag-in-frames": "0", "row-mt": "1"}
@@ -275,12 +278,20 @@ class Encoding:
             return 0
         return max(1_000_000, size.width * size.height * (60 if self.codec.intra_only else 6))
 
+    @property
+    def _has_two_cores_for_x264(self) -> bool:
+        is_tuned = "tune" in dict(self._options.codec_options)  # which says how to thread
+        cores = len(os.sched_getaffinity(0))
+        return self.codec.name.startswith("libx264") and not is_tuned and cores == 2  # noqa: PLR2004
+
     def _codec_options(self, size: Size) -> dict[str, str]:
         """Return the codec's options: ours, then those that were asked for."""
         options, setup = self._options, self._setup
         chosen = {**setup.options, **self._colours(size)}
         if not FORMATS[self._format].longest:
             chosen |= {"bf": "0", "g": str(options.gop or _GOP)}
+        if self._has_two_cores_for_x264:
+            chosen["x264-params"] = _X264_ON_TWO_CORES
         if options.crf is not None:
             chosen[setup.quality] = f"{options.crf:g}"
         elif setup.usual is not None and options.bitrate is None:

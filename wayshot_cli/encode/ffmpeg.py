@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import threading
 from collections import deque
+from time import monotonic
 from typing import IO, TYPE_CHECKING
 
 from wayshot_cli.encode.y4m import Y4m
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from wayshot_cli.frame import Frame
 
 _LAST_LINES = 5  # of what ffmpeg says, kept for the case that it fails
+_HINT = "install ffmpeg, or leave --encoder away"
 _LONGEST_LINE = 500
+_PART = 1 << 18  # bytes: what shows that it reads
 _PATIENCE = 1.0  # seconds for the last words of a process that has ended
 
 
@@ -65,6 +69,7 @@ class FfmpegProcess:
                 *("-y", f"file:{path}"),
             ]
         )
+        self._blocked_since: float | None = None
         self._said: deque[bytes] = deque(maxlen=_LAST_LINES)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -94,6 +99,12 @@ class FfmpegProcess:
         self._listener.join(_PATIENCE)
 
     @property
+    def blocked_for(self) -> float:
+        """Seconds for which ffmpeg has read nothing of what it is given."""
+        since = self._blocked_since
+        return 0.0 if since is None else monotonic() - since
+
+    @property
     def _stdin(self) -> "IO[bytes]":
         assert self._process.stdin  # noqa: S101 - a pipe
         return self._process.stdin
@@ -103,12 +114,15 @@ class FfmpegProcess:
             for buffer in buffers:
                 rest = memoryview(buffer)
                 while rest:
-                    rest = rest[os.write(self._stdin.fileno(), rest) :]
+                    self._blocked_since = monotonic()
+                    rest = rest[os.write(self._stdin.fileno(), rest[:_PART]) :]
         except BrokenPipeError:
             # It may take a moment to end; if it does not, but reads no more, it has failed as well.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_PATIENCE)
             raise self._failure() from None  # and not that our reader had enough
+        finally:
+            self._blocked_since = None
 
     def _listen(self) -> None:
         """Keep the last lines that ffmpeg says; somebody must read them all."""
@@ -123,6 +137,13 @@ class FfmpegProcess:
         said = b" ".join(self._said).decode(errors="replace").split()
         how = f"was ended by signal {-status}" if status and status < 0 else "failed"
         return WriteError(f"ffmpeg {how}: {' '.join(said)}" if said else f"ffmpeg {how}")
+
+
+def check() -> None:
+    """Raise UnsupportedError when there is no ffmpeg, before anything is captured for it."""
+    if shutil.which("ffmpeg") is None:
+        message = "cannot find ffmpeg"
+        raise UnsupportedError(message, hint=_HINT)
 
 
 def _start(command: "Sequence[str]") -> "subprocess.Popen[bytes]":
@@ -141,5 +162,4 @@ def _start(command: "Sequence[str]") -> "subprocess.Popen[bytes]":
         )
     except OSError as error:
         message = f"cannot start {command[0]}: {error.strerror}"
-        hint = "install ffmpeg, or leave --encoder away"
-        raise UnsupportedError(message, hint=hint) from error
+        raise UnsupportedError(message, hint=_HINT) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from wayshot_cli import kernels
 from wayshot_cli.encode.plain import PACKED, exchanged, raw, raw_format
 from wayshot_cli.encode.yuv import YuvPicture
-from wayshot_cli.errors import InvalidArgumentError
+from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.frame import Frame
 from wayshot_cli.pixels import FORMATS, YUV_FORMATS
 
@@ -55,6 +55,7 @@ class RawVideo:
         self.pixel_format = pixel_format or raw_format(frame)
         self._colours = (colorspace, full_range)
         self._frame = frame
+        self._last = 0
         self._converted: memoryview | None = None  # None: the frame's own bytes will do
         self._convert: Callable[[Frame], memoryview] | None = None
         if self.pixel_format != frame.format.name:
@@ -85,11 +86,15 @@ class RawVideo:
         raise InvalidArgumentError(message, hint=_KNOWN)
 
     def write(self, frame: Frame, time_ns: int) -> None:
-        """Write a picture."""
+        """Write a picture. Raises WriteError when the screen now gives what cannot be converted."""
         self._frame = frame
         self._converted = None
         if self.pixel_format != frame.format.name:  # which a new mode can change, too
-            self._convert = self._convert or self._converter()
+            try:
+                self._convert = self._convert or self._converter()
+            except InvalidArgumentError as error:  # which nobody could know before
+                hint = "another --pixel-format, as bgr0, would do"
+                raise WriteError(str(error), hint=hint) from error
             self._converted = self._convert(frame)
         self.repeat(time_ns)
 
@@ -100,12 +105,13 @@ class RawVideo:
         else:
             for piece in raw(self._frame):
                 self._write([piece])
+        self._last = time_ns
         if self._timestamps:
             self._timestamps([b"%d.%06d\n" % divmod(time_ns, 1_000_000)])
 
     def close(self, end_ns: int) -> None:
         """At a variable rate, show the last picture until the end."""
-        if self._timestamps:
+        if self._timestamps and end_ns > self._last:
             self.repeat(end_ns)
 
     def abandon(self) -> None:

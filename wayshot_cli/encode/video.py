@@ -1,8 +1,8 @@
 """Files that PyAV writes, which is FFmpeg's libraries: mp4, mkv, webm, gif, apng and webp.
 
-Video survives a kill: its file is playable at any time, up to the last fragment or cluster of half
-a second that was complete. What is complete, a muxer sees when the next picture comes; so where the
-rate varies and the screen rests, ``repeat`` three times a second keeps all on disk.
+Video survives a kill: its file is playable at any time, up to the last fragment or cluster of 0.3
+seconds that was complete. What is complete, a muxer sees when the next picture comes; so where the
+rate varies and the screen rests, ``repeat`` several times a second keeps all on disk.
 PyAV is an extra, and imported when something here is called.
 """
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from wayshot_cli.encode.stream import VideoOptions
     from wayshot_cli.frame import Frame
 
-_FRAGMENT_MS = 500
-_REST_MS = 300  # a cluster of Matroska ends with the first picture after its time
+_FRAGMENT_MS = 300
+_REST_MS = 100  # what is repeated pushes out what a codec holds, and ends what a muxer has begun
 _BUFFER = 1 << 18  # bytes that libavformat gathers before it writes
 _HYBRID_SINCE = (61, 7)  # libavformat of FFmpeg 7.1
 
