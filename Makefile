@@ -35,7 +35,7 @@ bench:
 	@$(MAKE) -s $(INSTALLED)
 	@# A real installation: an editable one finds its modules by a hook that costs 9 ms.
 	@$(PYTHON) -m venv $(BENCH)
-	@env -u PYTHONDONTWRITEBYTECODE $(BENCH)/bin/pip install -qq --disable-pip-version-check --force-reinstall .
+	@env -u PYTHONDONTWRITEBYTECODE $(BENCH)/bin/pip install -qq --disable-pip-version-check --force-reinstall '.[video]'
 	@BENCH_BIN=$(BENCH)/bin $(VENV)/bin/python -m benchmarks $(BENCH_ARGS)
 
 lint:
