@@ -109,7 +109,7 @@ class Source:
             try:
                 if not self._wait(until):
                     return None
-                if not self._is_current():
+                if not self.is_current:
                     continue  # what has come may not be what was asked for
                 self._collect()
             except TargetLostError:  # perhaps only one of several
@@ -142,7 +142,7 @@ class Source:
 
     def wait_for_outputs(self, until: float) -> None:
         """Wait until an output comes, goes or changes, or for ``until``."""
-        _rest(self.connection, until, lambda: not self._is_current())
+        _rest(self.connection, until, lambda: not self.is_current)
 
     def close(self) -> None:
         """End the sessions. Pictures stay valid."""
@@ -161,7 +161,7 @@ class Source:
 
     def _follow(self) -> layout.Plan:
         """Return the plan, made anew when an output has come, gone or changed."""
-        if self._plan is None or not self._is_current():
+        if self._plan is None or not self.is_current:
             try:
                 self._plan = self._reopen()
             except NotFoundError as error:
@@ -169,9 +169,6 @@ class Source:
                 message = f"what was recorded went away: {error}"
                 raise TargetLostError(message) from error
         return self._plan
-
-    def _is_current(self) -> bool:
-        return are_current(self._outputs, self.connection)
 
     def _reopen(self) -> layout.Plan:
         self._outputs = read_outputs(self.connection)
@@ -207,9 +204,7 @@ class Source:
         )
         if self._damage:
             return _rest(
-                connection,
-                until,
-                lambda: any(s.is_done for s in sessions) or not self._is_current(),
+                connection, until, lambda: any(s.is_done for s in sessions) or not self.is_current
             )
         with contextlib.suppress(CaptureTimeoutError):
             connection.wait(

@@ -277,6 +277,16 @@ class WholeRecordingFile(RecordingFile):
         with self._make_file():
             pass
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether there is a reader no more. Raises WriteError then: it had not enough."""
+        if super().is_gone:
+            raise self._unread()
+        return False
+
+    def _unread(self) -> WriteError:
+        return WriteError(f"cannot write {self.name!r}: its reader has gone")
+
     def seekable(self) -> bool:
         """``seek`` always works."""
         return True
@@ -323,9 +333,7 @@ class WholeRecordingFile(RecordingFile):
             while chunk := os.read(source, _PART):
                 self._write(target, memoryview(chunk))
         except BrokenPipeError:
-            # Not a reader who had enough: it got nothing that is worth anything.
-            message = f"cannot write {self.name!r}: its reader has gone"
-            raise WriteError(message) from None
+            raise self._unread() from None
         finally:
             self._blocked_since = None
 

@@ -249,11 +249,14 @@ def test_a_frame_of_a_transform_that_is_just_being_told_is_not_shown_turned(
 
     def turn(compositor: FakeCompositor) -> None:
         (head,), (client,) = compositor.heads, compositor.clients
+        client.write = lambda: None  # type: ignore[method-assign] # it is to come all at once
         head.output = replace(head.output, transform=2)
         for resource in list(client.objects.values()):
             if isinstance(resource, (WlOutput, XdgOutput)):
                 resource.describe()
         compositor.damage()
+        del client.write
+        client.write()
 
     arguments = ("-t", "raw", "--pixel-format", "rgb24", "--timestamps", "times.txt", "a.raw")
     with recording(Config((ONE,), idle=True), tmp_path, *arguments) as running:
@@ -381,8 +384,13 @@ def test_a_recording_waits_for_an_output_and_takes_it_back(
 
 def test_a_recording_waits_for_something_to_lie_under_its_region(tmp_path: Path) -> None:
     def leave_and_return(compositor: FakeCompositor) -> None:
+        copies = compositor.count(FRAME, "copy")
         compositor.change_output("FAKE-1", x=500)
-        time.sleep(0.3)
+        time.sleep(0.1)
+        for _ in range(2):  # a pause, and on
+            running.send(signal.SIGUSR1)
+            time.sleep(0.1)
+        assert compositor.count(FRAME, "copy") == copies, "nothing lies there"
         before = compositor.count(FRAME, "copy")
         compositor.change_output("FAKE-1", x=0)
         compositor.wait_for(FRAME, "copy", before + 1)
@@ -400,7 +408,10 @@ def test_the_wait_for_an_output_ends_as_a_recording_does(
     with recording(config, tmp_path, *RAW, *arguments, "--on-lost", "wait", "a.raw") as running:
         let_run(running)
         running.compositor.remove_output("FAKE-1")
-        time.sleep(0.3)
+        time.sleep(0.1)
+        running.send(signal.SIGUSR1)
+        running.send(signal.SIGUSR1)
+        time.sleep(0.2)
         assert running.process.poll() is None
         result = running.result(2) if arguments else running.told(signal.SIGINT)
     assert result.code == 0

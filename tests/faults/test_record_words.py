@@ -298,6 +298,7 @@ def test_without_ffmpeg_it_is_named(tmp_path: Path) -> None:
     arguments = ("--encoder", "ffmpeg", "--duration", "0.5", "a.mp4")
     with recording(STATIC, tmp_path, *arguments, env={"PATH": str(tmp_path)}) as running:
         result = running.result()
+        assert running.compositor.connections == 0
     assert_refused(result, 4, "ffmpeg")
 
 

@@ -40,6 +40,7 @@ class TestRates:
             ("59.951", Fraction(59_951, 1000)),
             ("25", Fraction(25)),
             ("12.5", Fraction(25, 2)),
+            ("0.0004", Fraction(1, 2500)),
         ],
     )
     def test_what_ntsc_rates_were_rounded_to_means_them(self, said: str, meant: Fraction) -> None:

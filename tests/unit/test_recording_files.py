@@ -171,6 +171,22 @@ class TestAsItComes:
         os.close(read)
         os.close(write)
 
+    def test_a_slow_reader_is_not_a_stuck_one(self) -> None:
+        read, write = os.pipe()
+        file = RecordingFile(f"/dev/fd/{write}")
+        thread = threading.Thread(target=file.write, args=(bytes(3 << 20),))
+        began = time.monotonic()
+        thread.start()
+        longest, left = 0.0, 3 << 20
+        while left:
+            left -= len(os.read(read, min(left, 1 << 18)))
+            time.sleep(0.1)
+            longest = max(longest, file.blocked_for)
+        thread.join(5)
+        assert longest < (time.monotonic() - began) * 0.6
+        os.close(read)
+        os.close(write)
+
     def test_a_file_blocks_nobody(self, tmp_path: Path) -> None:
         file = RecordingFile(tmp_path / "a")
         file._blocked_since = time.monotonic() - 100
@@ -241,3 +257,67 @@ class TestWhole:
         assert os.read(read, 10) == b"x123"
         os.close(read)
         os.close(write)
+
+    def test_a_reader_that_leaves_before_the_end_had_not_enough(self) -> None:
+        """Nothing of the format is worth anything alone: unlike a stream this has failed."""
+        read, write = os.pipe()
+        file = WholeRecordingFile(f"/dev/fd/{write}")
+        file.write(bytes(1 << 22))
+        os.close(read)
+        with pytest.raises(WriteError, match="reader has gone") as info:
+            file.close()
+        assert not isinstance(info.value.__cause__, BrokenPipeError)
+        os.close(write)
+
+    def test_says_for_how_long_a_reader_has_taken_nothing_at_the_end(self) -> None:
+        read, write = os.pipe()
+        file = WholeRecordingFile(f"/dev/fd/{write}")
+        file.write(bytes(1 << 22))
+        thread = threading.Thread(target=file.close)
+        thread.start()
+        time.sleep(0.2)
+        assert 0.1 < file.blocked_for < 5
+        left = 1 << 22
+        while left:
+            left -= len(os.read(read, left))
+        thread.join(5)
+        assert file.blocked_for == 0
+        os.close(read)
+        os.close(write)
+
+    def test_a_folder_without_place_for_it_is_said_before_anything_is_recorded(self) -> None:
+        with pytest.raises(WriteError, match="/proc/a"):
+            WholeRecordingFile("/proc/a")
+
+
+class TestGeneratedNames:
+    @BOTH
+    def test_the_first_that_nobody_has_is_taken(
+        self, tmp_path: Path, kind: type[RecordingFile]
+    ) -> None:
+        (tmp_path / "a").touch()
+        (tmp_path / "b").touch()
+        names = [str(tmp_path / name) for name in "abcd"]
+        file = kind(names[0], clobber=False, others=names[1:])
+        assert file.name == names[2]
+        (tmp_path / "c").touch()  # by somebody who was faster
+        file.write(b"x")
+        file.close()
+        assert file.name == names[3]
+        assert (tmp_path / "d").read_bytes() == b"x"
+        assert (tmp_path / "c").read_bytes() == b""
+
+    @BOTH
+    def test_none_left_is_an_error(self, tmp_path: Path, kind: type[RecordingFile]) -> None:
+        (tmp_path / "a").touch()
+        with pytest.raises(WriteError, match="exists"):
+            kind(tmp_path / "a", clobber=False)
+
+    def test_a_name_can_be_taken_for_another_program(self, tmp_path: Path) -> None:
+        file = RecordingFile(tmp_path / "a", clobber=False)
+        file.reserve()
+        assert (tmp_path / "a").exists()
+        file.close()
+        (tmp_path / "b").write_text("old")
+        RecordingFile(tmp_path / "b").reserve()
+        assert (tmp_path / "b").read_text() == "old"

@@ -12,7 +12,7 @@ from tests import y4m
 from wayshot_cli.encode.rawvideo import PIXEL_FORMATS, RawVideo
 from wayshot_cli.encode.y4m import TAGS, Y4m
 from wayshot_cli.encode.yuv import matrix
-from wayshot_cli.errors import InvalidArgumentError
+from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Size, Transform
 from wayshot_cli.pixels import FORMATS, XRGB8888, YUV_FORMATS, PixelFormat
@@ -214,3 +214,17 @@ class TestRaw:
             "# timestamp format v2", "0.000000", "16.683333", "2000.000001", "3500.000000",
         ]  # fmt: skip
         assert len(output.data) == 4 * 16
+
+    def test_the_end_of_the_last_picture_is_no_further_one_where_it_lasts_no_time(self) -> None:
+        output, times = Output(), Output()
+        stream = RawVideo(output, noise(2, 2), timestamps=times)
+        stream.write(noise(2, 2), 5_000_000)
+        stream.close(5_000_000)
+        assert len(output.data) == 16
+        assert times.data.count(b"\n") == 2
+
+    def test_a_screen_that_gives_what_cannot_be_made_is_no_wrong_usage(self) -> None:
+        stream = RawVideo(Output(), noise(2, 2, format_=BY_NAME["RGB565"]))
+        with pytest.raises(WriteError) as info:
+            stream.write(noise(2, 2), 0)
+        assert "bgr0" in (info.value.hint or "")
