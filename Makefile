@@ -9,11 +9,12 @@ BUILD_INPUT := pyproject.toml setup.py $(wildcard wayshot_cli/kernels/*.py waysh
 
 export PYTHON
 
-.PHONY: help demo test bench lint wheel clean venv
+.PHONY: help demo test bench guest lint wheel clean venv
 
 help:
 	@echo 'make demo    take pictures and a clip of a screen (of a headless one, if there is none)'
 	@echo 'make test    run all tests; PYTEST_ARGS="-k name" for some'
+	@echo 'make guest   build the virtual machine of tests/guest, which make test does, too'
 	@echo 'make lint    ruff, mypy, shellcheck'
 	@echo 'make bench   measure against other tools; BENCH_ARGS=command for whole processes only'
 	@echo 'make wheel   build a wheel into dist/'
@@ -38,13 +39,19 @@ bench:
 	@env -u PYTHONDONTWRITEBYTECODE $(BENCH)/bin/pip install -qq --disable-pip-version-check --force-reinstall '.[video]'
 	@BENCH_BIN=$(BENCH)/bin $(VENV)/bin/python -m benchmarks $(BENCH_ARGS)
 
+guest:
+	@scripts/need guest
+	@tests/guest/build-kernel
+	@tests/guest/make-root
+
 lint:
 	@scripts/need lint
 	@$(MAKE) -s $(INSTALLED)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	shellcheck scripts/need scripts/newer-sway scripts/test .ci/run
+	shellcheck -x -P tests/guest scripts/need scripts/newer-sway scripts/test .ci/run \
+		tests/guest/build-kernel tests/guest/make-root tests/guest/init
 
 wheel: venv
 	$(VENV)/bin/python -m build --wheel

@@ -49,8 +49,8 @@ MANY_LARGE = 3_000
 GROWTH = 2.0
 """Megabytes that later frames may add to a recorder's own memory."""
 
-MOST_BUFFERS = 8
-"""Four that wait for the writer, one or two that it has, one that is captured, and the first."""
+MOST_BUFFERS = 7
+"""Four that wait for the writer, one or two that it has, and one that is captured."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SAID = re.compile(

@@ -49,12 +49,12 @@ class Notebook:
 
     longest_rest_ns: int | None = None
 
-    def __init__(self, frame: Frame, reader: threading.Event) -> None:
+    def __init__(self, frame: Frame, simulation: Simulation) -> None:
         self.size = frame.upright_size
         self.shown: list[tuple[int, int]] = []
         self.end: int | None = None
         self.counter = -1
-        self.reader = reader
+        self.simulation = simulation
 
     def write(self, frame: Frame, time_ns: int) -> None:
         assert frame.upright_size == self.size
@@ -64,7 +64,10 @@ class Notebook:
     def repeat(self, time_ns: int) -> None:
         assert self.end is None
         self.shown.append((self.counter, time_ns))
-        assert self.reader.wait(PATIENCE)
+        assert self.simulation.reader.wait(PATIENCE)
+        self.simulation.takes -= 1
+        if self.simulation.takes <= 0:
+            self.simulation.reader.clear()
 
     def close(self, end_ns: int) -> None:
         assert self.end is None
@@ -116,6 +119,7 @@ class Simulation:
     limits: dict[str, Any]
     start_ns: int = 0
     reader: threading.Event = field(default_factory=threading.Event)
+    takes: float = math.inf  # frames that the reader still takes before it stops
     streams: list[Notebook] = field(default_factory=list)
     statistics: Statistics = field(default_factory=Statistics)
 
@@ -144,7 +148,7 @@ class Simulation:
             self.clock.may_leap = False
 
     def open(self, frame: Frame, _number: int) -> Notebook:
-        self.streams.append(Notebook(frame, self.reader))
+        self.streams.append(Notebook(frame, self))
         return self.streams[-1]
 
     def monotonic(self) -> float:
@@ -610,6 +614,24 @@ def test_a_reader_that_stops_for_a_while_costs_what_is_too_late(
     assert after == list(range(241, 360))
     for number, at in shown:
         assert number <= at * 60 // SECOND + 1, "nothing is shown before its time"
+
+
+@pytest.mark.parametrize("speed", [5, 20, 30, 45, 55, 59])
+def test_a_reader_that_is_too_slow_all_the_time_gets_a_new_picture_each_time(
+    speed: int, simulate: Callable[..., Simulation]
+) -> None:
+    def take(simulation: Simulation) -> None:
+        simulation.takes = 1
+        simulation.reader.set()
+
+    script = {n / speed: take for n in range(12 * speed)}
+    simulation = simulate(SIXTY, rate=60, duration_ns=10 * SECOND, script=script)
+    shown, statistics = simulation.stream.shown, simulation.statistics
+    late = [(number, at) for number, at in shown if at > 5 * SECOND]
+    fresh = {number for number, _ in late}
+    print(speed, len(late), len(fresh), max(abs(n/60-a/1e9) for n,a in late), statistics)
+    assert statistics.written + statistics.dropped == 600
+    assert len(fresh) >= 0.8 * len(late)
 
 
 def test_a_short_stop_of_the_reader_costs_nothing_of_a_quiet_screen(

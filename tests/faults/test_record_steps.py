@@ -116,7 +116,9 @@ def test_silence_where_a_change_is_awaited_is_an_idle_screen(tmp_path: Path) -> 
 
 
 def test_a_failure_long_after_another_is_the_first_again(tmp_path: Path) -> None:
-    failures = tuple(once(Step.READY, faults.failed, skip=skip) for skip in (LATER, 100 * TIMEOUT))
+    failures = tuple(
+        once(Step.READY, faults.failed, skip=skip) for skip in (LATER, round(100 * TIMEOUT))
+    )
     config = replace(moving(), faults=failures)
     result = record(config, tmp_path, "-r", "30", "--duration", str(2 * TIMEOUT), "a.y4m")
     assert result.code == 0, result.stderr

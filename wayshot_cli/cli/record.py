@@ -242,6 +242,8 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         report(f"the picture's size became {recorder.new_size}: stopped (--on-resize)")
     if signals.first and not recorder.statistics.written:
         return exit_code_of(signals.first)
+    if not destination.nbytes and destination.is_gone():
+        return 1  # an encoder has taken frames, the reader nothing; who went away knows it
     if not recorder.statistics.written or (recorder.was_abandoned and destination.is_whole):
         message = f"cannot write {destination.path!r}: nobody took it"
         raise WriteError(message)
