@@ -493,6 +493,7 @@ class _Writer(threading.Thread):
         self._held: Picture | None = None
         self._is_rendered = False
         self._next = 0  # the first slot that has not been written
+        self._slow_writes = 0  # one after the other that took longer than a slot
         self._last_position = -_SHORTEST_STEP
 
     # For the capturing thread.
@@ -635,12 +636,22 @@ class _Writer(threading.Thread):
             end = min(end, self._most_slots)
         while self._next < end and not self._is_full():
             worth = min(end, self._worth(self._pacer))
+            if self._is_losing and self._queue:
+                worth = end  # what waits is newer than all that these could show
             if self._next < worth:
                 self._statistics.dropped += worth - self._next
                 self._next = worth
             else:
+                began = self._clock()
                 self._write(self._pacer.time(self._next))
                 self._next += self.new_size is None
+                is_slow = self._clock() - began >= self._pacer.time(1)
+                self._slow_writes = self._slow_writes + 1 if is_slow else 0
+
+    @property
+    def _is_losing(self) -> bool:
+        """Whether the reader is too slow, and has not only paused for once."""
+        return self._slow_writes > 1
 
     def _worth(self, pacer: Pacer) -> int:
         """Return the first slot that is not too late to be written."""
