@@ -616,7 +616,7 @@ def test_a_reader_that_stops_for_a_while_costs_what_is_too_late(
         assert number <= at * 60 // SECOND + 1, "nothing is shown before its time"
 
 
-@pytest.mark.parametrize("speed", [5, 20, 30, 45, 55, 59])
+@pytest.mark.parametrize("speed", [5, 45, 59])
 def test_a_reader_that_is_too_slow_all_the_time_gets_a_new_picture_each_time(
     speed: int, simulate: Callable[..., Simulation]
 ) -> None:
@@ -624,15 +624,19 @@ def test_a_reader_that_is_too_slow_all_the_time_gets_a_new_picture_each_time(
         simulation.takes = frames
         simulation.reader.set()
 
-    script = {n / speed: take for n in range(1, 9 * speed)}
+    script: dict[float, Callable[[Simulation], None]] = {
+        n / speed: take for n in range(1, 9 * speed)
+    }
     # Time does not pass while the recording ends; somebody has to take the rest.
     script[9.9] = lambda simulation: take(simulation, math.inf)
     simulation = simulate(SIXTY, rate=60, duration_ns=10 * SECOND, script=script)
-    shown, statistics = simulation.stream.shown, simulation.statistics
-    late = [(number, at) for number, at in shown if 5 * SECOND < at < 8 * SECOND]
-    fresh = {number for number, _ in late}
+    statistics = simulation.statistics
     assert statistics.written + statistics.dropped == 600
-    assert len(fresh) >= 0.8 * len(late)
+    shown = [note for note in simulation.stream.shown if 5 * SECOND < note[1] < 8 * SECOND]
+    assert len(shown) >= 0.9 * 3 * speed
+    assert len({number for number, _ in shown}) >= 0.8 * len(shown)
+    for number, at in shown:
+        assert abs(number - at * 60 / SECOND) < 1.01, "at its own time"
 
 
 def test_a_short_stop_of_the_reader_costs_nothing_of_a_quiet_screen(

@@ -112,6 +112,7 @@ def test_a_slow_reader_costs_frames_but_neither_memory_nor_time(tmp_path: Path) 
     assert statistics.written == len(numbers) < 5 * duration + 10
     assert statistics.dropped == duration * 60 - statistics.written
     assert numbers[-1] >= 60 * (duration - 1.5), "what is dropped is what is old"
+    assert len(set(numbers[10:])) >= 0.7 * len(numbers[10:]), "each is a new one"
     assert max(memory) - memory[1] < POOL * 640 * 480 * 4
 
 

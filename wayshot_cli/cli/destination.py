@@ -148,15 +148,17 @@ class Destination:
             if self.rate:
                 geometry += f" -framerate {self.rate}"
             if name in YUV_FORMATS:
-                geometry = f"{self._colours(size)} {geometry}"
+                geometry = f"{self._colours(size, name)} {geometry}"
             return [f"raw video, to be read as: ffmpeg -f rawvideo {geometry} -i ..."]
         if wishes.format == "y4m" and sys.stderr and sys.stderr.isatty():
-            return [f"y4m says no colours; to read them right: ffmpeg {self._colours(size)} -i ..."]
+            colours = self._colours(size, wishes.video.pixel_format or "")
+            return [f"y4m says no colours; to read them right: ffmpeg {colours} -i ..."]
         return []
 
-    def _colours(self, size: "Size") -> str:
+    def _colours(self, size: "Size", pixel_format: str) -> str:
         video = self._wishes.video
-        said = {**tags(video.colorspace, size), "color_range": "pc" if video.full_range else "tv"}
+        is_full = "gray" in pixel_format if video.full_range is None else video.full_range
+        said = {**tags(video.colorspace, size), "color_range": "pc" if is_full else "tv"}
         return " ".join(f"-{option} {value}" for option, value in said.items())
 
 
