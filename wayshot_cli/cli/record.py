@@ -169,7 +169,8 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     on_resize: str,
     on_lost: str,
     backend: str,
-    buffer: str,  # noqa: ARG001 - shm is the only kind so far, and click has checked the name
+    buffer: str,
+    device: str | None,
     timeout: float,
     file: str | None,
     *,
@@ -204,11 +205,11 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
 
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(Connection(timeout=timeout))
-        chosen, passed_over = backends.choose(link, backend)
+        chosen, passed_over = backends.choose(link, backend, buffer, device)
         if verbose:
             for rung in passed_over:
                 say(f"not {rung.name}: {rung.reason}")
-            say(f"{link.compositor}: capturing by {chosen.name} into shared memory")
+            say(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
         source = stack.enter_context(
             Source(
                 link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
@@ -224,6 +225,9 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             is_gone=destination.is_gone,
         )  # fmt: skip
         first = recorder.first()
+        if verbose:
+            for note in chosen.notes:
+                say(note)
         stills = Stills(path, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
         for line in destination.describe(first):
