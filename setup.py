@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the modules that cffi makes, and the tag of a wheel for every Python 3."""
+"""What pyproject.toml cannot say: what cffi makes, and the tag of a wheel for every Python 3."""
 
 from setuptools import setup
 

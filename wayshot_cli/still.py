@@ -61,13 +61,12 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
         if delay:
             link.sleep(delay)
             plan = layout.plan(read_outputs(link), names=names, region=box, scale=scale)
-        sessions = [
-            stack.enter_context(
-                # A rescaled region needs the pixels around it, too.
-                chosen.open(o, region=None if scale else plan.request_region(o), cursor=cursor)
-            )
-            for o in plan.outputs
-        ]
+        sessions: list[backends.Session] = []
+        for o in plan.outputs:
+            # A rescaled region needs the pixels around it, too.
+            region_of_it = None if scale else plan.request_region(o)
+            sessions.append(chosen.open(o, region=region_of_it, cursor=cursor))
+            stack.callback(sessions[-1].close)
         for session in sessions:  # all at once, so that they show the same moment
             session.start()
         if meanwhile:

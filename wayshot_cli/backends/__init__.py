@@ -1,7 +1,7 @@
 """Ways to get frames, and the ladder that chooses among them."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
 from wayshot_cli.backends.common import Wish
 from wayshot_cli.backends.screencopy import Screencopy
@@ -9,14 +9,13 @@ from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
-    from wayshot_cli.backends.export_dmabuf import ExportDmabuf, Session as _ExportSession
-    from wayshot_cli.backends.screencopy import Session as _ScreencopySession
+    from wayshot_cli.backends import export_dmabuf, screencopy
 
-Backend: TypeAlias = "Screencopy | ExportDmabuf"
-Session: TypeAlias = "_ScreencopySession | _ExportSession"
+Backend: TypeAlias = Union[Screencopy, "export_dmabuf.ExportDmabuf"]
+Session: TypeAlias = Union["screencopy.Session", "export_dmabuf.Session"]
 
 
-def _export_dmabuf(connection: Connection, wish: Wish) -> "ExportDmabuf":
+def _export_dmabuf(connection: Connection, wish: Wish) -> Backend:
     from wayshot_cli.backends.export_dmabuf import ExportDmabuf  # noqa: PLC0415 - only when pinned
 
     return ExportDmabuf(connection, wish)

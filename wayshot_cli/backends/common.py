@@ -24,6 +24,10 @@ class Wish(NamedTuple):
     device: str | None = None
 
 
+ANY = Wish()
+"""Whatever serves best."""
+
+
 def require(connection: "Connection", interface: "Interface") -> "Proxy":
     """Return the one global of an interface. Raises UnsupportedError where there is none."""
     proxy = connection.singleton(interface)

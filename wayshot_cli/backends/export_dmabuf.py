@@ -1,15 +1,15 @@
 """wlr-export-dmabuf-unstable-v1: the buffer that the compositor has drawn, read at once.
 
 Nothing is copied for us, and nothing waits for us: the compositor draws into the buffer again as
-soon as it likes. So the picture is copied out of it right after ``ready``, and the frame given back.
+soon as it likes. So the picture is copied right after ``ready``, and the frame given back.
 """
 
 import os
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import Wish, frame_time, require
-from wayshot_cli.buffers.gbm import DmabufLayout, Memory, Plane, close_planes
+from wayshot_cli.backends.common import ANY, Wish, frame_time, require
+from wayshot_cli.buffers.gbm import DmabufLayout, Memory, Plane, close_planes, modifier_name
 from wayshot_cli.errors import (
     CaptureError,
     TargetLostError,
@@ -17,6 +17,7 @@ from wayshot_cli.errors import (
 )
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, Size
+from wayshot_cli.wayland.dmabuf import INVALID, LINEAR
 from wayshot_cli.wayland.protocols.wlr_export_dmabuf import ZWLR_EXPORT_DMABUF_MANAGER_V1
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class ExportDmabuf:
     memory = "the compositor's dmabufs"
     waits_for_damage = False
 
-    def __init__(self, connection: "Connection", wish: Wish = Wish()) -> None:  # noqa: B008 - a constant
+    def __init__(self, connection: "Connection", wish: Wish = ANY) -> None:
         """Bind the global and open the device. Raises UnsupportedError when one is missing."""
         self.connection = connection
         self.manager = require(connection, ZWLR_EXPORT_DMABUF_MANAGER_V1)
@@ -54,7 +55,7 @@ class ExportDmabuf:
     def open(
         self, output: "Output", *, region: Box | None = None, cursor: bool = False
     ) -> "Session":
-        """Return a session on an output; a region is cut out of it, as ``Screencopy.open`` has it."""
+        """Return a session on an output; a region, as for ``Screencopy.open``, is cut out."""
         return Session(self, output, region, cursor=cursor)
 
 
@@ -185,11 +186,14 @@ class Session:
 
     def _read(self, deadline: float) -> Frame:
         """Return a copy of the exported buffer."""
-        planes = [self._planes[number] for number in sorted(self._planes)]
-        if self._format is None or list(self._planes) != list(range(self._count)):
-            message = f"{self._compositor} exported {len(planes)} of {self._count} planes"
+        numbers = sorted(self._planes)
+        if self._format is None or numbers != list(range(self._count)):
+            message = f"{self._compositor} exported {len(numbers)} of {self._count} planes"
             raise CaptureError(message)
+        planes = [self._planes[number] for number in numbers]
         layout = DmabufLayout(self._format, self._size)
+        if self._modifier in (LINEAR, INVALID):
+            _check_rows(layout, planes[0])
         dmabufs = self._backend.dmabufs
         dmabufs.wait_for_writer(planes[0].fd, deadline)
         try:
@@ -197,10 +201,10 @@ class Session:
         except OSError as error:
             message = (
                 f"{dmabufs.device.path} cannot read {self._compositor}'s dmabuf of {layout}, "
-                f"modifier {self._modifier:#x}: {error.strerror}"
+                f"modifier {modifier_name(self._modifier)}: {error.strerror}"
             )
             raise UnsupportedError(message, hint="take --backend screencopy") from error
-        mapped, stride = bo.map(self)
+        mapped, stride = bo.map(None)
         return Frame(
             memoryview(bytes(mapped)),
             self._format,
@@ -234,7 +238,7 @@ class Session:
         self._format, self._size, self._count = format_, Size(width, height), count
         self._modifier = modifier_high << 32 | modifier_low
 
-    def _on_object(  # noqa: PLR0913, PLR0917 - zwlr_export_dmabuf_frame_v1.object has them all
+    def _on_object(
         self, _index: int, fd: int, _size: int, offset: int, stride: int, plane: int
     ) -> None:
         if self._frame is None or plane >= _MOST_PLANES or plane in self._planes:
@@ -249,3 +253,20 @@ class Session:
 
     def _on_cancel(self, reason: int) -> None:
         self._cancelled = reason
+
+
+def _check_rows(layout: DmabufLayout, plane: Plane) -> None:
+    """Refuse a plane that does not hold the picture: reading beyond its end would be SIGBUS."""
+    row = layout.size.width * layout.format.bytes_per_pixel
+    end = plane.offset + plane.stride * (layout.size.height - 1) + row
+    try:
+        nbytes = os.lseek(plane.fd, 0, os.SEEK_END)
+    except OSError as error:
+        message = f"the compositor exported something that is no dmabuf: {error.strerror}"
+        raise CaptureError(message) from error
+    if plane.stride < row or end > nbytes:
+        message = (
+            f"the compositor exported an impossible dmabuf: {layout} in {nbytes} bytes, "
+            f"offset {plane.offset}, stride {plane.stride}"
+        )
+        raise CaptureError(message)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import Wish, frame_time, require
+from wayshot_cli.backends.common import ANY, Wish, frame_time, require
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
 from wayshot_cli.frame import Frame
@@ -33,7 +33,7 @@ class Screencopy:
 
     name = "screencopy"
 
-    def __init__(self, connection: Connection, wish: Wish = Wish()) -> None:
+    def __init__(self, connection: Connection, wish: Wish = ANY) -> None:
         """Bind the globals. Raises UnsupportedError when one is missing, or no device serves."""
         self.connection = connection
         self.wish = wish
@@ -273,9 +273,9 @@ class Session:
         if self._frame is None or self.is_copying or self._is_asking:
             return  # a second copy of the same frame would be a protocol error of ours
         if self._layout and self._backend.wish.buffer != "dmabuf":
-            self._copy_into_shm(self._layout)
+            self._copy_into_shm(self._frame, self._layout)
         elif self._dmabuf_offer and self._backend.dmabufs:
-            self._copy_into_dmabuf(self._backend.dmabufs, *self._dmabuf_offer)
+            self._copy_into_dmabuf(self._frame, self._backend.dmabufs, *self._dmabuf_offer)
         elif self._dmabuf_offer:
             self._failed = True  # a device is opened by ``finish()``: that takes asking
         else:
@@ -286,18 +286,19 @@ class Session:
             )
             raise UnsupportedError(message)
 
-    def _copy_into_shm(self, layout: ShmLayout) -> None:
+    def _copy_into_shm(self, frame: "Proxy", layout: ShmLayout) -> None:
         if self._shm_pool is None:
             self._shm_pool = ShmPool(self._backend.shm)
         buffer, memory = self._shm_pool.acquire(layout)
-        self._start_copy(buffer, lambda _deadline: self._frame_of(memory, *layout))
+        self._start_copy(frame, buffer, lambda _deadline: self._frame_of(memory, *layout))
 
-    def _copy_into_dmabuf(self, dmabufs: "Memory", format_: pixels.PixelFormat, size: Size) -> None:
+    def _copy_into_dmabuf(
+        self, frame: "Proxy", dmabufs: "Memory", format_: pixels.PixelFormat, size: Size
+    ) -> None:
         from wayshot_cli.buffers.gbm import DmabufLayout, GbmPool  # noqa: PLC0415 - not for shm
 
         if self._gbm_pool is None:
             self._gbm_pool = GbmPool(dmabufs)
-        frame = self._frame
 
         def use(loan: "Loan") -> None:
             def make_frame(deadline: float) -> Frame:
@@ -305,15 +306,16 @@ class Session:
                 return self._frame_of(memory, format_, size, stride)
 
             if self._frame is frame:  # it may have been cancelled meanwhile
-                self._start_copy(loan.proxy, make_frame)
+                self._start_copy(frame, loan.proxy, make_frame)
 
         self._is_asking = True
         self._gbm_pool.acquire(DmabufLayout(format_, size), use)
 
-    def _start_copy(self, buffer: "Proxy", make_frame: Callable[[float], Frame]) -> None:
-        assert self._frame
+    def _start_copy(
+        self, frame: "Proxy", buffer: "Proxy", make_frame: Callable[[float], Frame]
+    ) -> None:
         self._make_frame = make_frame
-        self._frame.send(self._request, buffer)
+        frame.send(self._request, buffer)
 
     def _on_flags(self, flags: int) -> None:
         if not self._ready:  # what comes later is not about this frame

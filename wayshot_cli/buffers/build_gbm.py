@@ -1,4 +1,4 @@
-"""Builds ``_gbm``: what of libgbm is called, as a Python module that cffi need not parse (ABI mode).
+"""Builds ``_gbm``: what of libgbm is called, as a Python module (cffi's ABI mode, out of line).
 
 Run by setup.py through cffi_modules. The library itself is opened when the first dmabuf is
 wanted, by its soname: wayshot neither needs it to be built nor to be installed.

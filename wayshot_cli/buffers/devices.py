@@ -53,7 +53,7 @@ def open_first(
 
     Raises UnsupportedError with all reasons when there is none.
     """
-    reasons = []
+    reasons: list[str] = []
     for node in nodes:
         try:
             return opener(node.path), node, reasons

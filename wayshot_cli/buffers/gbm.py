@@ -146,19 +146,22 @@ class BufferObject:
 
     def planes(self) -> list[Plane]:
         """Return the planes, with fds that the caller closes. Raises OSError."""
-        lib, pointer = self.device.lib, self._pointer
         found: list[Plane] = []
         try:
-            for number in range(lib.gbm_bo_get_plane_count(pointer)):
-                fd = lib.gbm_bo_get_fd_for_plane(pointer, number)
-                if fd < 0:
-                    raise OSError(ffi.errno, os.strerror(ffi.errno))
-                stride = lib.gbm_bo_get_stride_for_plane(pointer, number)
-                found.append(Plane(fd, lib.gbm_bo_get_offset(pointer, number), stride))
+            for number in range(self.device.lib.gbm_bo_get_plane_count(self._pointer)):
+                found.append(self._plane(number))  # noqa: PERF401 - what was found is to be closed
         except OSError:
             close_planes(found)
             raise
         return found
+
+    def _plane(self, number: int) -> Plane:
+        lib, pointer = self.device.lib, self._pointer
+        fd = lib.gbm_bo_get_fd_for_plane(pointer, number)
+        if fd < 0:
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+        stride = lib.gbm_bo_get_stride_for_plane(pointer, number)
+        return Plane(fd, lib.gbm_bo_get_offset(pointer, number), stride)
 
     def map(self, keep: object) -> tuple[memoryview, int]:
         """Return the pixels as rows, whatever the tiling, and the bytes from one to the next.

@@ -207,8 +207,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         link = stack.enter_context(Connection(timeout=timeout))
         chosen, passed_over = backends.choose(link, backend, buffer, device)
         if verbose:
-            for rung in passed_over:
-                say(f"not {rung.name}: {rung.reason}")
+            _say_all([f"not {rung.name}: {rung.reason}" for rung in passed_over])
             say(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
         source = stack.enter_context(
             Source(
@@ -225,9 +224,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             is_gone=destination.is_gone,
         )  # fmt: skip
         first = recorder.first()
-        if verbose:
-            for note in chosen.notes:
-                say(note)
+        _say_all(chosen.notes if verbose else [])
         stills = Stills(path, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
         for line in destination.describe(first):
@@ -252,6 +249,11 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         with sinks.errors_named("stdout"):
             sinks.write_fd(1, [os.fsencode(path) + b"\n"])
     return 0
+
+
+def _say_all(lines: list[str]) -> None:
+    for line in lines:
+        say(line)
 
 
 def _format(file: str | None, format_: str | None, encoder: str) -> str:

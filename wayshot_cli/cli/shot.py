@@ -85,8 +85,8 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
 
     frame = take_shot(
         outputs or None, region=box, cursor=cursor, scale=scale, delay=delay,
-        backend=backend, buffer=buffer, device=device, timeout=timeout, report=report if verbose else None,
-        meanwhile=lambda: encode.load(format_),
+        backend=backend, buffer=buffer, device=device, timeout=timeout,
+        report=report if verbose else None, meanwhile=lambda: encode.load(format_),
     )  # fmt: skip
     if verbose and format_ == "raw":
         report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")

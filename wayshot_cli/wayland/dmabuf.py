@@ -10,7 +10,7 @@ from wayshot_cli.wayland.protocols.linux_dmabuf import ZWP_LINUX_DMABUF_V1
 
 if TYPE_CHECKING:
     from wayshot_cli.wayland.connection import Connection
-    from wayshot_cli.wayland.proxy import Proxy
+    from wayshot_cli.wayland.proxy import Handler, Proxy
 
 LINEAR = 0
 """The modifier of rows one after the other (drm_fourcc.h)."""
@@ -89,7 +89,7 @@ class Feedback:
         self._indices = b""
 
     @property
-    def handlers(self) -> dict[str, "object"]:
+    def handlers(self) -> "dict[str, Handler]":
         """The methods by event name."""
         return {
             "done": self._on_done,
@@ -136,7 +136,7 @@ def read_table(fd: int, size: int) -> list[tuple[int, int]]:
         raise CaptureError(message)
     try:
         with mmap.mmap(fd, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as table:
-            return list(_ENTRY.iter_unpack(table))  # type: ignore[arg-type]
+            return list(_ENTRY.iter_unpack(table))
     except OSError as error:
         message = f"the compositor's table of dmabuf formats cannot be read: {error.strerror}"
         raise CaptureError(message) from error
