@@ -53,19 +53,46 @@ class DmabufLayout(NamedTuple):
         return f"{self.size} {self.format}"
 
 
-class Device:
-    """A render node, opened with GBM; closed when its last buffer object is gone.
+class _Handle:
+    """What C has to free, once its owner and all that was made of it are gone.
 
-    Buffer objects are made, mapped, unmapped and freed one at a time: GBM maps all of a
-    device by one context, which it does not lock when it unmaps, and the last view
-    of a mapping may go in any thread.
+    The garbage collector ends what hangs together in any order, a device before its buffer
+    objects, a buffer object before its mappings; C needs the other one. One lock serves a
+    device: GBM maps by one context, which it does not lock when it unmaps, and the last view of
+    a mapping may go in any thread, and in the middle of any call of ours.
     """
+
+    def __init__(self, free: Callable[[], object], parent: "_Handle | None" = None) -> None:
+        """Count one user, the owner, and be a user of the parent."""
+        self._free = free
+        self._parent = parent
+        self._users = 1
+        self.lock: RLock = parent.lock if parent else RLock()
+        if parent:
+            parent.take()
+
+    def take(self) -> None:
+        """Count one user more."""
+        with self.lock:
+            self._users += 1
+
+    def drop(self, _pointer: object = None) -> None:
+        """Let one user go."""
+        with self.lock:
+            self._users -= 1
+            if not self._users:
+                self._free()
+                if self._parent:
+                    self._parent.drop()
+
+
+class Device:
+    """A render node, opened with GBM; closed when its last buffer object is gone."""
 
     def __init__(self, path: str) -> None:
         """Open it. Raises UnsupportedError without libgbm, or when the node is none for GBM."""
         self.path = path
         self.lib = library()
-        self.lock = RLock()
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
@@ -76,7 +103,9 @@ class Device:
             os.close(fd)
             message = f"{path}: libgbm has no driver for it"
             raise UnsupportedError(message)
-        self._pointer = ffi.gc(pointer, functools.partial(_close_device, self.lib, fd))
+        self.handle = _Handle(functools.partial(_close_device, self.lib, pointer, fd))
+        self._pointer = pointer
+        self._owner = ffi.gc(pointer, self.handle.drop)
 
     @property
     def driver(self) -> str:
@@ -86,7 +115,7 @@ class Device:
     def create(self, layout: DmabufLayout, flags: int) -> "BufferObject":
         """Return a buffer object, placed as the driver likes. Raises OSError."""
         arguments = (*layout.size, layout.format.fourcc, flags)
-        with self.lock:
+        with self.handle.lock:
             return self._own(self.lib.gbm_bo_create(self._pointer, *arguments), layout)
 
     def create_with_modifiers(
@@ -94,7 +123,7 @@ class Device:
     ) -> "BufferObject":
         """Return a buffer object with one of the modifiers. Raises OSError."""
         arguments = (*layout.size, layout.format.fourcc, modifiers, len(modifiers))
-        with self.lock:
+        with self.handle.lock:
             pointer = self.lib.gbm_bo_create_with_modifiers2(
                 self._pointer, *arguments, self.lib.GBM_BO_USE_RENDERING
             )
@@ -112,7 +141,7 @@ class Device:
         data.modifier = modifier
         for index, plane in enumerate(planes):
             data.fds[index], data.offsets[index], data.strides[index] = plane
-        with self.lock:
+        with self.handle.lock:
             pointer = self.lib.gbm_bo_import(
                 self._pointer, self.lib.GBM_BO_IMPORT_FD_MODIFIER, data, 0
             )
@@ -121,27 +150,24 @@ class Device:
     def _own(self, pointer: Any, layout: DmabufLayout) -> "BufferObject":
         if pointer == ffi.NULL:
             raise OSError(ffi.errno, os.strerror(ffi.errno))
-        return BufferObject(self, ffi.gc(pointer, functools.partial(_free_object, self)), layout)
+        return BufferObject(self, pointer, layout)
 
 
-def _close_device(lib: Any, fd: int, pointer: Any) -> None:
+def _close_device(lib: Any, pointer: Any, fd: int) -> None:
     lib.gbm_device_destroy(pointer)
     os.close(fd)
-
-
-def _free_object(device: Device, pointer: Any) -> None:
-    with device.lock:
-        device.lib.gbm_bo_destroy(pointer)
 
 
 class BufferObject:
     """A ``struct gbm_bo``, freed when nobody has it or a mapping of it any more."""
 
     def __init__(self, device: Device, pointer: Any, layout: DmabufLayout) -> None:
-        """Take a pointer that frees itself."""
+        """Take a pointer, to free it."""
         self.device = device
         self.layout = layout
+        self._handle = _Handle(functools.partial(device.lib.gbm_bo_destroy, pointer), device.handle)
         self._pointer = pointer
+        self._owner = ffi.gc(pointer, self._handle.drop)
         self.modifier: int = device.lib.gbm_bo_get_modifier(pointer)
 
     def planes(self) -> list[Plane]:
@@ -171,7 +197,7 @@ class BufferObject:
         """
         lib, (width, height) = self.device.lib, self.layout.size
         stride, handle = ffi.new("uint32_t *"), ffi.new("void **")
-        with self.device.lock:
+        with self.device.handle.lock:
             address = lib.gbm_bo_map(
                 self._pointer, 0, 0, width, height, lib.GBM_BO_TRANSFER_READ, stride, handle
             )
@@ -179,7 +205,10 @@ class BufferObject:
         if address == ffi.NULL:
             message = f"{self.device.path}: {self.layout} cannot be mapped: {reason}"
             raise CaptureError(message)
-        owned = ffi.gc(address, functools.partial(_unmap, self, handle[0], keep))
+        mapping = _Handle(
+            functools.partial(_unmap, lib, self._pointer, handle[0], keep), self._handle
+        )
+        owned = ffi.gc(address, mapping.drop)
         row = width * self.layout.format.bytes_per_pixel
         if stride[0] < row:
             message = f"{self.device.path}: {self.layout} is mapped with a stride of {stride[0]}"
@@ -187,9 +216,8 @@ class BufferObject:
         return memoryview(ffi.buffer(owned, stride[0] * (height - 1) + row)), stride[0]
 
 
-def _unmap(bo: BufferObject, handle: Any, _keep: object, _address: Any) -> None:
-    with bo.device.lock:
-        bo.device.lib.gbm_bo_unmap(bo._pointer, handle)  # noqa: SLF001 - half of BufferObject.map
+def _unmap(lib: Any, pointer: Any, handle: Any, _keep: object) -> None:
+    lib.gbm_bo_unmap(pointer, handle)
 
 
 def close_planes(planes: Sequence[Plane]) -> None:
