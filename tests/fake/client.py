@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import selectors
 import socket
@@ -55,7 +54,7 @@ class Client:
         self.flood = b""
         self.open = True
         self.outgoing_fds: list[int] = []  # sent with the next byte
-        self.server_ids = itertools.count(wire.FIRST_SERVER_ID)
+        self.next_server_id = wire.FIRST_SERVER_ID
         self.display = Display(self, 1)
         self.dribbling = False
         # Of films, by Head.index: the last frame, and where the next one is all damage.

@@ -122,12 +122,14 @@ class BufferParams(Resource):
         if plane.offset + plane.stride * height > nbytes:
             os.close(plane.fd)
             raise ProtocolError(self, OUT_OF_BOUNDS, f"{plane} of {nbytes} bytes")
-        object_id = next(self.client.server_ids)
+        object_id = self.client.next_server_id
         created = self.event("created", object_id)
         offer = ShmOffer(fourcc, width, height, plane.stride)
         memory = Memory(plane.fd, nbytes)
         buffer = DmabufBuffer(self.client, object_id, memory, plane.offset, offer)
-        if not self.client.owe(Step.PARAMS, self, created) and self.client.open:
+        if self.client.owe(Step.PARAMS, self, created):
+            self.client.next_server_id += 1  # without a gap: libwayland insists
+        elif self.client.open:
             buffer.destroy()
 
     def fail(self) -> None:
@@ -184,7 +186,7 @@ class ExportFrame(Resource):
         )
         if self.client.owe(Step.EXPORT, self, described, output.name):
             self.proceed(Step.EXPORT)
-        elif self.client.open:
+        elif memory in self.client.outgoing_fds:  # nothing was said in its place
             self.client.outgoing_fds.remove(memory)
             os.close(memory)
 

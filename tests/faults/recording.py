@@ -195,7 +195,9 @@ class Recording:
         self.compositor.wait_until_gone()
         assert self.compositor.violations == []
         assert may_leak or self.compositor.leaks == []
-        return Result(code, stdout or b"", said, elapsed, _children_cpu() - self._cpu, self.folder)
+        return Result(
+            code, stdout or b"", said, elapsed, _children_cpu() - self._cpu, self.folder
+        )
 
     def told(self, number: int) -> Result:
         """Send a signal that ends it, and check that it does so soon."""

@@ -149,7 +149,9 @@ def test_segment_goes_on_in_another_file(tmp_path: Path) -> None:
     for size, name in zip(sizes, names, strict=True):
         upright = replace(ONE, width=size[0], height=size[1]).upright(0)
         assert_shown(pictures(result, name, size), upright)
-    count = sum(len(pictures(result, name, size)) for size, name in zip(sizes, names, strict=True))
+    count = sum(
+        len(pictures(result, name, size)) for size, name in zip(sizes, names, strict=True)
+    )
     assert count == result.whole_statistics.written == round(result.statistics.seconds * 30)
 
 
@@ -175,7 +177,9 @@ def test_each_segment_has_its_own_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("policy", ["scale", "segment"])
-def test_nothing_is_lost_of_a_moving_screen_whose_mode_changes(policy: str, tmp_path: Path) -> None:
+def test_nothing_is_lost_of_a_moving_screen_whose_mode_changes(
+    policy: str, tmp_path: Path
+) -> None:
     arguments = ("--duration", "1.2", "--on-resize", policy, "a.y4m")
     with recording(moving(30), tmp_path, *arguments) as running:
         running.wait_for_bytes("a.y4m", 64 * 48 * 3 // 2 * 10)

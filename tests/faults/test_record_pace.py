@@ -314,7 +314,9 @@ def test_what_a_screen_has_shown_for_long_is_shown_from_the_recordings_begin_on(
 ) -> None:
     film = Film(Fraction(60), skipped=(range(31, 630),))
     stamp = stamped_before(600, 10 * SECOND)  # as if that one had been copied at its own time
-    simulation = simulate(film, rate=60, stamp=stamp, start_ns=10 * SECOND, duration_ns=SECOND)
+    simulation = simulate(
+        film, rate=60, stamp=stamp, start_ns=10 * SECOND, duration_ns=SECOND
+    )
     assert simulation.stream.counters == [30] * 30 + list(range(630, 660))
 
 

@@ -147,7 +147,9 @@ def test_a_reader_that_leaves_in_a_pause_ends_it(tmp_path: Path) -> None:
     assert result.words == ""
 
 
-@pytest.mark.parametrize("arguments", [OF_FRAMES, ("-t", "raw", "-"), ("-t", "mkv", "-")], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [OF_FRAMES, ("-t", "raw", "-"), ("-t", "mkv", "-")], ids=str
+)
 def test_a_reader_that_was_never_there_is_no_success_and_no_news(
     arguments: tuple[str, ...], tmp_path: Path
 ) -> None:

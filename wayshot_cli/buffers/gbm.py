@@ -236,7 +236,7 @@ def library() -> Any:
     except OSError as error:
         message = f"libgbm cannot be loaded: {error}"
         raise UnsupportedError(message, hint=hint) from error
-    except AttributeError as error:
+    except ffi.error as error:
         message = f"libgbm is too old: {error}"
         raise UnsupportedError(message, hint=hint) from error
     return lib
