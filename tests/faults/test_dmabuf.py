@@ -1,7 +1,8 @@
-"""dmabufs and exports that go wrong, on a libgbm of our own: the answer is an error or a picture."""
+"""dmabufs and exports that go wrong, on a libgbm of our own: an error or a picture comes of it."""
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake import Config, FakeCompositor, Fault, Feedback, Output, Step, faults
+from tests.fake import Config, FakeCompositor, Fault, Feedback, Output, ShmOffer, Step, faults
 from tests.faults.command import (
     LONG,
     TIMEOUT,
@@ -26,7 +27,7 @@ from tests.faults.command import (
 XR24 = 0x34325258
 SOURCE = Path(__file__).parents[1] / "fake" / "gbm.c"
 NODE = "/dev/null"
-"""Any character device does for the fake libgbm."""
+"""Stands in for a render node; the fake libgbm does not touch it."""
 
 CONFIG = Config(dmabuf_offer=XR24, dmabuf_version=4, feedback=Feedback(), export_version=1)
 EXPORT = ("--backend", "export-dmabuf")
@@ -40,6 +41,11 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = folder / "libgbm.so.1"
     flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
     subprocess.run(["cc", *flags, "-o", target, SOURCE], check=True)
+    # What every Python runs first: here DRM has the number of /dev/null.
+    (folder / "sitecustomize.py").write_text(
+        "import os; from wayshot_cli.buffers import devices; "
+        f"devices._DRM_MAJOR = os.major(os.stat({NODE!r}).st_rdev)"
+    )
     return folder
 
 
@@ -65,6 +71,7 @@ class Shooter:
         with FakeCompositor(config) as compositor:
             compositor.env |= {
                 "LD_LIBRARY_PATH": str(self.libraries),
+                "PYTHONPATH": os.pathsep.join([str(self.libraries), *sys.path]),
                 "WAYSHOT_FAKE_GBM": gbm,
                 "WAYSHOT_FAKE_GBM_LOG": str(self.log),
                 "WAYSHOT_CLEAN_EXIT": "1",
@@ -82,11 +89,6 @@ class Shooter:
 @pytest.fixture
 def shoot(libraries: Path, tmp_path: Path) -> Shooter:
     return Shooter(libraries, tmp_path)
-
-
-def refusing(*steps: int) -> Config:
-    """Refuse the first buffers that are offered."""
-    return replace(CONFIG, faults=tuple(Fault(Step.PARAMS, faults.failed) for _ in steps))
 
 
 def failing_first(count: int) -> faults.Action:
@@ -200,7 +202,7 @@ def test_a_driver_that_cannot_import_is_told(shoot: Shooter) -> None:
 
 @pytest.mark.parametrize(
     ("device", "reason"),
-    [("/nonexistent", "No such file"), ("/dev", "directory"), (__file__, "no driver")],
+    [("/nonexistent", "No such file"), ("/dev", "directory"), (__file__, "not a DRM device")],
 )
 @pytest.mark.parametrize("way", [(), EXPORT], ids=["screencopy", "export"])
 def test_a_device_that_is_none_is_refused(
@@ -263,9 +265,11 @@ def test_a_broken_feedback_is_told(shoot: Shooter, feedback: Feedback) -> None:
     assert_told_at_once(result)
 
 
-def test_auto_takes_dmabufs_where_nothing_else_can_be_read(shoot: Shooter) -> None:
-    from tests.fake import ShmOffer
+def test_a_driver_that_libgbm_lacks_is_told(shoot: Shooter) -> None:
+    assert_failed(shoot(CONFIG, gbm="no-device"), 4, NODE, "no driver")
 
+
+def test_auto_turns_to_dmabufs_where_nothing_else_can_be_read(shoot: Shooter) -> None:
     outputs = (Output(offers=(ShmOffer(0x3231564E, 64, 48, 64),)),)
     config = replace(CONFIG, outputs=outputs)
     result = shoot(config, device=None, timeout=LONG)

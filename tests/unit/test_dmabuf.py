@@ -2,7 +2,6 @@
 
 import os
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -120,7 +119,7 @@ def test_a_device_of_another_size_is_refused(data: bytes) -> None:
 
 
 @pytest.fixture
-def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two devices in a sysfs of our own, the second without a render node; return its /dev/dri."""
     for numbers, names in {
         "226:0": ["card0", "renderD128"],

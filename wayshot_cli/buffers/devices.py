@@ -1,6 +1,7 @@
 """Render nodes: which device's memory a compositor can write into."""
 
 import os
+import stat
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -8,6 +9,7 @@ from wayshot_cli.errors import UnsupportedError
 
 _SYS = "/sys/dev/char"
 _DEV = "/dev/dri"
+_DRM_MAJOR = 226  # Linux, Documentation/admin-guide/devices.txt
 
 T = TypeVar("T")
 
@@ -44,6 +46,12 @@ def render_node(device: int) -> str | None:
     """
     folder = f"{_SYS}/{os.major(device)}:{os.minor(device)}/device/drm"
     return next((os.path.join(_DEV, name) for name in _render_nodes(folder)), None)
+
+
+def is_drm(fd: int) -> bool:
+    """Whether an open file is a node of a DRM device."""
+    facts = os.fstat(fd)
+    return stat.S_ISCHR(facts.st_mode) and os.major(facts.st_rdev) == _DRM_MAJOR
 
 
 def open_first(

@@ -98,6 +98,10 @@ class Device:
         except OSError as error:
             message = f"{path}: {error.strerror}"
             raise UnsupportedError(message) from error
+        if not devices.is_drm(fd):  # Mesa would take it, and then draw by software
+            os.close(fd)
+            message = f"{path}: not a DRM device"
+            raise UnsupportedError(message)
         pointer = self.lib.gbm_create_device(fd)
         if pointer == ffi.NULL:
             os.close(fd)

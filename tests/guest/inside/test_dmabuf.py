@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.live.client import Picture
+    from wayshot_cli.frame import Frame
 
 NAME = "HEADLESS-1"
 SIZES = ((640, 480), (1920, 1080), (3840, 2160))
@@ -91,17 +92,20 @@ def held() -> tuple[int, int]:
     return len(os.listdir("/proc/self/fd")), mapped
 
 
-@every_way
+@pytest.mark.parametrize("backend", ["screencopy", "export-dmabuf"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_the_pixels_are_those_of_shared_memory_and_of_grim(
-    sway: GlesSway, tmp_path: Path, size: tuple[int, int], way: tuple[str, ...]
+    sway: GlesSway, connection: Connection, tmp_path: Path, size: tuple[int, int], backend: str
 ) -> None:
     """To the last of them, and those that were painted."""
     expected = show(sway, size)
-    picture = finished(sway, tmp_path, expected, way)
-    assert np.array_equal(picture, expected)
-    assert np.array_equal(picture, shoot(sway, tmp_path, "--buffer", "shm"))
-    assert np.array_equal(picture, grim(sway, tmp_path))
+    frame = shot(connection=connection, backend=backend, buffer="dmabuf")
+    deadline = monotonic() + 10
+    while not np.array_equal(frame.to_numpy(), expected) and monotonic() < deadline:
+        sleep(0.1)  # see finished(): the frame is in the memory that is drawn into
+    assert np.array_equal(frame.to_numpy(), expected)
+    assert np.array_equal(expected, shoot(sway, tmp_path, "--buffer", "shm"))
+    assert np.array_equal(expected, grim(sway, tmp_path))
 
 
 @every_way
@@ -199,11 +203,14 @@ def test_a_session_uses_its_buffers_again(sway: GlesSway, connection: Connection
             session.finish(connection.deadline()).close()
         created = sum("dmabuf of" in note for note in chosen.notes)
         assert created == 1
-        kept = []
+
+        def take() -> Frame:
+            session.start()
+            return session.finish(connection.deadline())
+
+        kept = [take() for _ in range(16)]
         with pytest.raises(CaptureError, match="16 frames are held"):
-            for _ in range(17):
-                session.start()
-                kept.append(session.finish(connection.deadline()))
+            take()
         assert len(kept) == 16
 
 
@@ -218,13 +225,12 @@ def test_a_recording_follows_a_change_of_size(
     with Source(connection, chosen) as source:
         for size in sizes:
             expected = show(sway, size)
-            for _ in range(50):
-                picture = source.capture(until=connection.deadline())
-                assert picture, f"{size} was never seen"
-                if np.array_equal(picture.render().to_numpy(), expected):
-                    break
-            else:
-                pytest.fail(f"{size} was never seen")
+            deadline = monotonic() + 10
+            picture = source.capture(until=deadline)
+            while picture and not np.array_equal(picture.render().to_numpy(), expected):
+                assert monotonic() < deadline, f"{size} was never seen"
+                picture = source.capture(until=monotonic() + 0.5) or picture
+            assert picture
 
 
 def test_a_screen_that_stands_still_is_waited_for(sway: GlesSway, connection: Connection) -> None:
@@ -240,11 +246,12 @@ def test_a_screen_that_stands_still_is_waited_for(sway: GlesSway, connection: Co
             pytest.fail("the screen did not come to rest")
         expected = pattern(64, 48)[::-1]
         sway.set_background(NAME, expected)
-        while True:  # perhaps the old picture's end comes first
-            picture = source.capture(until=connection.deadline())
-            assert picture
-            if np.array_equal(picture.render().to_numpy(), expected):
-                break
+        picture = source.capture(until=connection.deadline())
+        deadline = monotonic() + 10
+        while picture and not np.array_equal(picture.render().to_numpy(), expected):
+            assert monotonic() < deadline
+            picture = source.capture(until=monotonic() + 0.5) or picture
+        assert picture
 
 
 def test_record_writes_the_frames(sway: GlesSway, tmp_path: Path) -> None:
@@ -261,7 +268,7 @@ def test_record_writes_the_frames(sway: GlesSway, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("device", "reason"),
-    [("/dev/null", "libgbm"), ("/nonexistent", "No such file"), ("/dev", "directory")],
+    [("/dev/null", "not a DRM device"), ("/nonexistent", "No such file"), ("/dev", "directory")],
 )
 @every_way
 def test_a_device_that_is_none_is_refused(
@@ -275,7 +282,7 @@ def test_a_device_that_is_none_is_refused(
 
 
 def test_a_node_without_permission_is_passed_over_with_the_reason(
-    sway: GlesSway, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who may do everything is told so by nobody: the test plays the kernel."""
     true_open = os.open
