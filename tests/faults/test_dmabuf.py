@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import struct
 import subprocess
@@ -9,6 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.fake import Config, FakeCompositor, Fault, Feedback, Output, ShmOffer, Step, faults
@@ -23,6 +26,10 @@ from tests.faults.command import (
     picture_of,
     wayshot,
 )
+from wayshot_cli.buffers import devices, gbm
+from wayshot_cli.errors import WayshotError
+from wayshot_cli.still import shot
+from wayshot_cli.wayland.connection import Connection
 
 XR24 = 0x34325258
 SOURCE = Path(__file__).parents[1] / "fake" / "gbm.c"
@@ -121,6 +128,44 @@ def cancelling(reason: int, count: int = sys.maxsize) -> Config:
 def test_every_pixel_comes_through(shoot: Shooter, way: tuple[str, ...], transform: int) -> None:
     config = replace(CONFIG, outputs=(Output(width=61, height=33, transform=transform),))
     assert_shot(shoot(config, *way), picture_of(config))
+
+
+def test_no_way_leaves_an_fd(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor do those that end in an error."""
+    monkeypatch.setattr(gbm, "_SONAME", str(libraries / "libgbm.so.1"))
+    monkeypatch.setattr(devices, "_DRM_MAJOR", os.major(os.stat(NODE).st_rdev))
+    gbm.library.cache_clear()
+
+    def held() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    def take(config: Config, backend: str, words: str = "") -> None:
+        monkeypatch.setenv("WAYSHOT_FAKE_GBM", words)
+        with FakeCompositor(config) as compositor:
+            before = held()
+            for _ in range(3):
+                with (
+                    contextlib.suppress(WayshotError),
+                    Connection(str(compositor.socket_path), timeout=TIMEOUT) as connection,
+                ):
+                    shot(connection=connection, backend=backend, device=NODE)
+                compositor.wait_until_gone()
+                assert held() == before, (backend, words)
+
+    try:
+        for backend in ("screencopy", "export-dmabuf"):
+            for words in ("", "two-planes", "no-modifiers", "no-map", "no-import", "no-device"):
+                take(CONFIG, backend, words)
+            take(cancelling(PERMANENT), backend)
+        for words in ("no-fd two-planes", "no-modifiers no-linear no-plain"):
+            take(CONFIG, "screencopy", words)
+        for step in (Step.PARAMS, Step.FLAGS, Step.EXPORTED):
+            take(replace(CONFIG, faults=(Fault(step, faults.failed),)), "screencopy")
+        take(replace(CONFIG, faults=(Fault(Step.EXPORTED, faults.hang_up),)), "export-dmabuf")
+        take(replace(CONFIG, feedback=Feedback(size=17)), "export-dmabuf")
+    finally:
+        gbm.library.cache_clear()
 
 
 def test_several_outputs_are_captured_at_once(shoot: Shooter) -> None:
@@ -274,6 +319,29 @@ def test_auto_turns_to_dmabufs_where_nothing_else_can_be_read(shoot: Shooter) ->
     config = replace(CONFIG, outputs=outputs)
     result = shoot(config, device=None, timeout=LONG)
     assert_failed(result, 4, "/dev/dri")
+
+
+def test_auto_gets_its_picture_from_the_dmabuf(
+    libraries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gbm, "_SONAME", str(libraries / "libgbm.so.1"))
+    monkeypatch.setattr(devices, "_DRM_MAJOR", os.major(os.stat(NODE).st_rdev))
+    monkeypatch.setattr(devices, "candidates", lambda *_: [devices.Candidate(NODE, "a test")])
+    gbm.library.cache_clear()
+    outputs = (Output(offers=(ShmOffer(0x3231564E, 64, 48, 64),), transform=1),)
+    config = replace(CONFIG, outputs=outputs)
+    said: list[str] = []
+    try:
+        with (
+            FakeCompositor(config) as compositor,
+            Connection(str(compositor.socket_path), timeout=LONG) as connection,
+        ):
+            frame = shot(connection=connection, report=said.append)
+            assert compositor.violations == []
+    finally:
+        gbm.library.cache_clear()
+    assert np.array_equal(frame.to_numpy(), picture_of(config))
+    assert f"{NODE}: a test, served by GBM's 'fake'" in said
 
 
 @pytest.mark.parametrize("reason", [TEMPORARY, RESIZING])
