@@ -27,7 +27,7 @@ from wayshot_cli.wayland.connection import LONGEST_TIMEOUT
 from wayshot_cli.wayland.outputs import are_current, read_outputs
 
 if TYPE_CHECKING:
-    from wayshot_cli.backends.screencopy import Screencopy, Session
+    from wayshot_cli.backends import Backend, Session
     from wayshot_cli.encode.stream import Stream
     from wayshot_cli.frame import Frame
     from wayshot_cli.geometry import Box, Size
@@ -66,7 +66,7 @@ class Source:
     def __init__(  # noqa: PLR0913 - a target and how it is captured
         self,
         connection: "Connection",
-        backend: "Screencopy",
+        backend: "Backend",
         *,
         names: list[str] | None = None,
         region: "Box | None" = None,

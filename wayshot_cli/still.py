@@ -20,6 +20,8 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     scale: float | None = None,
     delay: float = 0.0,
     backend: str = "auto",
+    buffer: str = "auto",
+    device: str | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     connection: Connection | None = None,
     report: Callable[[str], object] | None = None,
@@ -30,6 +32,8 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     ``output`` is a name or several; ``region`` is ``X,Y WxH`` or a box in logical
     coordinates; they exclude each other. ``scale`` asks for that many pixels per logical unit
     instead of the native ones. ``delay`` waits that many seconds, once all is known to be there.
+    ``backend`` and ``buffer`` pin how it is captured and into what (shm, dmabuf), ``device`` the
+    node of /dev/dri whose memory dmabufs are.
     ``timeout`` in seconds bounds each answer of the compositor.
     An open ``connection`` can be handed in and stays open, with the time-out that it has.
     ``report`` is called with a line for each step, for people; ``meanwhile`` once, while
@@ -49,21 +53,20 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(Connection(timeout=timeout))
-        chosen, passed_over = backends.choose(link, backend)
+        chosen, passed_over = backends.choose(link, backend, buffer, device)
         for rung in passed_over:
             report(f"not {rung.name}: {rung.reason}")
-        report(f"{link.compositor}: capturing by {chosen.name} into shared memory")
+        report(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
         plan = layout.plan(read_outputs(link), names=names, region=box, scale=scale)
         if delay:
             link.sleep(delay)
             plan = layout.plan(read_outputs(link), names=names, region=box, scale=scale)
-        sessions = [
-            stack.enter_context(
-                # A rescaled region needs the pixels around it, too.
-                chosen.open(o, region=None if scale else plan.request_region(o), cursor=cursor)
-            )
-            for o in plan.outputs
-        ]
+        sessions: list[backends.Session] = []
+        for o in plan.outputs:
+            # A rescaled region needs the pixels around it, too.
+            region_of_it = None if scale else plan.request_region(o)
+            sessions.append(chosen.open(o, region=region_of_it, cursor=cursor))
+            stack.callback(sessions[-1].close)
         for session in sessions:  # all at once, so that they show the same moment
             session.start()
         if meanwhile:
@@ -73,6 +76,8 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
             meanwhile()
         deadline = link.deadline()
         pieces = [layout.Piece(session.box, session.finish(deadline)) for session in sessions]
+    for note in chosen.notes:
+        report(note)
     for piece in pieces:
         report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
     return layout.render(plan.box, pieces, scale)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,16 +14,12 @@ from tests.fake.faults import Moment, Step
 from tests.fake.resources import (
     INVALID_METHOD,
     INVALID_OBJECT,
-    Buffer,
     Display,
     ProtocolError,
     Resource,
-    ShmPool,
 )
 
 if TYPE_CHECKING:
-    import socket
-
     from tests.fake.compositor import FakeCompositor
 
 T = TypeVar("T")
@@ -56,6 +53,8 @@ class Client:
         self.silent = False
         self.flood = b""
         self.open = True
+        self.outgoing_fds: list[int] = []  # sent with the next byte
+        self.next_server_id = wire.FIRST_SERVER_ID
         self.display = Display(self, 1)
         self.dribbling = False
         # Of films, by Head.index: the last frame, and where the next one is all damage.
@@ -64,16 +63,18 @@ class Client:
         compositor.selector.register(peer, selectors.EVENT_READ, self)
 
     def add(self, resource: Resource) -> None:
-        """Take a new object in; its id must be free and the client's."""
+        """Take a new object in; its id must be free, and the client's but for an event's object."""
         object_id = resource.object_id
-        if object_id in self.objects or not 0 < object_id < wire.FIRST_SERVER_ID:
+        is_ours = object_id >= wire.FIRST_SERVER_ID
+        if object_id in self.objects or object_id <= 0 or is_ours != resource.is_of_an_event:
             raise ProtocolError(self.display, INVALID_OBJECT, f"the id {object_id} is not free")
         self.objects[object_id] = resource
 
     def remove(self, resource: Resource) -> None:
         """Forget an object and tell the client that its id is free."""
         del self.objects[resource.object_id]
-        self.send(self.display.event("delete_id", resource.object_id))
+        if not resource.is_of_an_event:
+            self.send(self.display.event("delete_id", resource.object_id))
 
     def get(self, object_id: int, kind: type[T]) -> T:
         """Return the object that an argument names."""
@@ -160,7 +161,10 @@ class Client:
         return self.open
 
     def send(self, data: bytes) -> None:
-        """Queue bytes, at once or after the compositor's latency."""
+        """Queue bytes, at once or after the compositor's latency.
+
+        The fds in ``outgoing_fds`` go with the next byte that is written: never too late.
+        """
         if not data or self.silent or not self.open:
             return
         if self.compositor.config.latency:
@@ -196,7 +200,7 @@ class Client:
             self.outgoing += self.flood * (FLOOD_CHUNK // len(self.flood))
         try:
             while self.outgoing:
-                del self.outgoing[: self.peer.send(self.outgoing)]
+                del self.outgoing[: self.send_now(self.outgoing)]
         except BlockingIOError:
             pass
         except ConnectionError:
@@ -209,12 +213,19 @@ class Client:
             self.dribbling = False
             return
         try:
-            del self.outgoing[: self.peer.send(self.outgoing[:1])]
+            del self.outgoing[: self.send_now(self.outgoing[:1])]
         except BlockingIOError:
             pass
         except ConnectionError:
             return
         self.compositor.later(self.compositor.config.dribble, self.write_byte)
+
+    def send_now(self, data: bytearray) -> int:
+        """Send bytes with the fds that wait; return how many bytes went."""
+        sent = socket.send_fds(self.peer, [data], self.outgoing_fds)
+        while self.outgoing_fds:
+            os.close(self.outgoing_fds.pop())
+        return sent
 
     def watch(self) -> None:
         """Ask to be told when more can be written, if there is more."""
@@ -230,12 +241,12 @@ class Client:
         with contextlib.suppress(OSError):
             self.peer.send(self.outgoing)
         for resource in list(self.objects.values()):
-            if isinstance(resource, (ShmPool, Buffer)):
-                resource.memory.drop()
+            resource.let_go()
         self.objects.clear()
-        for fd in self.fds:
+        for fd in self.fds + self.outgoing_fds:
             os.close(fd)
         self.fds.clear()
+        self.outgoing_fds.clear()
         self.compositor.selector.unregister(self.peer)
         self.peer.close()
         self.compositor.clients.remove(self)

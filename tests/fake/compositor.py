@@ -39,13 +39,13 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from tests.fake.client import Client, Request
 from tests.fake.config import Config, Output
+from tests.fake.dmabuf import ExportManager, LinuxDmabuf
 from tests.fake.faults import Fault, Moment, Step
 from tests.fake.film import VirtualClock
 from tests.fake.resources import (
     Buffer,
     Frame,
     Head,
-    LinuxDmabuf,
     Registry,
     Resource,
     ScreencopyManager,
@@ -114,6 +114,7 @@ class FakeCompositor:
             (XdgOutputManager, config.xdg_output_version),
             (ScreencopyManager, config.screencopy_version),
             (LinuxDmabuf, config.dmabuf_version),
+            (ExportManager, config.export_version),
         ):
             if version:
                 self._add_global(Global(kind, kind.interface.name, version))
@@ -186,7 +187,8 @@ class FakeCompositor:
             for resource in client.objects.values()
             if isinstance(resource, (ShmPool, Buffer))
         }
-        return len(memories) + sum(len(client.fds) for client in self.clients)
+        waiting = sum(len(client.fds) + len(client.outgoing_fds) for client in self.clients)
+        return len(memories) + waiting
 
     def count(self, interface: str, name: str) -> int:
         """How often a request was made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tests.fake.faults import Fault
 
 CURRENT_AND_PREFERRED = 3
+XR24 = 0x34325258
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,17 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Feedback:
+    """What zwp_linux_dmabuf_feedback_v1 says; by default of linear XRGB8888 on no device."""
+
+    table: bytes = struct.pack("=I4xQ", XR24, 0)
+    size: int | None = None  # of the table, None: the true one
+    main_device: bytes = bytes(8)
+    target_device: bytes = bytes(8)
+    indices: bytes = struct.pack("=H", 0)
+
+
+@dataclass(frozen=True)
 class Config:
     """The compositor. A version of 0 hides the global."""
 
@@ -132,7 +145,9 @@ class Config:
     wl_output_version: int = 4
     xdg_output_version: int = 3
     screencopy_version: int = 3
-    dmabuf_version: int = 0  # zwp_linux_dmabuf_v1: the feedback has a table without its fd
+    dmabuf_version: int = 0  # zwp_linux_dmabuf_v1
+    feedback: Feedback | None = None  # None: a table without its fd
+    export_version: int = 0  # zwlr_export_dmabuf_manager_v1
     shm_formats: tuple[int, ...] | None = None  # None: the two required and those of the outputs
     dmabuf_offer: int | None = None  # the fourcc of a linux_dmabuf event
     decoys: int = 0  # further globals of an interface that nobody knows

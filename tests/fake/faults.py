@@ -44,6 +44,9 @@ class Step(enum.Enum):
     READY = "zwlr_screencopy_frame_v1.ready"
     AFTER_READY = "nothing any more"
     FEEDBACK = "the events of a zwp_linux_dmabuf_feedback_v1"
+    PARAMS = "zwp_linux_buffer_params_v1.created"
+    EXPORT = "the frame and object events of a zwlr_export_dmabuf_frame_v1"
+    EXPORTED = "zwlr_export_dmabuf_frame_v1.ready"
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def protocol_error(moment: Moment) -> bool:
 
 
 def failed(moment: Moment) -> bool:
-    """Answer with zwlr_screencopy_frame_v1.failed."""
+    """Answer with ``failed``: of a screencopy frame or of the params of a dmabuf."""
     moment.resource.fail()
     return False
 

@@ -113,3 +113,27 @@ ZWP_LINUX_DMABUF_FEEDBACK_V1 = Interface(
         ("tranche_flags", "u"),
     ),
 )
+ZWP_LINUX_BUFFER_PARAMS_V1 = Interface(
+    "zwp_linux_buffer_params_v1",
+    requests=(
+        ("destroy", ""),
+        ("add", "huuuuu"),
+        ("create", "iiuu"),
+        ("create_immed", "2niiuu"),
+    ),
+    events=(("created", "n"), ("failed", "")),
+)
+ZWLR_EXPORT_DMABUF_MANAGER_V1 = Interface(
+    "zwlr_export_dmabuf_manager_v1",
+    requests=(("capture_output", "nio"), ("destroy", "")),
+)
+ZWLR_EXPORT_DMABUF_FRAME_V1 = Interface(
+    "zwlr_export_dmabuf_frame_v1",
+    requests=(("destroy", ""),),
+    events=(
+        ("frame", "uuuuuuuuuu"),
+        ("object", "uhuuuu"),
+        ("ready", "uuu"),
+        ("cancel", "u"),
+    ),
+)

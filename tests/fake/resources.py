@@ -96,6 +96,7 @@ class Resource:
     """An object of a client. A method ``on_<request>`` per request answers it."""
 
     interface: ClassVar[protocol.Interface]
+    is_of_an_event = False  # whether the compositor has made it, and its id
 
     def __init__(self, client: Client, object_id: int, version: int = 1) -> None:
         """Register the object."""
@@ -134,6 +135,9 @@ class Resource:
 
     def proceed(self, step: Step) -> None:
         """Go on after ``step``, whose answer was replaced; most objects have nothing to add."""
+
+    def let_go(self) -> None:
+        """Close the fds that the object holds, at its end and at its client's."""
 
     def leftover(self) -> str | None:
         """Say what a client did wrong that goes away without destroying this object."""
@@ -255,9 +259,13 @@ class ShmPool(Resource):
     def destroy(self) -> None:
         """Let the memory go; buffers keep it."""
         super().destroy()
-        self.memory.drop()
+        self.let_go()
 
     on_destroy = destroy
+
+    def let_go(self) -> None:
+        """Close the memory, if nobody else needs it."""
+        self.memory.drop()
 
     def leftover(self) -> str:
         """Pools are to be destroyed."""
@@ -282,13 +290,29 @@ class Buffer(Resource):
     def destroy(self) -> None:
         """Let the memory go."""
         super().destroy()
-        self.memory.drop()
+        self.let_go()
 
     on_destroy = destroy
+
+    def let_go(self) -> None:
+        """Close the memory, if nobody else needs it."""
+        self.memory.drop()
 
     def leftover(self) -> str:
         """Buffers are to be destroyed."""
         return f"{self} was not destroyed"
+
+
+class DmabufBuffer(Buffer):
+    """wl_buffer of a dmabuf, or of what the tests take for one: any memory."""
+
+    is_of_an_event = True
+
+    def restrided(self, data: bytes | memoryview, stride: int) -> bytes:
+        """Return rows that lie ``stride`` bytes apart as they lie in this buffer."""
+        row = min(stride, self.offer.stride)
+        rows = (bytes(data[y * stride :][:row]) for y in range(self.offer.height))
+        return b"".join(row.ljust(self.offer.stride, b"\xe7") for row in rows)
 
 
 class WlOutput(Resource):
@@ -412,6 +436,7 @@ class Frame(Resource):
         self.head = head
         self.region = region
         self.offers: tuple[ShmOffer, ...] = ()
+        self.dmabuf_offer: tuple[int, int, int] | None = None  # fourcc, width, height
         self.offered = False  # all offers are made, the client may copy
         self.buffer: Buffer | None = None  # set by copy
         self.with_damage = False  # how it was copied
@@ -434,7 +459,8 @@ class Frame(Resource):
         fourcc = client.compositor.config.dmabuf_offer
         if fourcc is not None:
             true = head.output.true_offer(region)
-            announced += self.events(("linux_dmabuf", fourcc, true.width, true.height))
+            self.dmabuf_offer = fourcc, true.width, true.height
+            announced += self.events(("linux_dmabuf", *self.dmabuf_offer))
         if self.owe(Step.BUFFER, announced):
             self.proceed(Step.BUFFER)
 
@@ -523,6 +549,12 @@ class Frame(Resource):
         self.buffer = buffer
         if not self.offered:
             self.client.violation(f"{self}: copy before all buffers were offered")
+        if isinstance(buffer, DmabufBuffer):
+            offer = buffer.offer
+            if (offer.format, offer.width, offer.height) != self.dmabuf_offer:
+                message = f"{offer} is not {self.dmabuf_offer}"
+                raise ProtocolError(self, INVALID_BUFFER, message)
+            return True
         if buffer.offer not in self.offers:
             message = f"{buffer.offer} is none of {self.offers}"
             raise ProtocolError(self, INVALID_BUFFER, message)
@@ -544,8 +576,11 @@ class Frame(Resource):
             return
         output = self.head.output
         offer = output.true_offer(self.region)
+        if isinstance(self.buffer, DmabufBuffer):
+            picture = self.buffer.restrided(self.picture(), offer.stride)
+            self.buffer.memory.write(self.buffer.offset, picture)
         # An offer that lies about the picture gets none.
-        if self.buffer.offer == offer:
+        elif self.buffer.offer == offer:
             self.buffer.memory.write(self.buffer.offset, self.picture())
         said = self.event("flags", Y_INVERT if output.y_invert else 0)
         if self.with_damage:
@@ -578,22 +613,3 @@ class Frame(Resource):
         """Frames are to be destroyed, above all those that ended."""
         state = "ended" if self.ended else "under way"
         return f"{self}, {state}, was not destroyed"
-
-
-class LinuxDmabuf(Resource):
-    """zwp_linux_dmabuf_v1, of which only the default feedback is there."""
-
-    interface = protocol.ZWP_LINUX_DMABUF_V1
-
-    def on_get_default_feedback(self, feedback_id: int) -> None:
-        """Send a table without the fd that holds it."""
-        feedback = DmabufFeedback(self.client, feedback_id)
-        self.client.owe(
-            Step.FEEDBACK, feedback, feedback.events(("format_table", None, 16), ("done",))
-        )
-
-
-class DmabufFeedback(Resource):
-    """zwp_linux_dmabuf_feedback_v1."""
-
-    interface = protocol.ZWP_LINUX_DMABUF_FEEDBACK_V1

@@ -43,10 +43,14 @@ HEAVY = {
     "typing_extensions",
     "unittest",
     "urllib",
+    "wayshot_cli.backends.export_dmabuf",
+    "wayshot_cli.buffers.devices",
+    "wayshot_cli.buffers.gbm",
     "wayshot_cli.cli.completions",
     "wayshot_cli.cli.list",
     "wayshot_cli.encode.image",
     "wayshot_cli.encode.plain",
+    "wayshot_cli.wayland.dmabuf",
     "xml",
 }
 
@@ -93,8 +97,9 @@ def loaded_by(config: Config, folder: Path, *words: str) -> set[str]:
         (Config(), ["shot.png"]),
         (Config(), ["-g", "1,2 30x10", "-c", "shot.png"]),
         (Config(outputs=(Output("FAKE-1"), Output("FAKE-2", x=64, y=9))), ["shot.png"]),
+        (Config(dmabuf_offer=0x34325258, dmabuf_version=4), ["shot.png"]),
     ],
-    ids=["output", "region", "two outputs"],
+    ids=["output", "region", "two outputs", "dmabufs on offer"],
 )
 def test_a_plain_shot_loads_nothing_heavy(config: Config, words: list[str], tmp_path: Path) -> None:
     loaded = loaded_by(config, tmp_path, *words)

@@ -1,15 +1,36 @@
 """Ways to get frames, and the ladder that chooses among them."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
+from wayshot_cli.backends.common import Wish
 from wayshot_cli.backends.screencopy import Screencopy
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.wayland.connection import Connection
 
-BACKENDS = {"screencopy": Screencopy}
-"""Backends by the name that ``--backend`` takes beside ``auto``, best first."""
+if TYPE_CHECKING:
+    from wayshot_cli.backends import export_dmabuf, screencopy
 
-BUFFERS = ("shm",)
+Backend: TypeAlias = Union[Screencopy, "export_dmabuf.ExportDmabuf"]
+Session: TypeAlias = Union["screencopy.Session", "export_dmabuf.Session"]
+
+
+def _export_dmabuf(connection: Connection, wish: Wish) -> Backend:
+    from wayshot_cli.backends.export_dmabuf import ExportDmabuf  # noqa: PLC0415 - only when pinned
+
+    return ExportDmabuf(connection, wish)
+
+
+BACKENDS: dict[str, Callable[[Connection, Wish], Backend]] = {
+    "screencopy": Screencopy,
+    "export-dmabuf": _export_dmabuf,
+}
+"""Backends by the name that ``--backend`` takes beside ``auto``."""
+
+AUTO = ("screencopy",)
+"""Those that ``auto`` tries, best first: what is exported may be drawn over while it is read."""
+
+BUFFERS = ("shm", "dmabuf")
 """Names that ``--buffer`` takes beside ``auto``."""
 
 
@@ -20,24 +41,34 @@ class PassedOver(NamedTuple):
     reason: str
 
 
-def choose(connection: Connection, wish: str = "auto") -> tuple[Screencopy, list[PassedOver]]:
+def choose(
+    connection: Connection, wish: str = "auto", buffer: str = "auto", device: str | None = None
+) -> tuple[Backend, list[PassedOver]]:
     """Return the best backend that this compositor can serve, and those passed over.
 
-    ``wish`` pins one. Raises UnsupportedError with the reasons when none is left,
-    InvalidArgumentError when there is none of that name.
+    ``wish`` pins one, ``buffer`` its memory, ``device`` the node for dmabufs, and so
+    their use. Raises UnsupportedError with the reasons when none is left, InvalidArgumentError when
+    there is none of that name or the wishes contradict each other.
     """
-    if wish not in ("auto", *BACKENDS):
-        message = f"no backend named {wish!r}"
-        raise InvalidArgumentError(message, hint=f"known are auto, {', '.join(BACKENDS)}")
+    for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
+        if name not in ("auto", *known):
+            message = f"no {kind} named {name!r}"
+            raise InvalidArgumentError(message, hint=f"known are auto, {', '.join(known)}")
+    if device is not None:
+        if buffer == "shm":
+            message = f"{device} is a device for dmabufs, not for shared memory"
+            raise InvalidArgumentError(message)
+        buffer = "dmabuf"
     passed_over: list[PassedOver] = []
-    for name in BACKENDS if wish == "auto" else (wish,):
-        try:
-            return BACKENDS[name](connection), passed_over
-        except UnsupportedError as error:
-            passed_over.append(PassedOver(name, str(error)))
-    message = "; ".join(f"{name}: {reason}" for name, reason in passed_over)
     hint = (
         "wayshot needs wlr-screencopy, as sway, Hyprland, river, labwc and Wayfire have it; "
         "on GNOME and KDE use their own screenshot tools"
     )
+    for name in AUTO if wish == "auto" else (wish,):
+        try:
+            return BACKENDS[name](connection, Wish(buffer, device)), passed_over
+        except UnsupportedError as error:
+            passed_over.append(PassedOver(name, str(error)))
+            hint = error.hint or hint
+    message = "; ".join(f"{name}: {reason}" for name, reason in passed_over)
     raise UnsupportedError(message, hint=hint)

@@ -1,9 +1,10 @@
-"""wlr-screencopy-unstable-v1, versions 1 to 3, into shared memory."""
+"""wlr-screencopy-unstable-v1, versions 1 to 3, into shared memory or dmabufs."""
 
-from time import CLOCK_MONOTONIC, clock_gettime_ns
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
+from wayshot_cli.backends.common import ANY, Wish, frame_time, require
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
 from wayshot_cli.frame import Frame
@@ -14,13 +15,13 @@ from wayshot_cli.wayland.protocols.core import WL_SHM
 from wayshot_cli.wayland.protocols.wlr_screencopy import ZWLR_SCREENCOPY_MANAGER_V1
 
 if TYPE_CHECKING:
-    from wayshot_cli.wayland.interface import Interface
+    from wayshot_cli.buffers.gbm import GbmPool, Loan, Memory
     from wayshot_cli.wayland.proxy import Handler, Proxy
 
 _Y_INVERT = 1  # zwlr_screencopy_frame_v1.flags
 _DAMAGE_SINCE = 2
 _BUFFER_DONE_SINCE = 3  # before it, a frame offers one shm buffer and wants the copy at once
-_MAX_CLOCK_SKEW_NS = 1_000_000_000
+_DMABUF_SINCE = 3
 
 
 class Screencopy:
@@ -32,23 +33,45 @@ class Screencopy:
 
     name = "screencopy"
 
-    def __init__(self, connection: Connection) -> None:
-        """Bind the globals. Raises UnsupportedError when one is missing."""
+    def __init__(self, connection: Connection, wish: Wish = ANY) -> None:
+        """Bind the globals. Raises UnsupportedError when one is missing, or no device serves."""
         self.connection = connection
-        self.manager = self._require(ZWLR_SCREENCOPY_MANAGER_V1)
-        self.shm = self._require(WL_SHM)
+        self.wish = wish
+        self.manager = require(connection, ZWLR_SCREENCOPY_MANAGER_V1)
+        self.dmabufs: Memory | None = None
+        if wish.buffer != "dmabuf":
+            self.shm = require(connection, WL_SHM)
+            return
+        if self.manager.version < _DMABUF_SINCE:
+            message = (
+                f"{connection.compositor} offers {self.manager.interface.name} only in version "
+                f"{self.manager.version}, which has no dmabufs"
+            )
+            raise UnsupportedError(message)
+        self.need_dmabufs()
+
+    @property
+    def memory(self) -> str:
+        """What captures go into, for people."""
+        return "dmabufs" if self.wish.buffer == "dmabuf" else "shared memory"
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to tell of the device and its buffers so far, for people."""
+        return self.dmabufs.notes if self.dmabufs else []
+
+    def need_dmabufs(self) -> "Memory":
+        """Return the device for dmabufs, opened at the first call. Raises UnsupportedError."""
+        if self.dmabufs is None:
+            from wayshot_cli.buffers.gbm import Memory  # noqa: PLC0415 - shared memory needs none
+
+            self.dmabufs = Memory(self.connection, self.wish.device)
+        return self.dmabufs
 
     @property
     def waits_for_damage(self) -> bool:
         """Whether a capture can wait until something has changed."""
         return self.manager.version >= _DAMAGE_SINCE
-
-    def _require(self, interface: "Interface") -> "Proxy":
-        proxy = self.connection.singleton(interface)
-        if proxy is None:
-            message = f"{self.connection.compositor} does not offer {interface.name}"
-            raise UnsupportedError(message)
-        return proxy
 
     def open(self, output: Output, *, region: Box | None = None, cursor: bool = False) -> "Session":
         """Return a session on an output, or on a region of it.
@@ -84,13 +107,17 @@ class Session:
         self.box = region.moved(output.box.x, output.box.y) if region else output.box
         self._cut: Box | None = None  # of whole pictures, once a region was refused or clipped
         self._cursor = int(cursor)
-        self._pool = ShmPool(backend.shm)
+        self._shm_pool: ShmPool | None = None
+        self._gbm_pool: GbmPool | None = None
         self._reset()
 
     def _reset(self) -> None:
         self._offered_codes: list[int] = []
         self._layout: ShmLayout | None = None
-        self._memory: memoryview | None = None
+        self._dmabuf_offer: tuple[pixels.PixelFormat, Size] | None = None
+        self._is_asking = False  # for a dmabuf that the compositor has yet to accept
+        # Makes a Frame of the buffer once it is written; holds the buffer until then.
+        self._make_frame: Callable[[float], Frame] | None = None
         self._flags = 0
         self._time_ns = 0
         self._ready = False
@@ -104,7 +131,7 @@ class Session:
     @property
     def is_copying(self) -> bool:
         """Whether the compositor knows where to copy to, so that only the copy is owed."""
-        return self._memory is not None
+        return self._make_frame is not None
 
     @property
     def is_done(self) -> bool:
@@ -121,6 +148,7 @@ class Session:
         self._request = "copy_with_damage" if damage else "copy"
         events: dict[str, Handler] = {
             "buffer": self._on_buffer,
+            "linux_dmabuf": self._on_linux_dmabuf,
             "buffer_done": self._copy,
             "flags": self._on_flags,
             "ready": self._on_ready,
@@ -142,6 +170,10 @@ class Session:
         when the output is gone, UnsupportedError when no offered format can be read.
         """
         frame = self._wait(deadline)
+        if frame is None and self._dmabuf_offer and not (self._layout or self._backend.dmabufs):
+            self._backend.need_dmabufs()  # there is nothing else to copy into
+            self.start()
+            return self.finish(deadline)
         if self._part and (frame is None or frame.upright_size != self._part.size):
             # Some compositors refuse or clip what others serve: take all from now on, and cut here.
             self._cut, self._region, self._part = self._part, None, None
@@ -166,7 +198,9 @@ class Session:
     def close(self) -> None:
         """End what is under way and give the buffers back; frames stay valid."""
         self.cancel()
-        self._pool.close()
+        for pool in (self._shm_pool, self._gbm_pool):
+            if pool:
+                pool.close()
 
     def cancel(self) -> None:
         """Forget the frame that is under way, if any. Harmless twice."""
@@ -184,9 +218,10 @@ class Session:
                 connection.roundtrip(self.doing)
         finally:
             self.cancel()
-        memory, self._memory = self._memory, None  # the frame's alone: it returns to the pool
-        if self._ready and self._layout and memory:
-            return self._make_frame(self._layout, memory)
+        # The buffer is the frame's alone now: with it, it returns to the pool.
+        make_frame, self._make_frame = self._make_frame, None
+        if self._ready and make_frame:
+            return make_frame(deadline)
         if self._is_lost:
             message = f"{self._what} went away while it was being captured"
             raise TargetLostError(message)
@@ -200,15 +235,17 @@ class Session:
     def _is_lost(self) -> bool:
         return self._output.offer.name not in self._backend.connection.globals
 
-    def _make_frame(self, layout: ShmLayout, memory: memoryview) -> Frame:
+    def _frame_of(
+        self, memory: memoryview, format_: pixels.PixelFormat, size: Size, stride: int
+    ) -> Frame:
         transform = self._output.transform
         if self._flags & _Y_INVERT:
             transform = transform.y_inverted()
         return Frame(
             memory,
-            layout.format,
-            layout.size,
-            layout.stride,
+            format_,
+            size,
+            stride,
             transform,
             scale=self._output.scale,
             time_ns=self._time_ns,
@@ -223,28 +260,72 @@ class Session:
         if self._backend.manager.version < _BUFFER_DONE_SINCE:
             self._copy()
 
+    def _on_linux_dmabuf(self, code: int, width: int, height: int) -> None:
+        format_ = pixels.by_fourcc(code)
+        if self._backend.wish.buffer == "shm":
+            return
+        if format_ is None:
+            self._offered_codes.append(code)
+        else:
+            self._dmabuf_offer = (format_, Size(width, height))
+
     def _copy(self) -> None:
-        if self._frame is None or self._memory is not None:
+        if self._frame is None or self.is_copying or self._is_asking:
             return  # a second copy of the same frame would be a protocol error of ours
-        if self._layout is None:
+        if self._layout and self._backend.wish.buffer != "dmabuf":
+            self._copy_into_shm(self._frame, self._layout)
+        elif self._dmabuf_offer and self._backend.dmabufs:
+            self._copy_into_dmabuf(self._frame, self._backend.dmabufs, *self._dmabuf_offer)
+        elif self._dmabuf_offer:
+            self._failed = True  # a device is opened by ``finish()``: that takes asking
+        else:
             offered = ", ".join(f"{code:#x}" for code in self._offered_codes) or "none"
-            message = f"no pixel format of shared memory that wayshot can read (offered: {offered})"
+            message = (
+                f"no pixel format of {self._backend.memory} that wayshot can read "
+                f"(offered: {offered})"
+            )
             raise UnsupportedError(message)
-        buffer, self._memory = self._pool.acquire(self._layout)
-        self._frame.send(self._request, buffer)
+
+    def _copy_into_shm(self, frame: "Proxy", layout: ShmLayout) -> None:
+        if self._shm_pool is None:
+            self._shm_pool = ShmPool(self._backend.shm)
+        buffer, memory = self._shm_pool.acquire(layout)
+        self._start_copy(frame, buffer, lambda _deadline: self._frame_of(memory, *layout))
+
+    def _copy_into_dmabuf(
+        self, frame: "Proxy", dmabufs: "Memory", format_: pixels.PixelFormat, size: Size
+    ) -> None:
+        from wayshot_cli.buffers.gbm import DmabufLayout, GbmPool  # noqa: PLC0415 - not for shm
+
+        if self._gbm_pool is None:
+            self._gbm_pool = GbmPool(dmabufs)
+
+        def use(loan: "Loan") -> None:
+            def make_frame(deadline: float) -> Frame:
+                memory, stride = loan.read(deadline)
+                return self._frame_of(memory, format_, size, stride)
+
+            if self._frame is frame:  # it may have been cancelled meanwhile
+                self._start_copy(frame, loan.proxy, make_frame)
+
+        self._is_asking = True
+        self._gbm_pool.acquire(DmabufLayout(format_, size), use)
+
+    def _start_copy(
+        self, frame: "Proxy", buffer: "Proxy", make_frame: Callable[[float], Frame]
+    ) -> None:
+        self._make_frame = make_frame
+        frame.send(self._request, buffer)
 
     def _on_flags(self, flags: int) -> None:
         if not self._ready:  # what comes later is not about this frame
             self._flags = flags
 
     def _on_ready(self, seconds_high: int, seconds_low: int, nanoseconds: int) -> None:
-        if self._memory is None:
+        if not self.is_copying:
             message = "the compositor says that a frame is ready which was never copied"
             raise CaptureError(message)
-        now = clock_gettime_ns(CLOCK_MONOTONIC)
-        time_ns = (seconds_high << 32 | seconds_low) * 1_000_000_000 + nanoseconds
-        # Some compositors stamp zero or another clock: arrival is then the better truth.
-        self._time_ns = time_ns if abs(now - time_ns) <= _MAX_CLOCK_SKEW_NS else now
+        self._time_ns = frame_time(seconds_high, seconds_low, nanoseconds)
         self._ready = True
 
     def _on_failed(self) -> None:

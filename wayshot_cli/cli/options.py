@@ -77,6 +77,15 @@ def complete_output(_ctx: click.Context, _param: click.Parameter, incomplete: st
         return []
 
 
+def complete_node(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Complete a path by the shell's own means."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only the shell asks this
+
+    return [CompletionItem(incomplete, type="file")]
+
+
 def complete_file(
     ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
@@ -122,6 +131,10 @@ backend_options = _together(
     click.option(
         "--buffer", type=click.Choice(["auto", *backends.BUFFERS]), default="auto",
         metavar="KIND", help=f"auto, {', '.join(backends.BUFFERS)}.",
+    ),
+    click.option(
+        "--device", metavar="NODE", shell_complete=complete_node,
+        help="Device for dmabufs, as /dev/dri/renderD128.",
     ),
     timeout_option(),
     click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),

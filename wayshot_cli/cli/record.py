@@ -171,7 +171,8 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     on_resize: str,
     on_lost: str,
     backend: str,
-    buffer: str,  # noqa: ARG001 - shm is the only kind so far, and click has checked the name
+    buffer: str,
+    device: str | None,
     timeout: float,
     file: str | None,
     *,
@@ -204,11 +205,10 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
 
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(Connection(timeout=timeout))
-        chosen, passed_over = backends.choose(link, backend)
+        chosen, passed_over = backends.choose(link, backend, buffer, device)
         if verbose:
-            for rung in passed_over:
-                say(f"not {rung.name}: {rung.reason}")
-            say(f"{link.compositor}: capturing by {chosen.name} into shared memory")
+            _say_all([f"not {rung.name}: {rung.reason}" for rung in passed_over])
+            say(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
         source = stack.enter_context(
             Source(
                 link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
@@ -224,6 +224,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             is_gone=destination.is_gone,
         )  # fmt: skip
         description = destination.describe(recorder.first())
+        _say_all(chosen.notes if verbose else [])
         stills = Stills(destination, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
         for line in description:
@@ -255,6 +256,11 @@ def _say_name(destination: Destination, file: str | None) -> None:
     if file not in (destination.path, STDOUT) and os.path.lexists(destination.path):
         with sinks.errors_named("stdout"):
             sinks.write_fd(1, [os.fsencode(destination.path) + b"\n"])
+
+
+def _say_all(lines: list[str]) -> None:
+    for line in lines:
+        say(line)
 
 
 def _format(file: str | None, format_: str | None, encoder: str) -> str:

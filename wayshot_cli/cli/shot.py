@@ -68,7 +68,8 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     scale: float | None,
     delay: float,
     backend: str,
-    buffer: str,  # noqa: ARG001 - shm is the only kind so far, and click has checked the name
+    buffer: str,
+    device: str | None,
     timeout: float,
     file: str | None,
     *,
@@ -84,8 +85,8 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
 
     frame = take_shot(
         outputs or None, region=box, cursor=cursor, scale=scale, delay=delay,
-        backend=backend, timeout=timeout, report=report if verbose else None,
-        meanwhile=lambda: encode.load(format_),
+        backend=backend, buffer=buffer, device=device, timeout=timeout,
+        report=report if verbose else None, meanwhile=lambda: encode.load(format_),
     )  # fmt: skip
     if verbose and format_ == "raw":
         report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable
 from time import monotonic, sleep
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
 
 import pywayland._ffi
 from pywayland import ffi, lib
@@ -188,6 +188,23 @@ class Connection:
                     raise self._display_error(what)
             self._dispatch(what)
 
+    def wait_for_fence(self, fd: int, what: str, deadline: float) -> None:
+        """Wait until a fence of the GPU's, which is an fd, has been signalled; read no events.
+
+        Raises CaptureTimeoutError at the deadline (time.monotonic()), CancelledError after
+        ``wake()``.
+        """
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.register(self._woken_fd, select.POLLIN)
+        remaining = max(0.0, deadline - monotonic())
+        ready = [fd for fd, _ in poll.poll(remaining * 1000)]
+        if self._woken_fd in ready:
+            self._raise_cancelled(what)
+        if not ready:
+            message = f"the GPU did not finish in time while {what}"
+            raise CaptureTimeoutError(message)
+
     def sleep(self, seconds: float) -> None:
         """Let time pass, dispatching events. Raises what ``wait`` raises, but for the time-out."""
         with contextlib.suppress(CaptureTimeoutError):
@@ -251,12 +268,15 @@ class Connection:
         self._poll.register(lib.wl_display_get_fd(self._display), events)
         for fd, happened in self._poll.poll(remaining * 1000):
             if fd == self._woken_fd:
-                os.read(self._woken_fd, 1 << 16)
-                message = f"cancelled while {what}"
-                raise CancelledError(message)
+                self._raise_cancelled(what)
             # libwayland sees the end only between messages; behind half a one it reads on forever.
             if happened & select.POLLHUP and own_lib.ws_at_end(fd):
                 raise self._hang_up(what)
+
+    def _raise_cancelled(self, what: str) -> NoReturn:
+        os.read(self._woken_fd, 1 << 16)
+        message = f"cancelled while {what}"
+        raise CancelledError(message)
 
     def _dispatch(self, what: str) -> None:
         result = lib.wl_display_dispatch_pending(self._display)

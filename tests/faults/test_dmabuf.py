@@ -1,0 +1,426 @@
+"""dmabufs and exports that go wrong, on a libgbm of our own: an error or a picture comes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fake import Config, FakeCompositor, Fault, Feedback, Output, ShmOffer, Step, faults
+from tests.faults.command import (
+    LONG,
+    TIMEOUT,
+    Result,
+    assert_failed,
+    assert_shot,
+    assert_told_at_once,
+    assert_waited,
+    picture_of,
+    wayshot,
+)
+from wayshot_cli.buffers import devices, gbm
+from wayshot_cli.errors import WayshotError
+from wayshot_cli.still import shot
+from wayshot_cli.wayland.connection import Connection
+
+XR24 = 0x34325258
+SOURCE = Path(__file__).parents[1] / "fake" / "gbm.c"
+NODE = "/dev/null"
+"""Stands in for a render node; the fake libgbm does not touch it."""
+
+CONFIG = Config(dmabuf_offer=XR24, dmabuf_version=4, feedback=Feedback(), export_version=1)
+EXPORT = ("--backend", "export-dmabuf")
+TEMPORARY, PERMANENT, RESIZING = range(3)
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile the fake libgbm into a folder of its own."""
+    folder = tmp_path_factory.mktemp("libraries")
+    target = folder / "libgbm.so.1"
+    flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run(["cc", *flags, "-o", target, SOURCE], check=True)
+    # What every Python runs first: here DRM has the number of /dev/null.
+    (folder / "sitecustomize.py").write_text(
+        "import os; from wayshot_cli.buffers import devices; "
+        f"devices._DRM_MAJOR = os.major(os.stat({NODE!r}).st_rdev)"
+    )
+    return folder
+
+
+class Shooter:
+    """Takes pictures with the fake libgbm, and looks what is left of it."""
+
+    def __init__(self, libraries: Path, folder: Path) -> None:
+        self.libraries = libraries
+        self.folder = folder / "shots"
+        self.folder.mkdir()
+        self.log = folder / "log"
+
+    def __call__(
+        self,
+        config: Config,
+        *arguments: str,
+        gbm: str = "",
+        device: str | None = NODE,
+        timeout: float = TIMEOUT,
+    ) -> Result:
+        """Take shot.png; ``gbm`` says what libgbm refuses."""
+        wishes = [*arguments, *([] if device is None else ["--device", device])]
+        with FakeCompositor(config) as compositor:
+            compositor.env |= {
+                "LD_LIBRARY_PATH": str(self.libraries),
+                "PYTHONPATH": os.pathsep.join([str(self.libraries), *sys.path]),
+                "WAYSHOT_FAKE_GBM": gbm,
+                "WAYSHOT_FAKE_GBM_LOG": str(self.log),
+                "WAYSHOT_CLEAN_EXIT": "1",
+            }
+            result = wayshot(
+                compositor, self.folder, "--timeout", str(timeout), "-t", "png", *wishes, "shot.png"
+            )
+            if result.code == 0:
+                assert compositor.leaks == []
+        if self.log.exists():  # devices, buffer objects, mappings
+            assert self.log.read_text() == "0 0 0\n"
+        return result
+
+
+@pytest.fixture
+def shoot(libraries: Path, tmp_path: Path) -> Shooter:
+    return Shooter(libraries, tmp_path)
+
+
+def failing_first(count: int) -> faults.Action:
+    """Fail so many times, then answer."""
+    left = [count]
+
+    def action(moment: faults.Moment) -> bool:
+        left[0] -= 1
+        return True if left[0] < 0 else faults.failed(moment)
+
+    return action
+
+
+def cancelling(reason: int, count: int = sys.maxsize) -> Config:
+    """Cancel so many exports."""
+    left = [count]
+
+    def action(moment: faults.Moment) -> bool:
+        left[0] -= 1
+        if left[0] < 0:
+            return True
+        moment.client.send(moment.resource.event("cancel", reason))
+        return False
+
+    return replace(CONFIG, faults=(Fault(Step.EXPORT, action),))
+
+
+@pytest.mark.parametrize("transform", range(8))
+@pytest.mark.parametrize("way", [("--buffer", "dmabuf"), EXPORT], ids=["screencopy", "export"])
+def test_every_pixel_comes_through(shoot: Shooter, way: tuple[str, ...], transform: int) -> None:
+    config = replace(CONFIG, outputs=(Output(width=61, height=33, transform=transform),))
+    assert_shot(shoot(config, *way), picture_of(config))
+
+
+def test_no_way_leaves_an_fd(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor do those that end in an error."""
+    monkeypatch.setattr(gbm, "_SONAME", str(libraries / "libgbm.so.1"))
+    monkeypatch.setattr(devices, "_DRM_MAJOR", os.major(os.stat(NODE).st_rdev))
+    gbm.library.cache_clear()
+
+    def held() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    def take(config: Config, backend: str, words: str = "") -> None:
+        monkeypatch.setenv("WAYSHOT_FAKE_GBM", words)
+        with FakeCompositor(config) as compositor:
+            before = held()
+            for _ in range(3):
+                with (
+                    contextlib.suppress(WayshotError),
+                    Connection(str(compositor.socket_path), timeout=TIMEOUT) as connection,
+                ):
+                    shot(connection=connection, backend=backend, device=NODE)
+                compositor.wait_until_gone()
+                assert held() == before, (backend, words)
+
+    try:
+        for backend in ("screencopy", "export-dmabuf"):
+            for words in ("", "two-planes", "no-modifiers", "no-map", "no-import", "no-device"):
+                take(CONFIG, backend, words)
+            take(cancelling(PERMANENT), backend)
+        for words in ("no-fd two-planes", "no-modifiers no-linear no-plain"):
+            take(CONFIG, "screencopy", words)
+        for step in (Step.PARAMS, Step.FLAGS, Step.EXPORTED):
+            take(replace(CONFIG, faults=(Fault(step, faults.failed),)), "screencopy")
+        take(replace(CONFIG, faults=(Fault(Step.EXPORTED, faults.hang_up),)), "export-dmabuf")
+        take(replace(CONFIG, feedback=Feedback(size=17)), "export-dmabuf")
+    finally:
+        gbm.library.cache_clear()
+
+
+def test_several_outputs_are_captured_at_once(shoot: Shooter) -> None:
+    config = replace(CONFIG, outputs=(Output(), Output("FAKE-2", x=64)))
+    assert_shot(shoot(config), picture_of(config))
+    assert_shot(shoot(config, *EXPORT), picture_of(config))
+
+
+@pytest.mark.parametrize("version", [1, 3, 4, 5])
+def test_every_version_of_linux_dmabuf_will_do(shoot: Shooter, version: int) -> None:
+    config = replace(CONFIG, dmabuf_version=version)
+    assert_shot(shoot(config), picture_of(config))
+
+
+@pytest.mark.parametrize(
+    ("refused", "taken"),
+    [
+        ("", "modifiers: modifier LINEAR"),
+        ("no-modifiers", "linear: modifier LINEAR"),
+        ("no-modifiers no-linear", "plain: modifier INVALID"),
+    ],
+)
+def test_what_gbm_refuses_is_passed_over(shoot: Shooter, refused: str, taken: str) -> None:
+    result = shoot(CONFIG, "-v", gbm=refused)
+    assert taken in result.stderr
+    assert result.stderr.count("GBM refuses") == len(refused.split())
+    assert_shot(result, picture_of(CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("count", "taken"), [(1, "linear: modifier LINEAR"), (2, "plain: modifier INVALID")]
+)
+def test_what_the_compositor_refuses_is_passed_over(shoot: Shooter, count: int, taken: str) -> None:
+    config = replace(CONFIG, faults=(Fault(Step.PARAMS, failing_first(count)),))
+    result = shoot(config, "-v")
+    assert taken in result.stderr
+    assert_shot(result, picture_of(config))
+
+
+@pytest.mark.parametrize("refused", ["no-modifiers no-linear no-plain", "no-fd two-planes"])
+def test_a_driver_that_allocates_nothing_is_told(shoot: Shooter, refused: str) -> None:
+    result = shoot(CONFIG, gbm=refused)
+    assert_failed(result, 4, NODE, "modifiers:", "linear:", "plain:")
+
+
+def test_a_compositor_that_takes_no_buffer_is_told(shoot: Shooter) -> None:
+    config = replace(CONFIG, faults=(Fault(Step.PARAMS, faults.failed),))
+    result = shoot(config, timeout=LONG)
+    assert_failed(result, 4, "refuses modifier LINEAR", "refuses modifier INVALID")
+    assert_told_at_once(result)
+
+
+@pytest.mark.parametrize("step", [Step.PARAMS, Step.FEEDBACK])
+def test_silence_ends_at_the_timeout(shoot: Shooter, step: Step) -> None:
+    result = shoot(replace(CONFIG, faults=(Fault(step, faults.withhold),)))
+    assert_failed(result, 1, "did not answer in time")
+    assert_waited(result)
+
+
+@pytest.mark.parametrize("action", [faults.protocol_error, faults.hang_up])
+@pytest.mark.parametrize("step", [Step.PARAMS, Step.FEEDBACK, Step.FLAGS])
+def test_a_connection_that_ends_is_told_at_once(
+    shoot: Shooter, step: Step, action: faults.Action
+) -> None:
+    result = shoot(replace(CONFIG, faults=(Fault(step, action),)), timeout=LONG)
+    assert_failed(result, 1)
+    assert_told_at_once(result)
+
+
+@pytest.mark.parametrize("refused", ["no-map", "short-stride"])
+def test_what_cannot_be_read_is_an_error(shoot: Shooter, refused: str) -> None:
+    assert_failed(shoot(CONFIG, gbm=refused), 1, NODE, "mapped")
+    assert_failed(shoot(CONFIG, *EXPORT, gbm=refused), 1, NODE, "mapped")
+
+
+def test_a_driver_that_cannot_import_is_told(shoot: Shooter) -> None:
+    assert_failed(shoot(CONFIG, *EXPORT, gbm="no-import"), 4, NODE, "modifier LINEAR")
+
+
+@pytest.mark.parametrize(
+    ("device", "reason"),
+    [("/nonexistent", "No such file"), ("/dev", "directory"), (__file__, "not a DRM device")],
+)
+@pytest.mark.parametrize("way", [(), EXPORT], ids=["screencopy", "export"])
+def test_a_device_that_is_none_is_refused(
+    shoot: Shooter, device: str, reason: str, way: tuple[str, ...]
+) -> None:
+    assert_failed(shoot(CONFIG, *way, device=device), 4, device, reason)
+
+
+def test_a_device_and_shared_memory_contradict_each_other(shoot: Shooter) -> None:
+    assert_failed(shoot(CONFIG, "--buffer", "shm"), 2, NODE)
+
+
+def test_exports_know_no_shared_memory(shoot: Shooter) -> None:
+    assert_failed(shoot(CONFIG, *EXPORT, "--buffer", "shm", device=None), 4, "shared memory")
+
+
+@pytest.mark.parametrize(
+    ("missing", "interface"),
+    [
+        (replace(CONFIG, dmabuf_version=0), "zwp_linux_dmabuf_v1"),
+        (replace(CONFIG, screencopy_version=2), "zwlr_screencopy_manager_v1"),
+        (replace(CONFIG, screencopy_version=0), "zwlr_screencopy_manager_v1"),
+    ],
+)
+def test_what_is_pinned_and_missing_is_named(
+    shoot: Shooter, missing: Config, interface: str
+) -> None:
+    assert_failed(shoot(missing), 4, interface)
+
+
+def test_a_missing_export_manager_is_named(shoot: Shooter) -> None:
+    missing = replace(CONFIG, export_version=0)
+    assert_failed(shoot(missing, *EXPORT), 4, "zwlr_export_dmabuf_manager_v1")
+
+
+def test_no_dmabuf_on_offer_is_told(shoot: Shooter) -> None:
+    assert_failed(shoot(replace(CONFIG, dmabuf_offer=None)), 4, "dmabufs", "offered: none")
+
+
+def test_a_format_that_nobody_reads_is_told(shoot: Shooter) -> None:
+    assert_failed(shoot(replace(CONFIG, dmabuf_offer=0x3231564E)), 4, "0x3231564e")
+
+
+@pytest.mark.parametrize(
+    "feedback",
+    [
+        Feedback(size=0),
+        Feedback(size=17),
+        Feedback(size=1 << 20),
+        Feedback(size=1 << 31),
+        Feedback(indices=struct.pack("=H", 1)),
+        Feedback(indices=b"\0"),
+        Feedback(main_device=b"\0" * 4),
+        Feedback(target_device=b"\0" * 9),
+    ],
+)
+def test_a_broken_feedback_is_told(shoot: Shooter, feedback: Feedback) -> None:
+    result = shoot(replace(CONFIG, feedback=feedback), timeout=LONG)
+    assert_failed(result, 1)
+    assert_told_at_once(result)
+
+
+def test_a_driver_that_libgbm_lacks_is_told(shoot: Shooter) -> None:
+    assert_failed(shoot(CONFIG, gbm="no-device"), 4, NODE, "no driver")
+
+
+def test_auto_turns_to_dmabufs_where_nothing_else_can_be_read(shoot: Shooter) -> None:
+    outputs = (Output(offers=(ShmOffer(0x3231564E, 64, 48, 64),)),)
+    config = replace(CONFIG, outputs=outputs)
+    result = shoot(config, device=None, timeout=LONG)
+    assert_failed(result, 4, "/dev/dri")
+
+
+def test_auto_gets_its_picture_from_the_dmabuf(
+    libraries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gbm, "_SONAME", str(libraries / "libgbm.so.1"))
+    monkeypatch.setattr(devices, "_DRM_MAJOR", os.major(os.stat(NODE).st_rdev))
+    monkeypatch.setattr(devices, "candidates", lambda *_: [devices.Candidate(NODE, "a test")])
+    gbm.library.cache_clear()
+    outputs = (Output(offers=(ShmOffer(0x3231564E, 64, 48, 64),), transform=1),)
+    config = replace(CONFIG, outputs=outputs)
+    said: list[str] = []
+    try:
+        with (
+            FakeCompositor(config) as compositor,
+            Connection(str(compositor.socket_path), timeout=LONG) as connection,
+        ):
+            frame = shot(connection=connection, report=said.append)
+            assert compositor.violations == []
+    finally:
+        gbm.library.cache_clear()
+    assert np.array_equal(frame.to_numpy(), picture_of(config))
+    assert f"{NODE}: a test, served by GBM's 'fake'" in said
+
+
+@pytest.mark.parametrize("reason", [TEMPORARY, RESIZING])
+def test_an_export_cancelled_for_a_moment_is_tried_again(shoot: Shooter, reason: int) -> None:
+    config = cancelling(reason, 3)
+    assert_shot(shoot(config, *EXPORT, timeout=LONG), picture_of(config))
+
+
+def test_an_export_cancelled_again_and_again_ends_at_the_timeout(shoot: Shooter) -> None:
+    result = shoot(cancelling(TEMPORARY), *EXPORT)
+    assert_failed(result, 1, "FAKE-1")
+    assert_waited(result)
+
+
+def test_an_export_cancelled_for_good_is_told_at_once(shoot: Shooter) -> None:
+    result = shoot(cancelling(PERMANENT), *EXPORT, timeout=LONG)
+    assert_failed(result, 1, "FAKE-1", "for good")
+    assert_told_at_once(result)
+
+
+@pytest.mark.parametrize("step", [Step.EXPORT, Step.EXPORTED])
+def test_an_export_that_never_comes_ends_at_the_timeout(shoot: Shooter, step: Step) -> None:
+    result = shoot(replace(CONFIG, faults=(Fault(step, faults.withhold),)), *EXPORT)
+    assert_failed(result, 1, "FAKE-1")
+    assert_waited(result)
+
+
+def test_an_output_that_goes_while_it_is_exported_is_told(shoot: Shooter) -> None:
+    action = faults.doing(lambda compositor: compositor.remove_output("FAKE-1"))
+    config = replace(
+        CONFIG,
+        faults=(Fault(Step.EXPORT, action), Fault(Step.EXPORTED, faults.withhold)),
+    )
+    result = shoot(config, *EXPORT, timeout=LONG)
+    assert_failed(result, 6, "FAKE-1")
+    assert_told_at_once(result)
+
+
+FRAME = ("frame", 64, 48, 0, 0, 0, 0, XR24, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (),
+        (FRAME,),
+        (FRAME, ("ready", 0, 0, 0)),
+        (("frame", 0, 48, *FRAME[3:]), ("ready", 0, 0, 0)),
+        (("frame", 64, 1 << 31, *FRAME[3:]), ("ready", 0, 0, 0)),
+        ((*FRAME[:-1], 0), ("ready", 0, 0, 0)),
+        ((*FRAME[:-1], 5), ("ready", 0, 0, 0)),
+        (("ready", 0, 0, 0),),
+    ],
+)
+def test_an_impossible_export_is_an_error(
+    shoot: Shooter, said: tuple[tuple[str, *tuple[int, ...]], ...]
+) -> None:
+    def action(moment: faults.Moment) -> bool:
+        for event in said:
+            moment.client.send(moment.resource.event(*event))
+        return False
+
+    assert_failed(shoot(replace(CONFIG, faults=(Fault(Step.EXPORT, action),)), *EXPORT), 1)
+
+
+@pytest.mark.parametrize(
+    ("offset", "stride", "plane"), [(1, 256, 0), (0, 257, 0), (0, 255, 0), (0, 256, 1), (0, 256, 7)]
+)
+def test_an_export_that_its_memory_does_not_hold_is_an_error(
+    shoot: Shooter, offset: int, stride: int, plane: int
+) -> None:
+    def action(moment: faults.Moment) -> bool:
+        frame = moment.resource
+        moment.client.send(
+            frame.event(*FRAME) + frame.event("object", 0, None, 64 * 48 * 4, offset, stride, plane)
+        )
+        frame.proceed(Step.EXPORT)
+        return False
+
+    result = shoot(replace(CONFIG, faults=(Fault(Step.EXPORT, action),)), *EXPORT, timeout=LONG)
+    assert_failed(result, 1, "exported")
+    assert_told_at_once(result)

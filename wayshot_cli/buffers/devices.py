@@ -1,0 +1,80 @@
+"""Render nodes: which device's memory a compositor can write into."""
+
+import os
+import stat
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from wayshot_cli.errors import UnsupportedError
+
+_SYS = "/sys/dev/char"
+_DEV = "/dev/dri"
+_DRM_MAJOR = 226  # Linux, Documentation/admin-guide/devices.txt
+
+T = TypeVar("T")
+
+
+class Candidate(NamedTuple):
+    """A node to try, and why it is thought to be the right one."""
+
+    path: str
+    why: str
+
+
+def candidates(named: str | None, main_device: int | None) -> list[Candidate]:
+    """Return the nodes to try, best first.
+
+    What the user names stands alone. Else the render node of the compositor's main device comes
+    first, and after it all others: on some machine they share its memory, and a
+    compositor that cannot take a buffer says so.
+    """
+    if named is not None:
+        return [Candidate(named, "named by --device")]
+    nodes = []
+    if main_device is not None and (node := render_node(main_device)):
+        nodes.append(Candidate(node, "the compositor's main device"))
+    scanned = (os.path.join(_DEV, name) for name in _render_nodes(_DEV))
+    known = {node.path for node in nodes}
+    return nodes + [Candidate(path, "found in " + _DEV) for path in scanned if path not in known]
+
+
+def render_node(device: int) -> str | None:
+    """Return the render node of a device that any of its nodes may stand for, None without one.
+
+    sysfs lists the nodes of a device side by side. libdrm's drmGetDeviceFromDevId reads
+    the same folder, but refuses devices on a bus that it does not know.
+    """
+    folder = f"{_SYS}/{os.major(device)}:{os.minor(device)}/device/drm"
+    return next((os.path.join(_DEV, name) for name in _render_nodes(folder)), None)
+
+
+def is_drm(fd: int) -> bool:
+    """Whether an open file is a node of a DRM device."""
+    facts = os.fstat(fd)
+    return stat.S_ISCHR(facts.st_mode) and os.major(facts.st_rdev) == _DRM_MAJOR
+
+
+def open_first(
+    nodes: list[Candidate], opener: Callable[[str], T]
+) -> tuple[T, Candidate, list[str]]:
+    """Return what ``opener`` makes of the first node that can be used, and why others cannot.
+
+    Raises UnsupportedError with all reasons when there is none.
+    """
+    reasons: list[str] = []
+    for node in nodes:
+        try:
+            return opener(node.path), node, reasons
+        except UnsupportedError as error:
+            reasons.append(str(error))
+    message = "; ".join(reasons) or f"there is no render node in {_DEV}"
+    raise UnsupportedError(message)
+
+
+def _render_nodes(folder: str) -> list[str]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    nodes = [name for name in names if name.startswith("renderD") and name[7:].isdigit()]
+    return sorted(nodes, key=lambda name: int(name[7:]))

@@ -1,0 +1,455 @@
+"""GPU memory: buffer objects of libgbm, given to the compositor as dmabufs and read by mapping.
+
+libgbm is opened when the first device is, and never by a shot into shared memory.
+"""
+
+import errno
+import fcntl
+import functools
+import os
+import struct
+import weakref
+from _thread import RLock
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wayshot_cli.buffers import devices
+from wayshot_cli.buffers._gbm import ffi
+from wayshot_cli.errors import CaptureError, UnsupportedError
+from wayshot_cli.geometry import Size
+from wayshot_cli.pixels import PixelFormat
+from wayshot_cli.wayland import dmabuf
+from wayshot_cli.wayland.dmabuf import INVALID, LINEAR
+
+if TYPE_CHECKING:
+    from wayshot_cli.wayland.connection import Connection
+    from wayshot_cli.wayland.proxy import Proxy
+
+_SONAME = "libgbm.so.1"
+_PLANES = 4  # at most, of any buffer (linux-dmabuf, zwp_linux_buffer_params_v1.add)
+
+# linux/dma-buf.h, as on all machines whose _IOC has two bits for the direction: x86, ARM, RISC-V
+_EXPORT_SYNC_FILE = 0xC0086202
+_SYNC_FILE = struct.Struct("=Ii")  # flags, fd
+_SYNC_READ = 1
+
+
+class Plane(NamedTuple):
+    """One plane of a dmabuf. The fd belongs to whoever holds the plane."""
+
+    fd: int
+    offset: int
+    stride: int
+
+
+class DmabufLayout(NamedTuple):
+    """What the compositor asks a buffer to be; where its rows lie is the driver's to say."""
+
+    format: PixelFormat
+    size: Size
+
+    def __str__(self) -> str:
+        """Write size and format."""
+        return f"{self.size} {self.format}"
+
+
+class _Handle:
+    """What C has to free, once its owner and all that was made of it are gone.
+
+    The garbage collector ends what hangs together in any order, a device before its buffer
+    objects, a buffer object before its mappings; C needs the other one. One lock serves a
+    device: GBM maps by one context, which it does not lock when it unmaps, and the last view of
+    a mapping may go in any thread, and in the middle of any call of ours.
+    """
+
+    def __init__(self, free: Callable[[], object], parent: "_Handle | None" = None) -> None:
+        """Count one user, the owner, and be a user of the parent."""
+        self._free = free
+        self._parent = parent
+        self._users = 1
+        self.lock: RLock = parent.lock if parent else RLock()
+        if parent:
+            parent.take()
+
+    def take(self) -> None:
+        """Count one user more."""
+        with self.lock:
+            self._users += 1
+
+    def drop(self, _pointer: object = None) -> None:
+        """Let one user go."""
+        with self.lock:
+            self._users -= 1
+            if not self._users:
+                self._free()
+                if self._parent:
+                    self._parent.drop()
+
+
+class Device:
+    """A render node, opened with GBM; closed when its last buffer object is gone."""
+
+    def __init__(self, path: str) -> None:
+        """Open it. Raises UnsupportedError without libgbm, or when the node is none for GBM."""
+        self.path = path
+        self.lib = library()
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            message = f"{path}: {error.strerror}"
+            raise UnsupportedError(message) from error
+        if not devices.is_drm(fd):  # Mesa would take it, and then draw by software
+            os.close(fd)
+            message = f"{path}: not a DRM device"
+            raise UnsupportedError(message)
+        pointer = self.lib.gbm_create_device(fd)
+        if pointer == ffi.NULL:
+            os.close(fd)
+            message = f"{path}: libgbm has no driver for it"
+            raise UnsupportedError(message)
+        self.handle = _Handle(functools.partial(_close_device, self.lib, pointer, fd))
+        self._pointer = pointer
+        self._owner = ffi.gc(pointer, self.handle.drop)
+
+    @property
+    def driver(self) -> str:
+        """What GBM calls the backend that serves the node."""
+        return str(ffi.string(self.lib.gbm_device_get_backend_name(self._pointer)).decode())
+
+    def create(self, layout: DmabufLayout, flags: int) -> "BufferObject":
+        """Return a buffer object, placed as the driver likes. Raises OSError."""
+        arguments = (*layout.size, layout.format.fourcc, flags)
+        with self.handle.lock:
+            return self._own(self.lib.gbm_bo_create(self._pointer, *arguments), layout)
+
+    def create_with_modifiers(
+        self, layout: DmabufLayout, modifiers: Sequence[int]
+    ) -> "BufferObject":
+        """Return a buffer object with one of the modifiers. Raises OSError."""
+        arguments = (*layout.size, layout.format.fourcc, modifiers, len(modifiers))
+        with self.handle.lock:
+            pointer = self.lib.gbm_bo_create_with_modifiers2(
+                self._pointer, *arguments, self.lib.GBM_BO_USE_RENDERING
+            )
+            return self._own(pointer, layout)
+
+    def adopt(self, layout: DmabufLayout, modifier: int, planes: Sequence[Plane]) -> "BufferObject":
+        """Return a buffer object of somebody else's dmabuf; the fds stay the caller's.
+
+        Raises OSError when the driver cannot import it.
+        """
+        data = ffi.new("struct gbm_import_fd_modifier_data *")
+        data.width, data.height = layout.size
+        data.format = layout.format.fourcc
+        data.num_fds = len(planes)
+        data.modifier = modifier
+        for index, plane in enumerate(planes):
+            data.fds[index], data.offsets[index], data.strides[index] = plane
+        with self.handle.lock:
+            pointer = self.lib.gbm_bo_import(
+                self._pointer, self.lib.GBM_BO_IMPORT_FD_MODIFIER, data, 0
+            )
+            return self._own(pointer, layout)
+
+    def _own(self, pointer: Any, layout: DmabufLayout) -> "BufferObject":
+        if pointer == ffi.NULL:
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+        return BufferObject(self, pointer, layout)
+
+
+def _close_device(lib: Any, pointer: Any, fd: int) -> None:
+    lib.gbm_device_destroy(pointer)
+    os.close(fd)
+
+
+class BufferObject:
+    """A ``struct gbm_bo``, freed when nobody has it or a mapping of it any more."""
+
+    def __init__(self, device: Device, pointer: Any, layout: DmabufLayout) -> None:
+        """Take a pointer, to free it."""
+        self.device = device
+        self.layout = layout
+        self._handle = _Handle(functools.partial(device.lib.gbm_bo_destroy, pointer), device.handle)
+        self._pointer = pointer
+        self._owner = ffi.gc(pointer, self._handle.drop)
+        self.modifier: int = device.lib.gbm_bo_get_modifier(pointer)
+
+    def planes(self) -> list[Plane]:
+        """Return the planes, with fds that the caller closes. Raises OSError."""
+        found: list[Plane] = []
+        try:
+            for number in range(self.device.lib.gbm_bo_get_plane_count(self._pointer)):
+                found.append(self._plane(number))  # noqa: PERF401 - what was found is to be closed
+        except OSError:
+            close_planes(found)
+            raise
+        return found
+
+    def _plane(self, number: int) -> Plane:
+        lib, pointer = self.device.lib, self._pointer
+        fd = lib.gbm_bo_get_fd_for_plane(pointer, number)
+        if fd < 0:
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+        stride = lib.gbm_bo_get_stride_for_plane(pointer, number)
+        return Plane(fd, lib.gbm_bo_get_offset(pointer, number), stride)
+
+    def map(self, keep: object) -> tuple[memoryview, int]:
+        """Return the pixels as rows, whatever the tiling, and the bytes from one to the next.
+
+        The mapping ends, and ``keep`` is let go, when no view of the memory is left.
+        Raises CaptureError when the driver cannot map it.
+        """
+        lib, (width, height) = self.device.lib, self.layout.size
+        stride, handle = ffi.new("uint32_t *"), ffi.new("void **")
+        with self.device.handle.lock:
+            address = lib.gbm_bo_map(
+                self._pointer, 0, 0, width, height, lib.GBM_BO_TRANSFER_READ, stride, handle
+            )
+            reason = os.strerror(ffi.errno)
+        if address == ffi.NULL:
+            message = f"{self.device.path}: {self.layout} cannot be mapped: {reason}"
+            raise CaptureError(message)
+        mapping = _Handle(
+            functools.partial(_unmap, lib, self._pointer, handle[0], keep), self._handle
+        )
+        owned = ffi.gc(address, mapping.drop)
+        row = width * self.layout.format.bytes_per_pixel
+        if stride[0] < row:
+            message = f"{self.device.path}: {self.layout} is mapped with a stride of {stride[0]}"
+            raise CaptureError(message)
+        return memoryview(ffi.buffer(owned, stride[0] * (height - 1) + row)), stride[0]
+
+
+def _unmap(lib: Any, pointer: Any, handle: Any, _keep: object) -> None:
+    lib.gbm_bo_unmap(pointer, handle)
+
+
+def close_planes(planes: Sequence[Plane]) -> None:
+    """Close the fds."""
+    for plane in planes:
+        os.close(plane.fd)
+
+
+@functools.cache
+def library() -> Any:
+    """Return libgbm. Raises UnsupportedError where there is none, or too old a one."""
+    hint = "install libgbm (Debian: libgbm1), or take --buffer shm"
+    try:
+        lib = ffi.dlopen(_SONAME)
+        lib.gbm_bo_create_with_modifiers2, lib.gbm_bo_get_fd_for_plane  # noqa: B018 - Mesa 21.1
+    except OSError as error:
+        message = f"libgbm cannot be loaded: {error}"
+        raise UnsupportedError(message, hint=hint) from error
+    except ffi.error as error:
+        message = f"libgbm is too old: {error}"
+        raise UnsupportedError(message, hint=hint) from error
+    return lib
+
+
+class Memory:
+    """What a backend needs for dmabufs: the compositor's global, its offer, an open device.
+
+    ``notes`` are lines for people: which device, what was tried, what was chosen and why.
+    """
+
+    def __init__(self, connection: "Connection", named: str | None) -> None:
+        """Choose and open the device. Raises UnsupportedError with the reasons when none can be."""
+        library()  # the reason that explains all others
+        self.connection = connection
+        main_device, self.modifiers = dmabuf.read_offer(connection)
+        nodes = devices.candidates(named, main_device)
+        self.device, node, reasons = devices.open_first(nodes, Device)
+        self.notes = [f"not {reason}" for reason in reasons]
+        self.notes.append(f"{node.path}: {node.why}, served by GBM's {self.device.driver!r}")
+        self._has_fences = True
+
+    def wait_for_writer(self, fd: int, deadline: float) -> None:
+        """Wait until what was queued on the GPU has been written to a dmabuf.
+
+        Kernels before 6.0, and drivers without fences, cannot tell: that is noted once, and the
+        compositor's ``ready`` has to do. Raises CaptureTimeoutError at the deadline.
+        """
+        request = bytearray(_SYNC_FILE.pack(_SYNC_READ, -1))
+        try:
+            fcntl.ioctl(fd, _EXPORT_SYNC_FILE, request)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                message = f"cannot wait for the GPU: {error.strerror}"
+                raise CaptureError(message) from error
+            if self._has_fences:
+                self._has_fences = False
+                self.notes.append(f"no fence to wait for: {error.strerror}")
+            return
+        fence = _SYNC_FILE.unpack(request)[1]
+        try:
+            self.connection.wait_for_fence(fence, "waiting for the GPU to finish", deadline)
+        finally:
+            os.close(fence)
+
+
+class Loan:
+    """A buffer in use: the compositor writes into it, then whoever holds a view reads it."""
+
+    def __init__(self, buffer: "GbmBuffer") -> None:
+        """Take a buffer of the pool."""
+        self._buffer = buffer
+        self.proxy = buffer.proxy
+
+    def read(self, deadline: float) -> tuple[memoryview, int]:
+        """Return the picture's memory and stride, once it is written.
+
+        Raises CaptureTimeoutError when the GPU is not done by the deadline, CaptureError when
+        the memory cannot be mapped.
+        """
+        bo, memory = self._buffer.bo, self._buffer.memory
+        try:
+            planes = bo.planes()
+        except OSError as error:
+            message = f"{memory.device.path}: {error.strerror}"
+            raise CaptureError(message) from error
+        try:
+            memory.wait_for_writer(planes[0].fd, deadline)
+        finally:
+            close_planes(planes)
+        return bo.map(self)
+
+
+class GbmBuffer:
+    """One buffer object here, a wl_buffer there."""
+
+    def __init__(self, memory: Memory, bo: BufferObject, proxy: "Proxy") -> None:
+        """Take what the compositor has accepted."""
+        self.memory = memory
+        self.bo = bo
+        self.proxy = proxy
+        self._loan: weakref.ref[Loan] | None = None
+
+    @property
+    def is_lent(self) -> bool:
+        """Whether somebody writes or reads it."""
+        return self._loan is not None and self._loan() is not None
+
+    def lend(self) -> Loan:
+        """Return the loan; the buffer is lent as long as it, or a view that it gave, is left."""
+        loan = Loan(self)
+        self._loan = weakref.ref(loan)
+        return loan
+
+
+class GbmPool:
+    """Dmabufs of one session: those that nobody uses are used again.
+
+    ``limit`` bounds how many exist at a time, as in ``ShmPool``.
+    """
+
+    def __init__(self, memory: Memory, *, limit: int = 16) -> None:
+        """Bind the linux-dmabuf. Raises UnsupportedError where there is none."""
+        self._memory = memory
+        self._factory = dmabuf.bind(memory.connection)
+        self._limit = limit
+        self._buffers: list[GbmBuffer] = []
+        self._layout: DmabufLayout | None = None
+        self._refused: dict[str, str] = {}  # rungs of that layout's ladder, and why
+        self._is_closed = False
+
+    def acquire(self, layout: DmabufLayout, use: Callable[[Loan], object]) -> None:
+        """Call ``use`` with a buffer that nobody else uses: at once, or when a new one is accepted.
+
+        Raises CaptureError when too many frames are held, UnsupportedError when nothing
+        that GBM can allocate is accepted: here, or in the handler of the compositor's answer.
+        """
+        for buffer in self._buffers:
+            if not buffer.is_lent and buffer.bo.layout == layout:
+                use(buffer.lend())
+                return
+        for buffer in [b for b in self._buffers if not b.is_lent and b.bo.layout != layout]:
+            buffer.proxy.destroy()
+            self._buffers.remove(buffer)
+        if len(self._buffers) >= self._limit:
+            message = f"{self._limit} frames are held and none has been closed"
+            raise CaptureError(message)
+        if layout != self._layout:
+            self._layout = layout
+            self._refused.clear()
+        self._climb(layout, use)
+
+    def close(self) -> None:
+        """Destroy the wl_buffers; memory that is lent stays until its views are gone."""
+        self._is_closed = True
+        for buffer in self._buffers:
+            buffer.proxy.destroy()
+        self._buffers.clear()
+        self._factory.destroy()
+
+    def _ladder(self, layout: DmabufLayout) -> list[tuple[str, Callable[[], BufferObject]]]:
+        device, lib = self._memory.device, self._memory.device.lib
+        offered = self._memory.modifiers.get(layout.format.fourcc, [])
+        modifiers = [modifier for modifier in offered if modifier != INVALID]
+        plain = lib.GBM_BO_USE_RENDERING
+        rungs: list[tuple[str, Callable[[], BufferObject]]] = [
+            ("linear", lambda: device.create(layout, plain | lib.GBM_BO_USE_LINEAR)),
+            ("plain", lambda: device.create(layout, plain)),
+        ]
+        if modifiers:
+            rungs.insert(0, ("modifiers", lambda: device.create_with_modifiers(layout, modifiers)))
+        return rungs
+
+    def _climb(self, layout: DmabufLayout, use: Callable[[Loan], object]) -> None:
+        """Allocate by the first way that GBM can, and ask the compositor to take it."""
+        for name, allocate in self._ladder(layout):
+            if name in self._refused:
+                continue
+            try:
+                bo = allocate()
+                planes = bo.planes()
+            except OSError as error:
+                self._refuse(name, f"GBM refuses: {error.strerror}")
+                continue
+            try:
+                self._offer(name, bo, planes, use)
+            finally:
+                close_planes(planes)  # libwayland has duplicated them
+            return
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in self._refused.items())
+        message = f"{self._memory.device.path}: no dmabuf for {layout} ({reasons})"
+        raise UnsupportedError(message)
+
+    def _refuse(self, name: str, reason: str) -> None:
+        self._refused[name] = reason
+        self._memory.notes.append(f"not {name}: {reason}")
+
+    def _offer(
+        self, name: str, bo: BufferObject, planes: list[Plane], use: Callable[[Loan], object]
+    ) -> None:
+        def on_created(proxy: "Proxy") -> None:
+            params.destroy()
+            if self._is_closed:
+                proxy.destroy()
+                return
+            buffer = GbmBuffer(self._memory, bo, proxy)
+            self._buffers.append(buffer)
+            if len(self._buffers) == 1:
+                self._memory.notes.append(
+                    f"dmabuf of {bo.layout}, {name}: modifier {modifier_name(bo.modifier)}, "
+                    f"{len(planes)} plane(s), stride {planes[0].stride}"
+                )
+            use(buffer.lend())
+
+        def on_failed() -> None:
+            params.destroy()
+            if not self._is_closed:
+                compositor = self._memory.connection.compositor
+                modifier = modifier_name(bo.modifier)
+                self._refuse(name, f"{compositor} refuses modifier {modifier}")
+                self._climb(bo.layout, use)
+
+        params = self._factory.create("create_params", created=on_created, failed=on_failed)
+        high, low = bo.modifier >> 32, bo.modifier & 0xFFFF_FFFF
+        for number, plane in enumerate(planes):
+            params.send("add", plane.fd, number, plane.offset, plane.stride, high, low)
+        params.send("create", *bo.layout.size, bo.layout.format.fourcc, 0)
+
+
+def modifier_name(modifier: int) -> str:
+    """Write a modifier for people."""
+    return {LINEAR: "LINEAR", INVALID: "INVALID"}.get(modifier, f"{modifier:#018x}")
