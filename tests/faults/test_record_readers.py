@@ -163,7 +163,7 @@ def test_a_reader_that_was_never_there_is_no_success_and_no_news(
 
 def test_a_reader_that_leaves_in_the_first_frame_is_no_success(tmp_path: Path) -> None:
     with piped(LARGE, tmp_path, "-") as (running, reader):
-        assert len(reader.read(100_000)) > 100
+        assert reader.read(1000)
         reader.close()
         result = running.result(SOON)
     assert (result.code, result.stderr) == (1, "")
