@@ -16,7 +16,7 @@ import pytest
 from tests.fake import Config, FakeCompositor, Film, Output, VirtualClock, read_counter
 from tests.fake.film import SECOND, backwards, far, jittery, zero
 from wayshot_cli import record
-from wayshot_cli.backends import screencopy
+from wayshot_cli.backends import common, screencopy
 from wayshot_cli.pacing import GRACE, LONGEST_LAG, Statistics
 from wayshot_cli.record import Recorder, Source
 from wayshot_cli.wayland.connection import Connection
@@ -233,7 +233,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Simulati
             with monkeypatch.context() as patch:
                 for name, value in compositor.environ.items():
                     patch.setenv(name, value)
-                patch.setattr(screencopy, "clock_gettime_ns", lambda _clock: clock.now_ns())
+                patch.setattr(common, "clock_gettime_ns", lambda _clock: clock.now_ns())
                 patch.setattr(record, "monotonic", simulation.monotonic)
                 patch.setattr(record, "_rest", simulation.rest)
                 simulation.run()

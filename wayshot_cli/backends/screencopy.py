@@ -203,7 +203,8 @@ class Session:
                 pool.close()
 
     def cancel(self) -> None:
-        """Forget the frame that is under way, if any. Harmless twice."""
+        """Forget the frame that is under way, if any, and its buffer. Harmless twice."""
+        self._make_frame = None  # it leads back here: the collector would take its time
         frame, self._frame = self._frame, None
         if frame:
             frame.destroy()
@@ -213,13 +214,13 @@ class Session:
         connection = self._backend.connection
         try:
             connection.wait(lambda: self.is_done, self.doing, deadline)
+            make_frame = self._make_frame
             if self._failed and not self._is_lost:
                 # An output that was unplugged fails first and goes a moment later.
                 connection.roundtrip(self.doing)
         finally:
             self.cancel()
         # The buffer is the frame's alone now: with it, it returns to the pool.
-        make_frame, self._make_frame = self._make_frame, None
         if self._ready and make_frame:
             return make_frame(deadline)
         if self._is_lost:
