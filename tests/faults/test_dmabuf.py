@@ -126,8 +126,10 @@ def cancelling(reason: int, count: int = sys.maxsize) -> Config:
 @pytest.mark.parametrize("transform", range(8))
 @pytest.mark.parametrize("way", [("--buffer", "dmabuf"), EXPORT], ids=["screencopy", "export"])
 def test_every_pixel_comes_through(shoot: Shooter, way: tuple[str, ...], transform: int) -> None:
-    config = replace(CONFIG, outputs=(Output(width=61, height=33, transform=transform),))
-    assert_shot(shoot(config, *way), picture_of(config))
+    for y_invert in (False, True):
+        output = Output(width=61, height=33, transform=transform, y_invert=y_invert)
+        config = replace(CONFIG, outputs=(output,))
+        assert_shot(shoot(config, *way), picture_of(config))
 
 
 def test_no_way_leaves_an_fd(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.proxy import Proxy
 
 _SONAME = "libgbm.so.1"
-_PLANES = 4  # at most, of any buffer (linux-dmabuf, zwp_linux_buffer_params_v1.add)
+_MAX_SIDE = 65535  # pixels
 
 # linux/dma-buf.h, as on all machines whose _IOC has two bits for the direction: x86, ARM, RISC-V
 _EXPORT_SYNC_FILE = 0xC0086202
@@ -355,9 +355,13 @@ class GbmPool:
     def acquire(self, layout: DmabufLayout, use: Callable[[Loan], object]) -> None:
         """Call ``use`` with a buffer that nobody else uses: at once, or when a new one is accepted.
 
-        Raises CaptureError when too many frames are held, UnsupportedError when nothing
-        that GBM can allocate is accepted: here, or in the handler of the compositor's answer.
+        Raises CaptureError when the layout is impossible or too many frames are held,
+        UnsupportedError when nothing that GBM can allocate is accepted: here, or in the handler of
+        the compositor's answer.
         """
+        if not 0 < min(layout.size) <= max(layout.size) <= _MAX_SIDE:
+            message = f"the compositor asks for an impossible buffer: {layout}"
+            raise CaptureError(message)
         for buffer in self._buffers:
             if not buffer.is_lent and buffer.bo.layout == layout:
                 use(buffer.lend())
