@@ -71,4 +71,4 @@ clean:
 	rm -rf $(VENV) $(BENCH) build dist demo-output *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -f wayshot_cli/buffers/_egl.py wayshot_cli/buffers/_gbm.py
 	find wayshot_cli -name '*.so' -o -name '*.o' | xargs -r rm -f
-	find wayshot_cli tests benchmarks demo -name __pycache__ -prune -exec rm -rf {} +
+	find wayshot_cli tests benchmarks demo examples -name __pycache__ -prune -exec rm -rf {} +

@@ -119,6 +119,11 @@ class Device:
         self._owner = ffi.gc(pointer, self.handle.drop)
 
     @property
+    def address(self) -> int:
+        """The ``struct gbm_device *`` as a number, for EGL's platform GBM; not theirs to end."""
+        return int(ffi.cast("uintptr_t", self._pointer))
+
+    @property
     def driver(self) -> str:
         """What GBM calls the backend that serves the node."""
         return str(ffi.string(self.lib.gbm_device_get_backend_name(self._pointer)).decode())
