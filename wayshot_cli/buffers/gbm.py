@@ -37,7 +37,7 @@ _SYNC_READ = 1
 
 
 class Plane(NamedTuple):
-    """One plane of a dmabuf. The fd belongs to whoever has the list that it is in."""
+    """One plane of a dmabuf. The fd belongs to its buffer object, once there is one."""
 
     fd: int
     offset: int
