@@ -37,7 +37,7 @@ _SYNC_READ = 1
 
 
 class Plane(NamedTuple):
-    """One plane of a dmabuf. The fd belongs to whoever has the list that it is in."""
+    """One plane of a dmabuf. The fd belongs to its buffer object, once there is one."""
 
     fd: int
     offset: int
@@ -319,7 +319,6 @@ class Memory:
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
         self.notes.append(f"{node.path}: {node.why}, served by GBM's {self.device.driver!r}")
-        self._has_fences = True
         self._in_place: dict[DmabufLayout, bool] = {}  # how buffers of a layout are read
 
     def read(self, bo: BufferObject, keep: object, deadline: float) -> tuple[memoryview, int]:
@@ -353,9 +352,9 @@ class Memory:
     def wait_for_writer(self, fd: int, deadline: float) -> None:
         """Wait until what was queued on the GPU has been written to a dmabuf.
 
-        Kernels before 6.0, and drivers without fences, cannot tell: that is noted once, and the
-        compositor's ``ready`` has to do. Raises CaptureTimeoutError at the deadline.
+        Raises CaptureTimeoutError at the deadline.
         """
+        doing = "waiting for the GPU to finish"
         request = bytearray(_SYNC_FILE.pack(_SYNC_READ, -1))
         try:
             fcntl.ioctl(fd, _EXPORT_SYNC_FILE, request)
@@ -363,13 +362,13 @@ class Memory:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                 message = f"cannot wait for the GPU: {error.strerror}"
                 raise CaptureError(message) from error
-            if self._has_fences:
-                self._has_fences = False
-                self.notes.append(f"no fence to wait for: {error.strerror}")
+            # Kernels before 6.0 give no fence. The buffer itself can be polled, too, but that
+            # may also wait for what is queued on it meanwhile.
+            self.connection.wait_for_fence(fd, doing, deadline)
             return
         fence = _SYNC_FILE.unpack(request)[1]
         try:
-            self.connection.wait_for_fence(fence, "waiting for the GPU to finish", deadline)
+            self.connection.wait_for_fence(fence, doing, deadline)
         finally:
             os.close(fence)
 
