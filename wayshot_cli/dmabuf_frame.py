@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class DmabufFrame:
     """A picture in a dmabuf, for whoever wants it on the GPU: EGL, GL, an encoder, another process.
 
-    To be closed, or the buffer and what else was opened for it stay until they are collected.
+    To be closed, or the buffer and what else was opened for it stay until it is collected.
 
     ``size`` is the buffer's, in pixels of ``format`` (``format.fourcc`` is DRM's number),
     ``modifier`` says how they are tiled. ``transform`` is how the upright picture was turned
@@ -41,6 +41,8 @@ class DmabufFrame:
     one thread at a time.
     """
 
+    _end: "Callable[[], object] | None" = None
+
     def __init__(
         self,
         loan: "Loan",
@@ -52,7 +54,6 @@ class DmabufFrame:
     ) -> None:
         """Take a buffer that the compositor has written, or will have once the GPU is done."""
         self._loan: Loan | None = loan
-        self._end: Callable[[], object] | None = None
         self.format: PixelFormat = loan.bo.layout.format
         self.size: Size = loan.bo.layout.size
         self.modifier = loan.bo.modifier
@@ -140,6 +141,10 @@ class DmabufFrame:
         end, self._end = self._end, None
         if end:
             end()
+
+    def __del__(self) -> None:
+        """Close it: the compositor would keep its side of the buffer."""
+        self.close()
 
     def _open(self) -> "Loan":
         if self._loan is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 CURRENT_AND_PREFERRED = 3
 XR24 = 0x34325258
+LINEAR, INVALID = 0, 0x00FFFFFFFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -127,13 +129,22 @@ class Output:
 
 @dataclass(frozen=True)
 class Feedback:
-    """What zwp_linux_dmabuf_feedback_v1 says; by default of linear XRGB8888 on no device."""
+    """What zwp_linux_dmabuf_feedback_v1 says; by default of XRGB8888, linear or not, on /dev/null.
 
-    table: bytes = struct.pack("=I4xQ", XR24, 0)
+    Each index goes out in an event of its own.
+    """
+
+    table: bytes = struct.pack("=I4xQI4xQ", XR24, LINEAR, XR24, INVALID)
     size: int | None = None  # of the table, None: the true one
-    main_device: bytes = bytes(8)
-    target_device: bytes = bytes(8)
-    indices: bytes = struct.pack("=H", 0)
+    main_device: bytes = struct.pack("=Q", os.stat(os.devnull).st_rdev)
+    target_device: bytes = main_device
+    indices: bytes = struct.pack("=2H", 0, 1)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The announced formats and modifiers."""
+        table = list(struct.iter_unpack("=I4xQ", self.table))
+        return [table[index] for (index,) in struct.iter_unpack("=H", self.indices)]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # zwp_linux_buffer_params_v1.error
 ALREADY_USED = 0
 INCOMPLETE = 3
+INVALID_FORMAT = 4
 OUT_OF_BOUNDS = 6
 
 FEEDBACK_SINCE = 4
@@ -78,7 +79,7 @@ class DmabufFeedback(Resource):
             ("main_device", said.main_device),
             ("tranche_target_device", said.target_device),
             ("tranche_flags", 0),
-            ("tranche_formats", said.indices),
+            *(("tranche_formats", said.indices[i : i + 2]) for i in range(0, len(said.indices), 2)),
             ("tranche_done",),
             ("done",),
         )
@@ -117,6 +118,9 @@ class BufferParams(Resource):
         if sorted(self.planes) != list(range(max(1, len(self.planes)))):
             raise ProtocolError(self, INCOMPLETE, f"planes {sorted(self.planes)}")
         self.used = True
+        said = self.client.compositor.config.feedback
+        if said and self.version >= FEEDBACK_SINCE and (fourcc, self.modifier) not in said.pairs:
+            raise ProtocolError(self, INVALID_FORMAT, f"{fourcc:#x}, modifier {self.modifier:#x}")
         plane = self.planes.pop(0)
         nbytes = os.fstat(plane.fd).st_size
         if plane.offset + plane.stride * height > nbytes:

@@ -223,6 +223,15 @@ def test_a_wl_buffer_lives_as_long_as_its_frame(connection: Connection) -> None:
     assert not proxy.is_alive
 
 
+def test_a_frame_that_is_forgotten_leaves_nothing(connection: Connection) -> None:
+    """Neither here nor with the compositor."""
+    shot_dmabuf(connection=connection).close()
+    before = held(), len(connection.proxies)
+    for _ in range(3):
+        shot_dmabuf(connection=connection)
+    assert (held(), len(connection.proxies)) == before
+
+
 def test_a_buffer_is_captured_into_again_when_all_that_shows_it_is_gone(
     connection: Connection,
 ) -> None:
@@ -316,6 +325,19 @@ def test_a_modifier_that_says_nothing_is_not_named(  # noqa: PLR0913, PLR0917 - 
     monkeypatch.setattr(frame.buffer_object, "modifier", modifier)
     with frame.to_egl_image(DISPLAY):
         assert 0x3443 not in counted.attributes
+
+
+def test_a_forked_process_takes_nothing_along(frame: DmabufFrame, counted: Counted) -> None:
+    image = frame.to_egl_image(DISPLAY)
+    before = counted.images
+    child = os.fork()
+    if not child:
+        image.close()
+        os._exit(counted.images - before)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    image.close()
+    assert counted.images == before - 1
 
 
 def test_an_image_is_destroyed_once(frame: DmabufFrame, counted: Counted) -> None:

@@ -1,7 +1,10 @@
 """What the compositor says of dmabufs, which node is taken, and a libgbm that is not there."""
 
+import math
 import os
+import signal
 import struct
+import threading
 from pathlib import Path
 from stat import S_IFCHR
 
@@ -10,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wayshot_cli.buffers import devices, gbm
-from wayshot_cli.errors import CaptureError, CaptureTimeoutError, UnsupportedError
+from wayshot_cli.errors import CancelledError, CaptureError, CaptureTimeoutError, UnsupportedError
 from wayshot_cli.wayland import dmabuf
 from wayshot_cli.wayland.dmabuf import Feedback, pick, read_table
 
@@ -104,6 +107,19 @@ def test_only_tranches_of_the_main_device_count() -> None:
     assert feedback.modifiers == {1: [11], 2: [20]}
     assert feedback.main_device == os.makedev(226, 0)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_tranche_may_name_its_formats_in_several_events() -> None:
+    """4 KiB is all that one event holds."""
+    feedback = Feedback()
+    said = feedback.handlers
+    said["format_table"](memfd(packed([(1, 10), (1, 11), (2, 20)])), 48)
+    said["main_device"](device(226, 0))
+    said["tranche_target_device"](device(226, 0))
+    for index in range(3):
+        said["tranche_formats"](struct.pack("=H", index))
+    said["tranche_done"]()
+    assert feedback.modifiers == {1: [10, 11], 2: [20]}
 
 
 def test_the_main_device_may_be_named_by_any_of_its_nodes(
@@ -247,13 +263,40 @@ def test_what_is_freed_does_not_depend_on_the_order_of_its_ends(
     order: tuple[int, int, int],
 ) -> None:
     freed: list[str] = []
-    device = gbm._Handle(lambda: freed.append("device"))
-    bo = gbm._Handle(lambda: freed.append("bo"), device)
-    mapping = gbm._Handle(lambda: freed.append("mapping"), bo)
+    device = gbm.Handle(lambda: freed.append("device"))
+    bo = gbm.Handle(lambda: freed.append("bo"), device)
+    mapping = gbm.Handle(lambda: freed.append("mapping"), bo)
     for index in order:
         assert "device" not in freed
         (device, bo, mapping)[index].drop()
     assert freed == ["mapping", "bo", "device"]
+
+
+def test_a_forked_process_frees_nothing() -> None:
+    """The device's open file, and so its buffers, are those of both; locks stay as they are."""
+    freed: list[str] = []
+    handle = gbm.Handle(lambda: freed.append("bo"))
+    is_locked, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with handle.lock:
+            is_locked.set()
+            go_on.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_locked.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        handle.drop()
+        os._exit(len(freed))
+    go_on.set()
+    holder.join()
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    handle.drop()
+    assert freed == ["bo"]
 
 
 def test_modifiers_are_written_for_people() -> None:
@@ -275,6 +318,10 @@ def test_a_fence_is_waited_for_until_the_deadline() -> None:
                 connection.wait_for_fence(read_end, "testing", monotonic() + 0.05)
             os.write(write_end, b"!")
             connection.wait_for_fence(read_end, "testing", monotonic() - 1)
+            connection.wait_for_fence(read_end, "testing", math.inf)
+            connection.wake()
+            with pytest.raises(CancelledError):
+                connection.wait(lambda: False, "testing", math.inf)
             connection.close()
             connection.wait_for_fence(read_end, "testing", monotonic() - 1)
             os.read(read_end, 1)

@@ -5,6 +5,7 @@ soon as it likes. So a picture to be read is copied right after ``ready``.
 """
 
 import os
+from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
@@ -20,6 +21,7 @@ from wayshot_cli.buffers.gbm import (
 from wayshot_cli.dmabuf_frame import DmabufFrame
 from wayshot_cli.errors import (
     CaptureError,
+    CaptureTimeoutError,
     TargetLostError,
     UnsupportedError,
 )
@@ -37,6 +39,7 @@ _MOST_PLANES = 4  # of any format (drm_fourcc.h)
 _Y_INVERT = 1  # zwp_linux_buffer_params_v1.flags, which exported frames have, too
 _PERMANENT = 1  # zwlr_export_dmabuf_frame_v1.cancel_reason; 0 and 2 (resizing) may pass
 _MAX_SIDE = 65535  # pixels
+_MAX_BYTES = 2**31 - 1  # of an offset or a stride: ints in gbm.h and in EGL
 _RETRY = 0.02  # seconds until a frame is asked for again
 
 
@@ -207,6 +210,11 @@ class Session:
         if reason == _PERMANENT:
             message = f"{self._compositor} cancelled for good the export of {self._what}"
             raise CaptureError(message)
+        if monotonic() + _RETRY >= deadline:
+            message = (
+                f"{self._compositor} cancelled the export of {self._what} until the time was up"
+            )
+            raise CaptureTimeoutError(message)
         connection.sleep(_RETRY)
         return False
 
@@ -268,6 +276,11 @@ class Session:
         if self._frame is None or plane >= _MOST_PLANES or plane in self._planes:
             os.close(fd)
             message = f"{self._compositor} exported plane {plane} where there is none"
+            raise CaptureError(message)
+        if max(offset, stride) > _MAX_BYTES:
+            os.close(fd)
+            facts = f"offset {offset}, stride {stride}"
+            message = f"{self._compositor} exported an impossible dmabuf: {facts}"
             raise CaptureError(message)
         self._planes[plane] = Plane(fd, offset, stride)
 

@@ -45,11 +45,13 @@ class Screencopy:
             self.shm = require(connection, WL_SHM)
             return
         if self.manager.version < _DMABUF_SINCE:
+            from wayshot_cli.wayland.dmabuf import WAY_OUT  # noqa: PLC0415 - not for shm
+
             message = (
                 f"{connection.compositor} offers {self.manager.interface.name} only in version "
                 f"{self.manager.version}, which has no dmabufs"
             )
-            raise UnsupportedError(message)
+            raise UnsupportedError(message, hint=WAY_OUT)
         self.need_dmabufs()
 
     @property
@@ -194,7 +196,7 @@ class Session:
     def _finish(self, deadline: float) -> "Frame | DmabufFrame":
         frame = self._wait(deadline)
         if frame is None and self._dmabuf_offer and not (self._layout or self._backend.dmabufs):
-            self._backend.need_dmabufs()  # there is nothing else to copy into
+            self._turn_to_dmabufs()
             self.start()
             return self._finish(deadline)
         if self._part and (frame is None or frame.upright_size != self._part.size):
@@ -209,6 +211,20 @@ class Session:
             raise CaptureError(message)
         message = f"{self._compositor} failed to capture {self._what}"
         raise CaptureError(message)
+
+    def _turn_to_dmabufs(self) -> None:
+        """Have dmabufs to copy into, where there is nothing else. Raises UnsupportedError."""
+        reason = self._nothing_in("shared memory")
+        try:
+            dmabufs = self._backend.need_dmabufs()
+        except UnsupportedError as error:
+            message = f"{reason}, and there are no dmabufs: {error}"
+            raise UnsupportedError(message) from error
+        dmabufs.notes.insert(0, f"{reason}: taking dmabufs")
+
+    def _nothing_in(self, memory: str) -> str:
+        offered = ", ".join(f"{code:#x}" for code in self._offered_codes) or "none"
+        return f"no pixel format of {memory} that wayshot can read (offered: {offered})"
 
     def __enter__(self) -> Self:
         """Return the session itself, to be closed at the end of the block."""
@@ -265,6 +281,8 @@ class Session:
         return transform.y_inverted() if self._flags & _Y_INVERT else transform
 
     def _on_buffer(self, code: int, width: int, height: int, stride: int) -> None:
+        if self._backend.wish.buffer == "dmabuf":
+            return
         format_ = pixels.by_shm_code(code)
         if format_ is None:
             self._offered_codes.append(code)
@@ -274,9 +292,9 @@ class Session:
             self._copy()
 
     def _on_linux_dmabuf(self, code: int, width: int, height: int) -> None:
-        format_ = pixels.by_fourcc(code)
         if self._backend.wish.buffer == "shm":
             return
+        format_ = pixels.by_fourcc(code)
         if format_ is None:
             self._offered_codes.append(code)
         else:
@@ -285,19 +303,14 @@ class Session:
     def _copy(self) -> None:
         if self._frame is None or self.is_copying or self._is_asking:
             return  # a second copy of the same frame would be a protocol error of ours
-        if self._layout and self._backend.wish.buffer != "dmabuf":
+        if self._layout:
             self._copy_into_shm(self._frame, self._layout)
         elif self._dmabuf_offer and self._backend.dmabufs:
             self._copy_into_dmabuf(self._frame, self._backend.dmabufs, *self._dmabuf_offer)
         elif self._dmabuf_offer:
             self._failed = True  # a device is opened by ``finish()``: that takes asking
         else:
-            offered = ", ".join(f"{code:#x}" for code in self._offered_codes) or "none"
-            message = (
-                f"no pixel format of {self._backend.memory} that wayshot can read "
-                f"(offered: {offered})"
-            )
-            raise UnsupportedError(message)
+            raise UnsupportedError(self._nothing_in(self._backend.memory))
 
     def _copy_into_shm(self, frame: "Proxy", layout: ShmLayout) -> None:
         if self._shm_pool is None:

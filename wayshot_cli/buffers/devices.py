@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from wayshot_cli.errors import UnsupportedError
+from wayshot_cli.wayland.dmabuf import WAY_OUT
 
 _SYS = "/sys/dev/char"
 _DEV = "/dev/dri"
@@ -78,7 +79,7 @@ def open_first(
         except UnsupportedError as error:
             reasons.append(str(error))
     message = "; ".join(reasons) or f"there is no render node in {_DEV}"
-    raise UnsupportedError(message)
+    raise UnsupportedError(message, hint=WAY_OUT)
 
 
 def _render_nodes(folder: str) -> list[str]:

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from wayshot_cli.buffers._egl import ffi
-from wayshot_cli.buffers.gbm import modifier_name
+from wayshot_cli.buffers.gbm import Handle, modifier_name
 from wayshot_cli.errors import ClosedError, InvalidArgumentError, UnsupportedError
 from wayshot_cli.wayland.dmabuf import INVALID, LINEAR
 
@@ -76,7 +76,8 @@ class EglImage:
             )
             hint = f"the display has to be on the GPU that has the buffer, {bo.device.path}"
             raise UnsupportedError(message, hint=hint)
-        self._image = ffi.gc(image, functools.partial(_destroy, destroy, pointer, keep))
+        owner = Handle(functools.partial(_destroy, destroy, pointer, image, keep))
+        self._image = ffi.gc(image, owner.drop)
 
     @property
     def address(self) -> int:
@@ -143,7 +144,7 @@ class EglImage:
         self.close()
 
 
-def _destroy(destroy: Any, display: Any, _keep: object, image: Any) -> None:
+def _destroy(destroy: Any, display: Any, image: Any, _keep: object) -> None:
     destroy(display, image)
 
 

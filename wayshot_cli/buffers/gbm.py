@@ -21,7 +21,7 @@ from wayshot_cli.errors import CaptureError, UnsupportedError
 from wayshot_cli.geometry import Size
 from wayshot_cli.pixels import PixelFormat
 from wayshot_cli.wayland import dmabuf
-from wayshot_cli.wayland.dmabuf import INVALID, LINEAR
+from wayshot_cli.wayland.dmabuf import INVALID, LINEAR, WAY_OUT, same_device
 
 if TYPE_CHECKING:
     from wayshot_cli.wayland.connection import Connection
@@ -60,20 +60,24 @@ class DmabufLayout(NamedTuple):
         return f"{self.size} {self.format}"
 
 
-class _Handle:
+class Handle:
     """What C has to free, once its owner and all that was made of it are gone.
 
     The garbage collector ends what hangs together in any order, a device before its buffer
     objects, a buffer object before its mappings; C needs the other one. One lock serves a
     device: GBM maps by one context, which it does not lock when it unmaps, and the last view of
     a mapping may go in any thread, and in the middle of any call of ours.
+
+    A forked process frees nothing: it shares the device's open file, and with it the names by
+    which the kernel knows the buffers, with the process that goes on to use them.
     """
 
-    def __init__(self, free: Callable[[], object], parent: "_Handle | None" = None) -> None:
+    def __init__(self, free: Callable[[], object], parent: "Handle | None" = None) -> None:
         """Count one user, the owner, and be a user of the parent."""
         self._free = free
         self._parent = parent
         self._users = 1
+        self._process = os.getpid()
         self.lock: RLock = parent.lock if parent else RLock()
         if parent:
             parent.take()
@@ -85,6 +89,8 @@ class _Handle:
 
     def drop(self, _pointer: object = None) -> None:
         """Let one user go."""
+        if os.getpid() != self._process:
+            return  # not even the lock is to be had: a thread that is not here may hold it
         with self.lock:
             self._users -= 1
             if not self._users:
@@ -114,7 +120,7 @@ class Device:
             os.close(fd)
             message = f"{path}: libgbm has no driver for it"
             raise UnsupportedError(message)
-        self.handle = _Handle(functools.partial(_close_device, self.lib, pointer, fd))
+        self.handle = Handle(functools.partial(_close_device, self.lib, pointer, fd))
         self._pointer = pointer
         self._owner = ffi.gc(pointer, self.handle.drop)
 
@@ -132,6 +138,7 @@ class Device:
         """Return a buffer object, placed as the driver likes. Raises OSError."""
         arguments = (*layout.size, layout.format.fourcc, flags)
         with self.handle.lock:
+            ffi.errno = 0
             bo = self._own(self.lib.gbm_bo_create(self._pointer, *arguments), layout)
         bo.is_linear |= bool(flags & self.lib.GBM_BO_USE_LINEAR)
         return bo
@@ -142,6 +149,7 @@ class Device:
         """Return a buffer object with one of the modifiers. Raises OSError."""
         arguments = (*layout.size, layout.format.fourcc, modifiers, len(modifiers))
         with self.handle.lock:
+            ffi.errno = 0
             pointer = self.lib.gbm_bo_create_with_modifiers2(
                 self._pointer, *arguments, self.lib.GBM_BO_USE_RENDERING
             )
@@ -160,6 +168,7 @@ class Device:
         for index, plane in enumerate(planes):
             data.fds[index], data.offsets[index], data.strides[index] = plane
         with self.handle.lock:
+            ffi.errno = 0
             pointer = self.lib.gbm_bo_import(
                 self._pointer, self.lib.GBM_BO_IMPORT_FD_MODIFIER, data, 0
             )
@@ -169,7 +178,7 @@ class Device:
         self, pointer: Any, layout: DmabufLayout, planes: list[Plane] | None = None
     ) -> "BufferObject":
         if pointer == ffi.NULL:
-            raise OSError(ffi.errno, os.strerror(ffi.errno))
+            raise _refusal()
         return BufferObject(self, pointer, layout, planes)
 
 
@@ -195,7 +204,7 @@ class BufferObject:
         self.layout = layout
         self.planes: list[Plane] = [] if planes is None else planes
         free = functools.partial(_free_object, device.lib, pointer, self.planes)
-        self._handle = _Handle(free, device.handle)
+        self._handle = Handle(free, device.handle)
         self._pointer = pointer
         self._owner = ffi.gc(pointer, self._handle.drop)
         self._linear: LinearMapping | None = None
@@ -212,9 +221,10 @@ class BufferObject:
 
     def _plane(self, number: int) -> Plane:
         lib, pointer = self.device.lib, self._pointer
+        ffi.errno = 0
         fd = lib.gbm_bo_get_fd_for_plane(pointer, number)
         if fd < 0:
-            raise OSError(ffi.errno, os.strerror(ffi.errno))
+            raise _refusal()
         stride = lib.gbm_bo_get_stride_for_plane(pointer, number)
         return Plane(fd, lib.gbm_bo_get_offset(pointer, number), stride)
 
@@ -227,14 +237,15 @@ class BufferObject:
         lib, (width, height) = self.device.lib, self.layout.size
         stride, handle = ffi.new("uint32_t *"), ffi.new("void **")
         with self.device.handle.lock:
+            ffi.errno = 0
             address = lib.gbm_bo_map(
                 self._pointer, 0, 0, width, height, lib.GBM_BO_TRANSFER_READ, stride, handle
             )
-            reason = os.strerror(ffi.errno)
+            reason = _refusal().strerror
         if address == ffi.NULL:
             message = f"{self.device.path}: {self.layout} cannot be mapped: {reason}"
             raise CaptureError(message)
-        mapping = _Handle(
+        mapping = Handle(
             functools.partial(_unmap, lib, self._pointer, handle[0], keep), self._handle
         )
         owned = ffi.gc(address, mapping.drop)
@@ -263,7 +274,7 @@ class BufferObject:
             self._linear = self.map_in_place()
         linear = self._linear
         linear.begin()
-        reading = _Handle(functools.partial(_end_reading, linear, keep), self._handle)
+        reading = Handle(functools.partial(_end_reading, linear, keep), self._handle)
         owned = ffi.gc(linear.address, reading.drop)
         return memoryview(ffi.buffer(owned, linear.nbytes)), self.planes[0].stride
 
@@ -282,6 +293,11 @@ def _end_reading(linear: LinearMapping, _keep: object) -> None:
         linear.finish()
 
 
+def _refusal() -> OSError:
+    """Return why libgbm has refused, which sets errno on some of its ways alone."""
+    return OSError(ffi.errno, os.strerror(ffi.errno) if ffi.errno else "no reason is given")
+
+
 def close_planes(planes: Sequence[Plane]) -> None:
     """Close the fds."""
     for plane in planes:
@@ -291,7 +307,7 @@ def close_planes(planes: Sequence[Plane]) -> None:
 @functools.cache
 def library() -> Any:
     """Return libgbm. Raises UnsupportedError where there is none, or too old a one."""
-    hint = "install libgbm (Debian: libgbm1), or take --buffer shm"
+    hint = f"install libgbm (Debian: libgbm1); {WAY_OUT}"
     try:
         lib = ffi.dlopen(_SONAME)
         lib.gbm_bo_create_with_modifiers2, lib.gbm_bo_get_fd_for_plane  # noqa: B018 - Mesa 21.1
@@ -319,7 +335,21 @@ class Memory:
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
         self.notes.append(f"{node.path}: {node.why}, served by GBM's {self.device.driver!r}")
+        self._is_main = main_device is None or same_device(os.stat(node.path).st_rdev, main_device)
         self._in_place: dict[DmabufLayout, bool] = {}  # how buffers of a layout are read
+
+    def modifier_for(self, bo: BufferObject) -> int | None:
+        """Return the modifier that a buffer is offered by, None where the compositor takes none.
+
+        Naming one that it has not announced ends the connection (``add``, since version 4). One
+        that says nothing will do where the driver is the same, or rows lie one after the other.
+        """
+        announced = self.modifiers.get(bo.layout.format.fourcc)
+        if not announced:  # before version 3 there are only formats
+            return bo.modifier
+        if bo.modifier != INVALID and bo.modifier in announced:
+            return bo.modifier
+        return INVALID if INVALID in announced and (bo.is_linear or self._is_main) else None
 
     def read(self, bo: BufferObject, keep: object, deadline: float) -> tuple[memoryview, int]:
         """Return a buffer's pixels as rows, once they are written, and their stride.
@@ -491,7 +521,11 @@ class GbmPool:
             except OSError as error:
                 self._refuse(name, f"GBM refuses: {error.strerror}")
                 continue
-            self._offer(name, bo, use)
+            modifier = self._memory.modifier_for(bo)
+            if modifier is None:
+                self._refuse(name, self._refuses(bo.modifier))
+                continue
+            self._offer(name, bo, modifier, use)
             return
         reasons = "; ".join(f"{name}: {reason}" for name, reason in self._refused.items())
         message = f"{self._memory.device.path}: no dmabuf for {layout} ({reasons})"
@@ -501,7 +535,13 @@ class GbmPool:
         self._refused[name] = reason
         self._memory.notes.append(f"not {name}: {reason}")
 
-    def _offer(self, name: str, bo: BufferObject, use: Callable[[Loan], object]) -> None:
+    def _refuses(self, modifier: int) -> str:
+        compositor = self._memory.connection.compositor
+        return f"{compositor} refuses modifier {modifier_name(modifier)}"
+
+    def _offer(
+        self, name: str, bo: BufferObject, modifier: int, use: Callable[[Loan], object]
+    ) -> None:
         def on_created(proxy: "Proxy") -> None:
             params.destroy()
             if self._is_closed:
@@ -511,7 +551,7 @@ class GbmPool:
             self._buffers.append(buffer)
             if len(self._buffers) == 1:
                 self._memory.notes.append(
-                    f"dmabuf of {bo.layout}, {name}: modifier {modifier_name(bo.modifier)}, "
+                    f"dmabuf of {bo.layout}, {name}: modifier {modifier_name(modifier)}, "
                     f"{len(bo.planes)} plane(s), stride {bo.planes[0].stride}"
                 )
             use(buffer.lend())
@@ -519,13 +559,11 @@ class GbmPool:
         def on_failed() -> None:
             params.destroy()
             if not self._is_closed:
-                compositor = self._memory.connection.compositor
-                modifier = modifier_name(bo.modifier)
-                self._refuse(name, f"{compositor} refuses modifier {modifier}")
+                self._refuse(name, self._refuses(modifier))
                 self._climb(bo.layout, use)
 
         params = self._factory.create("create_params", created=on_created, failed=on_failed)
-        high, low = bo.modifier >> 32, bo.modifier & 0xFFFF_FFFF
+        high, low = modifier >> 32, modifier & 0xFFFF_FFFF
         for number, plane in enumerate(bo.planes):
             params.send("add", plane.fd, number, plane.offset, plane.stride, high, low)
         params.send("create", *bo.layout.size, bo.layout.format.fourcc, 0)

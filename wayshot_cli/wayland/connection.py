@@ -198,7 +198,7 @@ class Connection:
         poll.register(fd, select.POLLIN)
         if not self.is_closed:
             poll.register(self._woken_fd, select.POLLIN)
-        remaining = max(0.0, deadline - monotonic())
+        remaining = min(max(0.0, deadline - monotonic()), LONGEST_TIMEOUT)
         ready = [fd for fd, _ in poll.poll(remaining * 1000)]
         if self._woken_fd in ready:
             self._raise_cancelled(what)
@@ -261,7 +261,7 @@ class Connection:
         return bool(ffi.errno != errno.EAGAIN)
 
     def _wait_for_fd(self, events: int, deadline: float, what: str) -> None:
-        remaining = deadline - monotonic()
+        remaining = min(deadline - monotonic(), LONGEST_TIMEOUT)
         # Asked here, not by poll: a flood of other events must not outlast the deadline.
         if remaining <= 0:
             message = f"{self.compositor} did not answer in time while {what}"

@@ -17,6 +17,9 @@ LINEAR = 0
 INVALID = 0x00FF_FFFF_FFFF_FFFF
 """The modifier that says nothing: the driver knows (drm_fourcc.h)."""
 
+WAY_OUT = "without --buffer, --backend and --device wayshot takes shared memory"
+"""The hint where dmabufs cannot be had."""
+
 _FEEDBACK_SINCE = 4
 _ENTRY = struct.Struct("=I4xQ")  # fourcc, modifier
 _LARGEST_TABLE = _ENTRY.size << 16  # indices have 16 bits
@@ -61,7 +64,7 @@ def bind(connection: "Connection") -> "Proxy":
     offer = connection.find(ZWP_LINUX_DMABUF_V1)
     if offer is None:
         message = f"{connection.compositor} does not offer {ZWP_LINUX_DMABUF_V1.name}"
-        raise UnsupportedError(message)
+        raise UnsupportedError(message, hint=WAY_OUT)
     return connection.bind(offer, ZWP_LINUX_DMABUF_V1)
 
 
@@ -117,11 +120,11 @@ class Feedback:
         self._target = _dev_t(device)
 
     def _on_formats(self, indices: bytes) -> None:
-        self._indices = indices
+        self._indices += indices  # a tranche may need several: 4 KiB is the most that one holds
 
     def _on_tranche_done(self) -> None:
         # Other tranches are of devices that scan out, not of the one that draws.
-        if self._target is not None and _same_device(self._target, self.main_device):
+        if self._target is not None and same_device(self._target, self.main_device):
             for code, modifier in pick(self._table, self._indices):
                 self.modifiers.setdefault(code, []).append(modifier)
         self._target, self._indices = None, b""
@@ -152,8 +155,8 @@ def pick(table: list[tuple[int, int]], indices: bytes) -> list[tuple[int, int]]:
         raise CaptureError(message) from error
 
 
-def _same_device(one: int, other: int | None) -> bool:
-    """Whether both numbers are of one device, which has several nodes."""
+def same_device(one: int, other: int | None) -> bool:
+    """Whether both dev_t are of one device, which has several nodes."""
     if other is None or one == other:
         return one == other
     folders = [f"{_SYS}/{os.major(number)}:{os.minor(number)}/device" for number in (one, other)]
