@@ -86,10 +86,9 @@ def gl_context(gbm_device: int) -> Iterator[Pointer]:
         if not context or not egl.eglMakeCurrent(display, None, None, context):
             sys.exit("this device has no OpenGL ES 2 without surfaces")
         yield display
-        egl.eglMakeCurrent(display, None, None, None)
-        egl.eglDestroyContext(display, context)
     finally:
-        egl.eglTerminate(display)
+        egl.eglMakeCurrent(display, None, None, None)
+        egl.eglTerminate(display)  # and with it the context
 
 
 def draw(frame: wayshot.DmabufFrame) -> bytearray:

@@ -97,7 +97,7 @@ struct gbm_bo *gbm_bo_create(struct gbm_device *device, uint32_t width, uint32_t
     (void)format;
     if (is_told(flags & LINEAR_USE ? "no-linear" : "no-plain"))
         return refused(EINVAL);
-    return made(device, width, height, flags & LINEAR_USE ? 0 : INVALID);
+    return made(device, width, height, flags & LINEAR_USE && !is_told("nameless") ? 0 : INVALID);
 }
 
 struct gbm_bo *gbm_bo_create_with_modifiers2(struct gbm_device *device, uint32_t width,

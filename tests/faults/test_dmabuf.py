@@ -226,6 +226,13 @@ def test_a_compositor_without_modifiers_is_told_none(
     assert_shot(result, picture_of(config))
 
 
+def test_rows_one_after_the_other_are_linear_to_whoever_wants_a_name(shoot: Shooter) -> None:
+    config = replace(CONFIG, feedback=ONLY_LINEAR)
+    result = shoot(config, "-v", gbm="no-modifiers nameless")
+    assert "linear: modifier LINEAR" in result.stderr
+    assert_shot(result, picture_of(config))
+
+
 def test_a_modifier_that_was_not_announced_is_passed_over(shoot: Shooter) -> None:
     config = replace(CONFIG, feedback=ONLY_LINEAR)
     result = shoot(config, gbm="no-modifiers no-linear")

@@ -347,8 +347,9 @@ class Memory:
         announced = self.modifiers.get(bo.layout.format.fourcc)
         if not announced:  # before version 3 there are only formats
             return bo.modifier
-        if bo.modifier != INVALID and bo.modifier in announced:
-            return bo.modifier
+        known = LINEAR if bo.is_linear else bo.modifier  # old drivers know how, but no names
+        if known != INVALID and known in announced:
+            return known
         return INVALID if INVALID in announced and (bo.is_linear or self._is_main) else None
 
     def read(self, bo: BufferObject, keep: object, deadline: float) -> tuple[memoryview, int]:
@@ -384,7 +385,7 @@ class Memory:
 
         Raises CaptureTimeoutError at the deadline.
         """
-        doing = "waiting for the GPU to finish"
+        doing = "reading a dmabuf"
         request = bytearray(_SYNC_FILE.pack(_SYNC_READ, -1))
         try:
             fcntl.ioctl(fd, _EXPORT_SYNC_FILE, request)

@@ -182,6 +182,42 @@ def test_images_come_and_go_without_a_trace(
         assert held() == before
 
 
+def test_a_forked_process_takes_nothing_along(
+    sway: GlesSway, connection: Connection, example: dict[str, Any]
+) -> None:
+    """Its device is the same open file, which knows a buffer by one name."""
+    expected = show(sway)
+    with settled(connection, expected) as frame:
+        bo = frame.buffer_object
+        with example["gl_context"](bo.device.address) as display:
+            image = frame.to_egl_image(display)
+            child = os.fork()
+            if not child:
+                image.close()
+                frame.close()
+                del frame, bo
+                gc.collect()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            assert bo.map(None)[0].nbytes  # by the kernel's name of the buffer
+            image.bind_gl_texture()
+            assert np.array_equal(drawn(example, frame), expected)
+            image.close()
+
+
+def test_an_example_that_fails_leaves_no_context(
+    sway: GlesSway, connection: Connection, example: dict[str, Any]
+) -> None:
+    """Nor does whatever else ends in the middle of it."""
+    expected = show(sway)
+    with settled(connection, expected) as frame:
+        device = frame.buffer_object.device.address
+        with pytest.raises(ZeroDivisionError), example["gl_context"](device):
+            _ = 1 // 0
+        with pytest.raises(InvalidArgumentError, match="no EGL context is current"):
+            frame.bind_gl_texture()
+
+
 def test_an_image_keeps_its_picture(
     sway: GlesSway, connection: Connection, example: dict[str, Any]
 ) -> None:
