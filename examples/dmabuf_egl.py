@@ -146,4 +146,7 @@ def link(vertex: bytes, fragment: bytes) -> int:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    try:
+        main(*sys.argv[1:3])
+    except wayshot.WayshotError as error:
+        sys.exit(f"{error}\n{error.hint or ''}".strip())

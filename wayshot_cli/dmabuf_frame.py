@@ -38,7 +38,7 @@ class DmabufFrame:
     into again as soon as the compositor likes, whoever holds it: nothing but a copy is safe.
 
     The GPU may still be writing: ``map()`` waits for that, and GL does by itself. Use from
-    one thread at a time.
+    one thread at a time, in the process that captured: what it forks gets nothing to free.
     """
 
     _end: "Callable[[], object] | None" = None

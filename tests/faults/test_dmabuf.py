@@ -88,6 +88,7 @@ class Shooter:
             )
             if result.code == 0:
                 assert compositor.leaks == []
+                assert self.log.exists()
         if self.log.exists():  # devices, buffer objects, mappings
             assert self.log.read_text() == "0 0 0\n"
         return result
@@ -312,7 +313,9 @@ def test_a_device_and_shared_memory_contradict_each_other(shoot: Shooter) -> Non
 
 
 def test_exports_know_no_shared_memory(shoot: Shooter) -> None:
-    assert_failed(shoot(CONFIG, *EXPORT, "--buffer", "shm", device=None), 4, "shared memory")
+    result = shoot(CONFIG, *EXPORT, "--buffer", "shm", device=None)
+    assert_failed(result, 4, "shared memory")
+    assert "take --backend screencopy" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class ExportDmabuf:
         self.manager = require(connection, ZWLR_EXPORT_DMABUF_MANAGER_V1)
         if wish.buffer == "shm":
             message = "there is no shared memory in wlr-export-dmabuf"
-            raise UnsupportedError(message)
+            raise UnsupportedError(message, hint="take --backend screencopy")
         self.dmabufs = Memory(connection, wish.device)
 
     @property

@@ -119,6 +119,17 @@ def test_the_example_draws_the_shot(
     assert np.array_equal(shoot(sway, tmp_path, "--buffer", "shm"), expected)
 
 
+def test_the_example_says_what_goes_wrong(sway: GlesSway, tmp_path: Path) -> None:
+    """In a line or two, and writes nothing."""
+    command = [sys.executable, str(EXAMPLE), "nonsense", str(tmp_path / "drawn.png")]
+    ended = subprocess.run(
+        command, env=sway.env, timeout=20, check=False, capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == f"no output named 'nonsense'\nknown outputs: {NAME}\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_every_transform_can_be_undone_by_its_matrix(
