@@ -18,11 +18,12 @@ import pytest
 from cffi import FFI
 
 import wayshot_cli
-from tests.fake import Config, FakeCompositor, Feedback, Output
+from tests.fake import Config, FakeCompositor, Fault, Feedback, Output, Step, faults
 from tests.faults.command import LONG, picture_of
 from wayshot_cli.backends import choose
 from wayshot_cli.buffers import devices, egl, gbm, linear
 from wayshot_cli.errors import (
+    CaptureError,
     CaptureTimeoutError,
     ClosedError,
     InvalidArgumentError,
@@ -257,6 +258,27 @@ def test_a_buffer_is_captured_into_again_when_all_that_shows_it_is_gone(
         assert address() != first
         del view
         assert address() == first
+
+
+def test_a_compositor_that_accepts_no_buffer_gets_no_more_than_are_allowed() -> None:
+    """However often a capture is begun, and given up."""
+    config = replace(CONFIG, faults=(Fault(Step.PARAMS, faults.withhold),))
+    with FakeCompositor(config) as compositor, Connection(str(compositor.socket_path)) as link:
+        chosen, _ = choose(link, "screencopy", "dmabuf")
+        before = held()
+        with chosen.open(read_outputs(link)[0]) as session:
+
+            def begin() -> None:
+                session.start()
+                link.roundtrip("testing")
+                session.cancel()
+
+            for _ in range(16):
+                begin()
+            with pytest.raises(CaptureError, match="has yet to accept 16 dmabufs"):
+                begin()
+        link.close()
+        assert held() < before
 
 
 def test_a_gpu_that_does_not_finish_is_waited_for_until_the_deadline(

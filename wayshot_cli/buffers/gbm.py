@@ -462,6 +462,7 @@ class GbmPool:
         self._factory = dmabuf.bind(memory.connection)
         self._limit = limit
         self._buffers: list[GbmBuffer] = []
+        self._asked = 0  # buffers that the compositor has yet to accept
         self._layout: DmabufLayout | None = None
         self._refused: dict[str, str] = {}  # rungs of that layout's ladder, and why
         self._is_closed = False
@@ -483,8 +484,11 @@ class GbmPool:
         for buffer in [b for b in self._buffers if not b.is_lent and b.bo.layout != layout]:
             buffer.retire()
             self._buffers.remove(buffer)
-        if len(self._buffers) >= self._limit:
+        if len(self._buffers) + self._asked >= self._limit:
             message = f"{self._limit} frames are held and none has been closed"
+            if self._asked:
+                compositor = self._memory.connection.compositor
+                message = f"{compositor} has yet to accept {self._asked} dmabufs"
             raise CaptureError(message)
         if layout != self._layout:
             self._layout = layout
@@ -544,6 +548,7 @@ class GbmPool:
         self, name: str, bo: BufferObject, modifier: int, use: Callable[[Loan], object]
     ) -> None:
         def on_created(proxy: "Proxy") -> None:
+            self._asked -= 1
             params.destroy()
             if self._is_closed:
                 proxy.destroy()
@@ -558,6 +563,7 @@ class GbmPool:
             use(buffer.lend())
 
         def on_failed() -> None:
+            self._asked -= 1
             params.destroy()
             if not self._is_closed:
                 self._refuse(name, self._refuses(modifier))
@@ -567,6 +573,7 @@ class GbmPool:
         high, low = modifier >> 32, modifier & 0xFFFF_FFFF
         for number, plane in enumerate(bo.planes):
             params.send("add", plane.fd, number, plane.offset, plane.stride, high, low)
+        self._asked += 1
         params.send("create", *bo.layout.size, bo.layout.format.fourcc, 0)
 
 
