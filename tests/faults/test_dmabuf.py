@@ -392,15 +392,17 @@ def test_codes_of_shared_memory_are_not_said_to_be_of_dmabufs(shoot: Shooter) ->
     assert_failed(result, 4, "of dmabufs", "offered: none")
 
 
+@pytest.mark.parametrize("count", [1, 2])
 def test_auto_gets_its_picture_from_the_dmabuf(
-    libraries: Path, monkeypatch: pytest.MonkeyPatch
+    libraries: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     monkeypatch.setattr(gbm, "_SONAME", str(libraries / "libgbm.so.1"))
     monkeypatch.setattr(devices, "_DRM_MAJOR", os.major(os.stat(NODE).st_rdev))
     monkeypatch.setattr(devices, "candidates", lambda *_: [devices.Candidate(NODE, "a test")])
     gbm.library.cache_clear()
-    outputs = (Output(offers=(ShmOffer(0x3231564E, 64, 48, 64),), transform=1),)
-    config = replace(CONFIG, outputs=outputs)
+    offers = (ShmOffer(0x3231564E, 64, 48, 64),)
+    outputs = (Output(offers=offers, transform=1), Output("FAKE-2", offers=offers, x=48))
+    config = replace(CONFIG, outputs=outputs[:count])
     said: list[str] = []
     try:
         with (
@@ -412,7 +414,7 @@ def test_auto_gets_its_picture_from_the_dmabuf(
     finally:
         gbm.library.cache_clear()
     assert np.array_equal(frame.to_numpy(), picture_of(config))
-    assert f"{NODE}: a test, served by GBM's 'fake'" in said
+    assert said.count(f"{NODE}: a test, served by GBM's 'fake'") == 1
     (why,) = [line for line in said if line.endswith(": taking dmabufs")]
     assert "0x3231564e" in why
 

@@ -121,6 +121,7 @@ class Session:
         self._offered_codes: list[int] = []
         self._layout: ShmLayout | None = None
         self._dmabuf_offer: tuple[pixels.PixelFormat, Size] | None = None
+        self._lacks_dmabufs = False  # there is nothing else to copy into
         self._is_asking = False  # for a dmabuf that the compositor has yet to accept
         # Makes a frame of the buffer once it is written; holds the buffer until then.
         self._make_frame: Callable[[], Frame | DmabufFrame] | None = None
@@ -195,7 +196,7 @@ class Session:
 
     def _finish(self, deadline: float) -> "Frame | DmabufFrame":
         frame = self._wait(deadline)
-        if frame is None and self._dmabuf_offer and not (self._layout or self._backend.dmabufs):
+        if self._lacks_dmabufs:
             self._turn_to_dmabufs()
             self.start()
             return self._finish(deadline)
@@ -214,6 +215,8 @@ class Session:
 
     def _turn_to_dmabufs(self) -> None:
         """Have dmabufs to copy into, where there is nothing else. Raises UnsupportedError."""
+        if self._backend.dmabufs:
+            return  # another session has seen to it
         reason = self._nothing_in("shared memory")
         try:
             dmabufs = self._backend.need_dmabufs()
@@ -308,7 +311,7 @@ class Session:
         elif self._dmabuf_offer and self._backend.dmabufs:
             self._copy_into_dmabuf(self._frame, self._backend.dmabufs, *self._dmabuf_offer)
         elif self._dmabuf_offer:
-            self._failed = True  # a device is opened by ``finish()``: that takes asking
+            self._failed = self._lacks_dmabufs = True  # ``finish()`` opens a device: it may wait
         else:
             raise UnsupportedError(self._nothing_in(self._backend.memory))
 
