@@ -1,5 +1,6 @@
 """DmabufFrame: one captured picture, still in GPU memory."""
 
+import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from wayshot_cli.errors import ClosedError
@@ -144,7 +145,8 @@ class DmabufFrame:
 
     def __del__(self) -> None:
         """Close it: the compositor would keep its side of the buffer."""
-        self.close()
+        if sys and not sys.is_finalizing():  # what it would close is being taken apart then
+            self.close()
 
     def _open(self) -> "Loan":
         if self._loan is None:

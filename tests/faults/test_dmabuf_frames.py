@@ -8,6 +8,7 @@ import fcntl
 import gc
 import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -231,6 +232,30 @@ def test_a_frame_that_is_forgotten_leaves_nothing(connection: Connection) -> Non
     for _ in range(3):
         shot_dmabuf(connection=connection)
     assert (held(), len(connection.proxies)) == before
+
+
+@pytest.mark.parametrize("held_by", ["f", "f; f.itself = f", "f.map().to_numpy(), i"])
+def test_an_interpreter_that_ends_says_nothing(
+    compositor: FakeCompositor, libraries: dict[str, str], held_by: str
+) -> None:
+    """Whatever was not closed, in whatever order it takes things apart."""
+    script = f"""
+import wayshot_cli
+from wayshot_cli.buffers import devices, egl, gbm
+from wayshot_cli.wayland.connection import Connection
+gbm._SONAME, egl._SONAME = {libraries["gbm"]!r}, {libraries["egl"]!r}
+devices._DRM_MAJOR = {os.major(os.stat(NODE).st_rdev)}
+devices.candidates = lambda *_: [devices.Candidate({NODE!r}, "a test")]
+c = Connection()
+f = wayshot_cli.shot_dmabuf(connection=c)
+i = f.to_egl_image({DISPLAY})
+kept = {held_by}
+"""
+    command = [sys.executable, "-X", "dev", "-c", script]
+    ended = subprocess.run(
+        command, env=compositor.env, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert ended.stderr == ""
 
 
 def test_a_buffer_is_captured_into_again_when_all_that_shows_it_is_gone(

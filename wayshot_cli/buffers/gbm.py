@@ -9,6 +9,7 @@ import fcntl
 import functools
 import os
 import struct
+import sys
 import weakref
 from _thread import RLock
 from collections.abc import Callable, Sequence
@@ -69,7 +70,8 @@ class Handle:
     a mapping may go in any thread, and in the middle of any call of ours.
 
     A forked process frees nothing: it shares the device's open file, and with it the names by
-    which the kernel knows the buffers, with the process that goes on to use them.
+    which the kernel knows the buffers, with the process that goes on to use them. Nor does an
+    interpreter that ends: it takes apart what would be called, and the kernel frees it all.
     """
 
     def __init__(self, free: Callable[[], object], parent: "Handle | None" = None) -> None:
@@ -89,7 +91,7 @@ class Handle:
 
     def drop(self, _pointer: object = None) -> None:
         """Let one user go."""
-        if os.getpid() != self._process:
+        if not sys or sys.is_finalizing() or os.getpid() != self._process:
             return  # not even the lock is to be had: a thread that is not here may hold it
         with self.lock:
             self._users -= 1
