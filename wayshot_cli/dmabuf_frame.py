@@ -34,6 +34,8 @@ class DmabufFrame:
     - The fds of ``planes`` are open as long as the DmabufFrame or its ``buffer_object`` is there.
     - The ``buffer_object``, duplicates of the fds, and textures keep the memory, but not what it
       shows: that is this picture only while one of those above is left.
+    - An EGL display that is made on ``buffer_object.device.address`` is of no use, and may crash,
+      without the device: ``buffer_object.device`` is to be kept until after eglTerminate.
 
     Where ``is_shared``, as wlr-export-dmabuf has it, the buffer is the compositor's own, and drawn
     into again as soon as the compositor likes, whoever holds it: nothing but a copy is safe.

@@ -48,10 +48,11 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = folder / "libgbm.so.1"
     flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
     subprocess.run(["cc", *flags, "-o", target, SOURCE], check=True)
-    # What every Python runs first: here DRM has the number of /dev/null.
+    # What every Python runs first: here DRM has the number of /dev/null. What waits for the
+    # collector goes before the end, when nothing is freed any more.
     (folder / "sitecustomize.py").write_text(
-        "import os; from wayshot_cli.buffers import devices; "
-        f"devices._DRM_MAJOR = os.major(os.stat({NODE!r}).st_rdev)"
+        "import atexit, gc, os; from wayshot_cli.buffers import devices; "
+        f"devices._DRM_MAJOR = os.major(os.stat({NODE!r}).st_rdev); atexit.register(gc.collect)"
     )
     return folder
 

@@ -128,7 +128,10 @@ class Device:
 
     @property
     def address(self) -> int:
-        """The ``struct gbm_device *`` as a number, for EGL's platform GBM; not theirs to end."""
+        """The ``struct gbm_device *`` as a number, for EGL's platform GBM; not theirs to end.
+
+        Whoever makes a display of it keeps this object, or a buffer object of it, as long.
+        """
         return int(ffi.cast("uintptr_t", self._pointer))
 
     @property
