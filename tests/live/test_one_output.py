@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.live.command import shoot, wayshot
-from tests.live.conftest import on_both_sways
+from tests.live.conftest import on_every_compositor
 from tests.stage import TRANSFORMS, pattern
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.live.client import Picture
     from tests.stage import Sway
 
-pytestmark = on_both_sways
+pytestmark = on_every_compositor
 
 SCALES = (1, 1.25, 1.5, 2)
 
