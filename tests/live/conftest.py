@@ -33,6 +33,7 @@ def _on(*builds: Build) -> pytest.MarkDecorator:
 on_both_sways = _on(Build.HOST, Build.NEWER)
 on_newer_sway = _on(Build.NEWER)
 on_labwc = _on(Build.LABWC)
+on_newer_compositors = _on(Build.NEWER, Build.LABWC)
 on_every_compositor = _on(*Build)
 
 

@@ -36,6 +36,7 @@ _PAINT_CURSORS = 1  # ext_image_copy_capture_manager_v1.options
 _BUFFER_CONSTRAINTS = 1
 _STOPPED = 2
 
+_NOTHING = Size(0, 0)  # so large is for wlroots an output that is powered off
 _MAX_SIDE = 65535  # pixels
 _ROW_UNIT = (
     4  # bytes that a row is a multiple of: pixman, which some compositors draw with, insists
@@ -152,7 +153,7 @@ class _Constraints:
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self.size = Size(0, 0)
+        self.size = _NOTHING
         self.shm_codes: list[int] = []
         self.device: bytes | None = None
         self.modifiers: dict[int, bytes] = {}  # of dmabufs, by fourcc
@@ -354,6 +355,9 @@ class Session:
     def _copy(self, session: "Proxy", constraints: _Constraints) -> None:
         """Choose a buffer by the constraints, and have the frame copied into it."""
         size, buffer = constraints.size, self._backend.wish.buffer
+        if size == _NOTHING:
+            message = f"{self._backend.connection.compositor} has no picture of {self._target.what}"
+            raise CaptureError(message, hint="is it powered off?")
         if not (0 < size.width <= _MAX_SIDE and 0 < size.height <= _MAX_SIDE):
             message = (
                 f"{self._backend.connection.compositor} asks for an impossible buffer: {size} "
