@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     )
     from wayshot_cli.frame import Alpha, Frame
     from wayshot_cli.geometry import Box, Size, Transform, parse_region
-    from wayshot_cli.still import outputs, shot
+    from wayshot_cli.still import outputs, shot, windows
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
+    from wayshot_cli.wayland.toplevels import Window
 
 __version__ = "0.1.0"
 
@@ -51,10 +52,12 @@ __all__ = [
     "Transform",
     "UnsupportedError",
     "WayshotError",
+    "Window",
     "WriteError",
     "outputs",
     "parse_region",
     "shot",
+    "windows",
 ]
 
 _HOMES = {
@@ -66,8 +69,10 @@ _HOMES = {
     "parse_region": "geometry",
     "Connection": "wayland.connection",
     "Output": "wayland.outputs",
+    "Window": "wayland.toplevels",
     "outputs": "still",
     "shot": "still",
+    "windows": "still",
 }
 
 

@@ -30,6 +30,9 @@ BACKENDS: dict[str, Callable[[Connection, Wish], Backend]] = {
 AUTO = ("screencopy",)
 """Those that ``auto`` tries, best first: what is exported may be drawn over while it is read."""
 
+WINDOWS = ("image-copy",)
+"""Those that capture windows, too."""
+
 BUFFERS = ("shm", "dmabuf")
 """Names that ``--buffer`` takes beside ``auto``."""
 
@@ -39,6 +42,18 @@ class PassedOver(NamedTuple):
 
     name: str
     reason: str
+
+
+def open_window(
+    backend: Backend, window: "Window", toplevel: "Toplevel", *, cursor: bool = False
+) -> "image_copy.Session":
+    """Return a session on a window, by a backend that was chosen for windows."""
+    from wayshot_cli.backends.image_copy import ImageCopy  # noqa: PLC0415 - as above
+
+    assert isinstance(backend, ImageCopy)  # noqa: S101 - no other one captures them
+    return backend.open_window(
+        toplevel.proxy, f"window {window}", lambda: toplevel.is_closed, cursor=cursor
+    )
 
 
 def choose(
