@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, Wish, frame_time, require
+from wayshot_cli.backends.common import ANY, Wish, cut, frame_time, require
 from wayshot_cli.buffers.gbm import DmabufLayout, Memory, Plane, close_planes, modifier_name
 from wayshot_cli.errors import (
     CaptureError,
@@ -135,12 +135,7 @@ class Session:
             frame = self._read(deadline)
         finally:
             self.cancel()
-        if self._part is None:
-            return frame
-        if frame.contains(self._part):
-            return frame.crop(self._part)
-        message = f"{self._compositor} gave a picture of {frame.size} for {self._what}"
-        raise CaptureError(message)
+        return cut(frame, self._part, self._backend.connection, self._what)
 
     def close(self) -> None:
         """End what is under way; frames stay valid."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, Wish, frame_time, require
+from wayshot_cli.backends.common import ANY, Wish, cut, frame_time, require
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
 from wayshot_cli.frame import Frame
@@ -179,11 +179,8 @@ class Session:
             self._cut, self._region, self._part = self._part, None, None
             self.start()
             return self.finish(deadline)
-        if frame and (self._cut is None or frame.contains(self._cut)):
-            return frame.crop(self._cut) if self._cut else frame
         if frame:
-            message = f"{self._compositor} gave a picture of {frame.size} for {self._what}"
-            raise CaptureError(message)
+            return cut(frame, self._cut, self._backend.connection, self._what)
         message = f"{self._compositor} failed to capture {self._what}"
         raise CaptureError(message)
 
@@ -310,7 +307,8 @@ class Session:
                 self._start_copy(frame, loan.proxy, make_frame)
 
         self._is_asking = True
-        self._gbm_pool.acquire(DmabufLayout(format_, size), use)
+        modifiers = tuple(dmabufs.modifiers.get(format_.fourcc, ()))
+        self._gbm_pool.acquire(DmabufLayout(format_, size, modifiers), use)
 
     def _start_copy(
         self, frame: "Proxy", buffer: "Proxy", make_frame: Callable[[float], Frame]
