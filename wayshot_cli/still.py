@@ -77,7 +77,10 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
         if delay:
             link.sleep(delay)
             target = find()
-        sessions = [stack.enter_context(open_session()) for open_session in target.open_sessions]
+        sessions: list[backends.Session] = []
+        for open_session in target.open_sessions:
+            sessions.append(open_session())
+            stack.callback(sessions[-1].close)
         for session in sessions:  # all at once, so that they show the same moment
             session.start()
         if meanwhile:

@@ -9,6 +9,7 @@ from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
     from wayshot_cli.backends import export_dmabuf, image_copy, screencopy
+    from wayshot_cli.wayland.toplevels import Toplevel, Window
 
 Backend: TypeAlias = Union[
     "image_copy.ImageCopy", "screencopy.Screencopy", "export_dmabuf.ExportDmabuf"
@@ -48,10 +49,20 @@ AUTO = ("image-copy", "screencopy")
 """Those that ``auto`` tries, best first: what is exported may be drawn over while it is read."""
 
 WINDOWS = ("image-copy",)
-"""Those that capture windows, too."""
+"""Those that capture windows, not only outputs."""
 
 BUFFERS = ("shm", "dmabuf")
 """Names that ``--buffer`` takes beside ``auto``."""
+
+
+_HINT = (
+    "wayshot needs ext-image-copy-capture or wlr-screencopy, as sway, labwc, COSMIC, Hyprland, "
+    "river and Wayfire have them; on GNOME and KDE use their own screenshot tools"
+)
+_WINDOWS_HINT = (
+    "windows need ext-image-copy-capture and ext-foreign-toplevel-list, as sway 1.12 and "
+    "labwc 0.20 have them; a region of the screen needs neither"
+)
 
 
 class PassedOver(NamedTuple):
@@ -59,6 +70,46 @@ class PassedOver(NamedTuple):
 
     name: str
     reason: str
+
+
+def choose(  # noqa: PLR0913 - all that can be wished for
+    connection: Connection,
+    wish: str = "auto",
+    buffer: str = "auto",
+    device: str | None = None,
+    *,
+    damage: bool = True,
+    windows: bool = False,
+) -> tuple[Backend, list[PassedOver]]:
+    """Return the best backend that this compositor can serve, and those passed over.
+
+    ``wish`` pins one, ``buffer`` its memory, ``device`` the node for dmabufs, and so
+    their use; without ``damage`` it has to give each frame, changed or not, and with ``windows`` to
+    capture windows, too. Raises UnsupportedError with the reasons when none is left,
+    InvalidArgumentError when there is none of that name or the wishes contradict each other.
+    """
+    for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
+        if name not in ("auto", *known):
+            message = f"no {kind} named {name!r}"
+            raise InvalidArgumentError(message, hint=f"known are auto, {', '.join(known)}")
+    if device is not None:
+        if buffer == "shm":
+            message = f"{device} is a device for dmabufs, not for shared memory"
+            raise InvalidArgumentError(message)
+        buffer = "dmabuf"
+    passed_over: list[PassedOver] = []
+    hint = _WINDOWS_HINT if windows else _HINT
+    for name in AUTO if wish == "auto" else (wish,):
+        try:
+            if windows and name not in WINDOWS:
+                message = "it captures outputs, no windows"
+                raise UnsupportedError(message)  # noqa: TRY301 - as they do
+            return BACKENDS[name](connection, Wish(buffer, device, damage, windows)), passed_over
+        except UnsupportedError as error:
+            passed_over.append(PassedOver(name, str(error)))
+            hint = error.hint or hint
+    message = "; ".join(f"{name}: {reason}" for name, reason in passed_over)
+    raise UnsupportedError(message, hint=hint)
 
 
 def open_window(
@@ -71,42 +122,3 @@ def open_window(
     return backend.open_window(
         toplevel.proxy, f"window {window}", lambda: toplevel.is_closed, cursor=cursor
     )
-
-
-def choose(
-    connection: Connection,
-    wish: str = "auto",
-    buffer: str = "auto",
-    device: str | None = None,
-    *,
-    damage: bool = True,
-) -> tuple[Backend, list[PassedOver]]:
-    """Return the best backend that this compositor can serve, and those passed over.
-
-    ``wish`` pins one, ``buffer`` its memory, ``device`` the node for dmabufs, and so
-    their use; without ``damage`` it has to give each frame, changed or not. Raises
-    UnsupportedError with the reasons when none is left, InvalidArgumentError when there is none
-    of that name or the wishes contradict each other.
-    """
-    for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
-        if name not in ("auto", *known):
-            message = f"no {kind} named {name!r}"
-            raise InvalidArgumentError(message, hint=f"known are auto, {', '.join(known)}")
-    if device is not None:
-        if buffer == "shm":
-            message = f"{device} is a device for dmabufs, not for shared memory"
-            raise InvalidArgumentError(message)
-        buffer = "dmabuf"
-    passed_over: list[PassedOver] = []
-    hint = (
-        "wayshot needs ext-image-copy-capture or wlr-screencopy, as sway, labwc, COSMIC, Hyprland, "
-        "river and Wayfire have them; on GNOME and KDE use their own screenshot tools"
-    )
-    for name in AUTO if wish == "auto" else (wish,):
-        try:
-            return BACKENDS[name](connection, Wish(buffer, device, damage)), passed_over
-        except UnsupportedError as error:
-            passed_over.append(PassedOver(name, str(error)))
-            hint = error.hint or hint
-    message = "; ".join(f"{name}: {reason}" for name, reason in passed_over)
-    raise UnsupportedError(message, hint=hint)
