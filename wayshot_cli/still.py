@@ -54,15 +54,7 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     """
     names = _names(output)
     box = _box(region)
-    if sum(target is not None for target in (names, box, window)) > 1:
-        message = "an output, a region and a window exclude each other"
-        raise InvalidArgumentError(message)
-    if window is not None and scale is not None:
-        message = "a window has no logical units to scale by"
-        raise InvalidArgumentError(message)
-    if scale is not None and not 0 < scale < math.inf:
-        message = f"{scale} is not a scale"
-        raise InvalidArgumentError(message)
+    _check(names, box, window, scale)
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(Connection(timeout=timeout))
@@ -159,6 +151,21 @@ def windows(
         return read_windows(connection)
     with Connection(timeout=timeout) as own:
         return read_windows(own)
+
+
+def _check(
+    names: list[str] | None, box: Box | None, window: str | None, scale: float | None
+) -> None:
+    """Refuse what contradicts itself."""
+    if sum(target is not None for target in (names, box, window)) > 1:
+        message = "an output, a region and a window exclude each other"
+        raise InvalidArgumentError(message)
+    if scale is not None and window is not None:
+        message = "a window has no logical units to scale by"
+        raise InvalidArgumentError(message)
+    if scale is not None and not 0 < scale < math.inf:
+        message = f"{scale} is not a scale"
+        raise InvalidArgumentError(message)
 
 
 def _names(output: str | Sequence[str] | None) -> list[str] | None:
