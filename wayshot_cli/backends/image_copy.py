@@ -495,11 +495,13 @@ class Session:
         if transform not in tuple(Transform):
             message = f"{self._target.what} was captured with the impossible transform {transform}"
             raise CaptureError(message)
-        self._transform = Transform(transform)
+        if not self._ready:  # what comes later is not about this frame
+            self._transform = Transform(transform)
 
     def _on_presentation_time(self, seconds_high: int, seconds_low: int, nanoseconds: int) -> None:
-        self._time_ns = frame_time(seconds_high, seconds_low, nanoseconds)
+        if not self._ready:
+            self._time_ns = frame_time(seconds_high, seconds_low, nanoseconds)
 
     def _on_failed(self, reason: int) -> None:
-        if not self._ready:  # what comes later is not about this frame
+        if not self._ready:
             self._failed = reason
