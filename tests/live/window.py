@@ -1,4 +1,4 @@
-"""A window of known pixels for the tests: a client that speaks xdg-shell (opcodes of xdg-shell.xml)."""
+"""A window of known pixels: a client that speaks xdg-shell, with the opcodes of xdg-shell.xml."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Window:
         client.request(self._toplevel, 2, title)
         client.request(self._toplevel, 3, app_id)
         client.request(self._surface, 6)
-        serial, = client.wait(self._xdg_surface, 0).words()
+        (serial,) = client.wait(self._xdg_surface, 0).words()
         client.request(self._xdg_surface, 4, serial)
 
     def __enter__(self) -> Self:
