@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tests.live.client import Picture
-    from tests.stage import Sway
+    from tests.stage import Stage
 
 FAILED = 1
 
@@ -148,7 +148,7 @@ class Recording:
 
 @contextmanager
 def recording(
-    sway: Sway, *arguments: str | Path, env: dict[str, str] | None = None
+    sway: Stage, *arguments: str | Path, env: dict[str, str] | None = None
 ) -> Iterator[Recording]:
     """Start ``wayshot record ARGUMENTS``; at the end of the block nothing of it is left."""
     with start(sway, "record", *arguments, env=env) as process:
@@ -158,13 +158,13 @@ def recording(
             process.kill()
 
 
-def record(sway: Sway, *arguments: str | Path, env: dict[str, str] | None = None) -> Result:
+def record(sway: Stage, *arguments: str | Path, env: dict[str, str] | None = None) -> Result:
     """Run ``wayshot record ARGUMENTS`` until it ends by itself."""
     with recording(sway, *arguments, env=env) as running:
         return running.result()
 
 
-def record_at_once(sway: Sway, *lines: tuple[object, ...]) -> list[Result]:
+def record_at_once(sway: Stage, *lines: tuple[object, ...]) -> list[Result]:
     """Run several recordings of the same time, each of which has to succeed."""
     with ExitStack() as stack:
         running = [stack.enter_context(recording(sway, *map(str, line))) for line in lines]
