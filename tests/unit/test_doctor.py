@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import grp
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from wayshot_cli import doctor
 from wayshot_cli.backends import PassedOver
+from wayshot_cli.buffers import gbm
 from wayshot_cli.cli.doctor import columns
 from wayshot_cli.doctor import (
     KINDS,
@@ -29,7 +32,11 @@ from wayshot_cli.doctor import (
     Taken,
     Trial,
 )
+from wayshot_cli.errors import UnsupportedError
 from wayshot_cli.geometry import Size
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BY_SHM = Taken("screencopy", "shared memory", waits_for_damage=True, passed_over=())
 NO_DMABUF = Problem("sway does not offer zwp_linux_dmabuf_v1")
@@ -138,15 +145,17 @@ def test_json_has_the_verdicts_and_all_facts_by_name() -> None:
 
 
 def test_ways_are_told_by_memory() -> None:
-    assert rows(SOUND, "Ways to capture") == [
+    assert rows(SOUND, "Backends") == [
         ("screencopy", "into shared memory"),
         ("screencopy", f"not into dmabufs: {NO_DMABUF.message}"),
-        ("output or region", "captured by screencopy into shared memory"),
-        ("output or region, dmabufs", f"cannot be captured: {NO_DMABUF.message}"),
+    ]
+    assert rows(SOUND, "Stills and recordings") == [
+        ("output or region", "by screencopy into shared memory"),
+        ("output or region, --buffer dmabuf", f"none: {NO_DMABUF.message}"),
         ("tried DP-1", "gave a picture of 640x480"),
     ]
     rungs = (Rung("x", "shm", NO_DMABUF), Rung("x", "dmabuf", NO_DMABUF))
-    assert rows(SOUND._replace(rungs=rungs, choices=(), trials=()), "Ways to capture") == [
+    assert rows(SOUND._replace(rungs=rungs), "Backends") == [
         ("x", f"unusable: {NO_DMABUF.message}")
     ]
 
@@ -154,7 +163,8 @@ def test_ways_are_told_by_memory() -> None:
 def test_what_was_not_asked_is_not_told() -> None:
     nobody = SOUND._replace(compositor=None, rungs=(), choices=(), trials=())
     assert rows(nobody, "Protocols") == []
-    assert rows(nobody, "Ways to capture") == []
+    assert rows(nobody, "Backends") == []
+    assert rows(nobody, "Stills and recordings") == []
 
 
 @pytest.mark.parametrize(
@@ -172,13 +182,31 @@ def test_what_was_not_asked_is_not_told() -> None:
                 is_main_device=False,
                 problem=Problem("/dev/dri/renderD128: Permission denied"),
             ),
-            "unknown driver, Permission denied",
+            "driver unknown, Permission denied",
         ),
     ],
 )
 def test_nodes_are_told_with_what_is_known(node: Node, words: str) -> None:
     report = SOUND._replace(gpu=Gpu(None, (node,), "226:128", None))
     assert (node.path, words) in rows(report, "GPU memory")
+
+
+def test_a_node_that_may_not_be_opened_is_told_with_its_group(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "renderD128"
+    path.touch()
+
+    def refuse(path: str) -> None:
+        message = f"{path}: Permission denied"
+        raise UnsupportedError(message) from PermissionError()
+
+    monkeypatch.setattr(gbm, "Device", refuse)
+    node = doctor._node(str(path), is_main=True)
+    group = grp.getgrgid(path.stat().st_gid).gr_name
+    assert node.problem == Problem(
+        f"{path}: Permission denied", f"{path} is open to the group {group!r}"
+    )
 
 
 def test_a_main_device_that_is_not_here_is_told() -> None:
