@@ -106,20 +106,25 @@ class Source:
         """
         while True:
             plan = self._follow()
+            began = math.inf
             try:
                 if not self._wait(until):
                     return None
                 if not self.is_current:
                     continue  # what has come may not be what was asked for
+                began = monotonic()
                 self._collect()
             except TargetLostError:  # perhaps only one of several
                 self._look_again()
             except CaptureTimeoutError:
                 raise
             except CaptureError as error:
-                self._pass_over(error)
+                self._pass_over(error, began)
             else:
                 self._failing_since = None
+                if not self.is_current:  # a frame that came at the second attempt is of now
+                    self._look_again()
+                    continue
                 return Picture(
                     max(frame.time_ns for frame in self._frames.values()),
                     plan.box,
@@ -221,10 +226,10 @@ class Source:
             if session.is_done:
                 self._frames[output] = session.finish(self.connection.deadline())
 
-    def _pass_over(self, error: CaptureError) -> None:
+    def _pass_over(self, error: CaptureError, began: float) -> None:
         """Wait a moment after a failure, as a mode change brings it; raise what does not end."""
         now = monotonic()
-        self._failing_since = self._failing_since or now
+        self._failing_since = self._failing_since or min(now, began)
         if now - self._failing_since > self.connection.timeout:
             raise error
         self._look_again()  # first: the rest may be cut short

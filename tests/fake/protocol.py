@@ -137,3 +137,47 @@ ZWLR_EXPORT_DMABUF_FRAME_V1 = Interface(
         ("cancel", "u"),
     ),
 )
+EXT_IMAGE_CAPTURE_SOURCE_V1 = Interface(
+    "ext_image_capture_source_v1",
+    requests=(("destroy", ""),),
+)
+EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1 = Interface(
+    "ext_output_image_capture_source_manager_v1",
+    requests=(("create_source", "no"), ("destroy", "")),
+)
+EXT_IMAGE_COPY_CAPTURE_MANAGER_V1 = Interface(
+    "ext_image_copy_capture_manager_v1",
+    requests=(
+        ("create_session", "nou"),
+        ("create_pointer_cursor_session", "noo"),
+        ("destroy", ""),
+    ),
+)
+EXT_IMAGE_COPY_CAPTURE_SESSION_V1 = Interface(
+    "ext_image_copy_capture_session_v1",
+    requests=(("create_frame", "n"), ("destroy", "")),
+    events=(
+        ("buffer_size", "uu"),
+        ("shm_format", "u"),
+        ("dmabuf_device", "a"),
+        ("dmabuf_format", "ua"),
+        ("done", ""),
+        ("stopped", ""),
+    ),
+)
+EXT_IMAGE_COPY_CAPTURE_FRAME_V1 = Interface(
+    "ext_image_copy_capture_frame_v1",
+    requests=(
+        ("destroy", ""),
+        ("attach_buffer", "o"),
+        ("damage_buffer", "iiii"),
+        ("capture", ""),
+    ),
+    events=(
+        ("transform", "u"),
+        ("damage", "iiii"),
+        ("presentation_time", "uuu"),
+        ("ready", ""),
+        ("failed", "u"),
+    ),
+)

@@ -82,34 +82,66 @@ def test_errors_are_one_family() -> None:
 # The ladder
 
 
-OFFERS = {"zwlr_screencopy_manager_v1": 3, "wl_shm": 1}
+SHM = {"wl_shm": 1}
+SCREENCOPY = {"zwlr_screencopy_manager_v1": 3}
+IMAGE_COPY = {
+    "ext_image_copy_capture_manager_v1": 1,
+    "ext_output_image_capture_source_manager_v1": 1,
+}
 
 
-def choose(patch: pytest.MonkeyPatch, offers: dict[str, int], wish: str) -> tuple[str, list[Any]]:
+def choose(
+    patch: pytest.MonkeyPatch, offers: dict[str, int], wish: str, *, damage: bool = True
+) -> tuple[str, list[Any]]:
     """Choose among what a compositor offers; return the name, and what was passed over."""
     with Peer(*offers.items()) as peer:
         patch.setenv("WAYLAND_SOCKET", str(peer.take_client_fd()))
         with Connection(timeout=5) as connection:
-            chosen, passed_over = backends.choose(connection, wish)
-            return chosen.name, list(passed_over)
+            chosen, passed_over = backends.choose(connection, wish, damage=damage)
+            return chosen.name, [rung.name for rung in passed_over]
 
 
-@pytest.mark.parametrize("missing", OFFERS)
-@pytest.mark.parametrize("wish", ["auto", "screencopy"])
+@pytest.mark.parametrize(
+    ("name", "needed"), [("screencopy", SCREENCOPY | SHM), ("image-copy", IMAGE_COPY | SHM)]
+)
 def test_what_the_compositor_lacks_is_named_with_a_way_out(
-    monkeypatch: pytest.MonkeyPatch, wish: str, missing: str
+    monkeypatch: pytest.MonkeyPatch, name: str, needed: dict[str, int]
 ) -> None:
-    offers = {name: version for name, version in OFFERS.items() if name != missing}
-    with pytest.raises(
-        UnsupportedError, match=f"screencopy: .* does not offer {missing}"
-    ) as caught:
-        choose(monkeypatch, offers, wish)
-    assert caught.value.hint
+    for missing in needed:
+        offers = {interface: needed[interface] for interface in needed if interface != missing}
+        for wish in ("auto", name):
+            with pytest.raises(
+                UnsupportedError, match=f"{name}: .* does not offer {missing}"
+            ) as caught:
+                choose(monkeypatch, offers, wish)
+            assert caught.value.hint
 
 
-@pytest.mark.parametrize("wish", ["auto", "screencopy"])
-def test_a_backend_that_can_be_served_is_chosen(monkeypatch: pytest.MonkeyPatch, wish: str) -> None:
-    assert choose(monkeypatch, OFFERS, wish) == ("screencopy", [])
+@pytest.mark.parametrize(
+    ("offers", "wish", "chosen"),
+    [
+        (SCREENCOPY, "screencopy", ("screencopy", [])),
+        (SCREENCOPY, "auto", ("screencopy", ["image-copy"])),
+        (IMAGE_COPY, "auto", ("image-copy", [])),
+        (IMAGE_COPY | SCREENCOPY, "auto", ("image-copy", [])),
+        (IMAGE_COPY | SCREENCOPY, "screencopy", ("screencopy", [])),
+    ],
+)
+def test_the_best_backend_that_can_be_served_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+    offers: dict[str, int],
+    wish: str,
+    chosen: tuple[str, list[str]],
+) -> None:
+    assert choose(monkeypatch, offers | SHM, wish) == chosen
+
+
+def test_frames_that_do_not_differ_are_screencopys(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = IMAGE_COPY | SCREENCOPY | SHM
+    for wish in ("auto", "screencopy"):
+        assert choose(monkeypatch, both, wish, damage=False)[0] == "screencopy"
+    with pytest.raises(UnsupportedError, match="only when something has changed"):
+        choose(monkeypatch, both, "image-copy", damage=False)
 
 
 @pytest.mark.parametrize("wish", ["", "no-such-backend"])
@@ -117,7 +149,7 @@ def test_a_backend_that_does_not_exist_is_never_served_by_another(
     monkeypatch: pytest.MonkeyPatch, wish: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="no backend named"):
-        choose(monkeypatch, OFFERS, wish)
+        choose(monkeypatch, SCREENCOPY | SHM, wish)
 
 
 # Arguments

@@ -4,30 +4,47 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
 from wayshot_cli.backends.common import Wish
-from wayshot_cli.backends.screencopy import Screencopy
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
-    from wayshot_cli.backends import export_dmabuf, screencopy
+    from wayshot_cli.backends import export_dmabuf, image_copy, screencopy
 
-Backend: TypeAlias = Union[Screencopy, "export_dmabuf.ExportDmabuf"]
-Session: TypeAlias = Union["screencopy.Session", "export_dmabuf.Session"]
+Backend: TypeAlias = Union[
+    "image_copy.ImageCopy", "screencopy.Screencopy", "export_dmabuf.ExportDmabuf"
+]
+Session: TypeAlias = Union["image_copy.Session", "screencopy.Session", "export_dmabuf.Session"]
+
+
+# Each is imported when it is tried: a shot needs one of them.
+
+
+def _image_copy(connection: Connection, wish: Wish) -> Backend:
+    from wayshot_cli.backends.image_copy import ImageCopy  # noqa: PLC0415
+
+    return ImageCopy(connection, wish)
+
+
+def _screencopy(connection: Connection, wish: Wish) -> Backend:
+    from wayshot_cli.backends.screencopy import Screencopy  # noqa: PLC0415
+
+    return Screencopy(connection, wish)
 
 
 def _export_dmabuf(connection: Connection, wish: Wish) -> Backend:
-    from wayshot_cli.backends.export_dmabuf import ExportDmabuf  # noqa: PLC0415 - only when pinned
+    from wayshot_cli.backends.export_dmabuf import ExportDmabuf  # noqa: PLC0415
 
     return ExportDmabuf(connection, wish)
 
 
 BACKENDS: dict[str, Callable[[Connection, Wish], Backend]] = {
-    "screencopy": Screencopy,
+    "image-copy": _image_copy,
+    "screencopy": _screencopy,
     "export-dmabuf": _export_dmabuf,
 }
 """Backends by the name that ``--backend`` takes beside ``auto``."""
 
-AUTO = ("screencopy",)
+AUTO = ("image-copy", "screencopy")
 """Those that ``auto`` tries, best first: what is exported may be drawn over while it is read."""
 
 BUFFERS = ("shm", "dmabuf")
@@ -42,13 +59,19 @@ class PassedOver(NamedTuple):
 
 
 def choose(
-    connection: Connection, wish: str = "auto", buffer: str = "auto", device: str | None = None
+    connection: Connection,
+    wish: str = "auto",
+    buffer: str = "auto",
+    device: str | None = None,
+    *,
+    damage: bool = True,
 ) -> tuple[Backend, list[PassedOver]]:
     """Return the best backend that this compositor can serve, and those passed over.
 
     ``wish`` pins one, ``buffer`` its memory, ``device`` the node for dmabufs, and so
-    their use. Raises UnsupportedError with the reasons when none is left, InvalidArgumentError when
-    there is none of that name or the wishes contradict each other.
+    their use; without ``damage`` it has to give each frame, changed or not. Raises
+    UnsupportedError with the reasons when none is left, InvalidArgumentError when there is none
+    of that name or the wishes contradict each other.
     """
     for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
         if name not in ("auto", *known):
@@ -61,12 +84,12 @@ def choose(
         buffer = "dmabuf"
     passed_over: list[PassedOver] = []
     hint = (
-        "wayshot needs wlr-screencopy, as sway, Hyprland, river, labwc and Wayfire have it; "
-        "on GNOME and KDE use their own screenshot tools"
+        "wayshot needs ext-image-copy-capture or wlr-screencopy, as sway, labwc, COSMIC, Hyprland, "
+        "river and Wayfire have them; on GNOME and KDE use their own screenshot tools"
     )
     for name in AUTO if wish == "auto" else (wish,):
         try:
-            return BACKENDS[name](connection, Wish(buffer, device)), passed_over
+            return BACKENDS[name](connection, Wish(buffer, device, damage)), passed_over
         except UnsupportedError as error:
             passed_over.append(PassedOver(name, str(error)))
             hint = error.hint or hint

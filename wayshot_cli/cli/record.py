@@ -205,7 +205,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
 
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(Connection(timeout=timeout))
-        chosen, passed_over = backends.choose(link, backend, buffer, device)
+        chosen, passed_over = backends.choose(link, backend, buffer, device, damage=not no_damage)
         if verbose:
             _say_all([f"not {rung.name}: {rung.reason}" for rung in passed_over])
             say(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
