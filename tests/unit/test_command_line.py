@@ -36,9 +36,9 @@ class Captures:
             raise self.error
         return Frame(memoryview(bytes(48)), XRGB8888, Size(4, 3), 16)
 
-    def outputs(self, **_: Any) -> list[Any]:
+    def everything(self, _timeout: float) -> tuple[list[Any], list[Any]]:
         self.lists += 1
-        return []
+        return [], []
 
     @property
     def wishes(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def captures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Captures:
     """Run in an empty folder, without a compositor, a home or a pictures folder."""
     captures = Captures()
     monkeypatch.setattr("wayshot_cli.cli.shot.take_shot", captures.shot)
-    monkeypatch.setattr("wayshot_cli.cli.list.read", captures.outputs)
+    monkeypatch.setattr("wayshot_cli.cli.list.read", captures.everything)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     folder = tmp_path / "cwd"

@@ -55,6 +55,8 @@ class ImageCopy:
         self.wish = wish
         self.manager = require(connection, EXT_IMAGE_COPY_CAPTURE_MANAGER_V1)
         self.outputs = require(connection, EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
+        if wish.windows:
+            require(connection, EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
         if not wish.damage:
             message = "ext-image-copy-capture gives a frame only when something has changed"
             raise UnsupportedError(message, hint="leave --no-damage out")
