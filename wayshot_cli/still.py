@@ -14,6 +14,7 @@ from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, Connection
 from wayshot_cli.wayland.outputs import Output, read_outputs, settle_names
 
 if TYPE_CHECKING:
+    from wayshot_cli.dmabuf_frame import DmabufFrame
     from wayshot_cli.wayland.toplevels import Window
 
 
@@ -58,12 +59,7 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(Connection(timeout=timeout))
-        chosen, passed_over = backends.choose(
-            link, backend, buffer, device, windows=window is not None
-        )
-        for rung in passed_over:
-            report(f"not {rung.name}: {rung.reason}")
-        report(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
+        chosen = _choose(link, report, backend, buffer, device, windows=window is not None)
         find = partial(_find, chosen, names, box, window, cursor=cursor, scale=scale)
         target = find()
         if delay:
@@ -124,6 +120,47 @@ def _find(  # noqa: PLR0913 - what was asked for
     )
 
 
+def shot_dmabuf(  # noqa: PLR0913 - as for shot
+    output: str | None = None,
+    *,
+    cursor: bool = False,
+    backend: str = "auto",
+    device: str | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    connection: Connection | None = None,
+    report: Callable[[str], object] | None = None,
+) -> "DmabufFrame":
+    """Take a picture of one output, and leave it in GPU memory.
+
+    ``output`` is a name; without one there has to be a single output. The rest is as for ``shot``,
+    ``backend`` too; with "export-dmabuf" the buffer is the compositor's own, which is shared.
+
+    The frame outlives the connection, but for its ``wl_buffer``: that lives as long as the frame
+    on a connection that was handed in. Raises the errors of ``shot``; InvalidArgumentError, too,
+    when there are several outputs and none is named.
+    """
+    report = report or (lambda _line: None)
+    with contextlib.ExitStack() as stack:
+        link = connection or stack.enter_context(Connection(timeout=timeout))
+        chosen = _choose(link, report, backend, "dmabuf", device)
+        found = layout.plan(read_outputs(link), names=_names(output)).outputs
+        if len(found) > 1:
+            message = f"there are {len(found)} outputs, and a dmabuf shows one"
+            raise InvalidArgumentError(
+                message, hint=f"name one of {', '.join(one.name for one in found)}"
+            )
+        session = chosen.open(found[0], cursor=cursor)
+        stack.callback(session.close)
+        session.start()
+        frame = session.finish_dmabuf(link.deadline())
+        if connection:
+            frame.close_with(stack.pop_all().close)
+    for note in chosen.notes:
+        report(note)
+    report(f"captured as {frame!r}")
+    return frame
+
+
 def outputs(
     *, timeout: float = DEFAULT_TIMEOUT, connection: Connection | None = None
 ) -> list[Output]:
@@ -166,6 +203,22 @@ def _check(
     if scale is not None and not 0 < scale < math.inf:
         message = f"{scale} is not a scale"
         raise InvalidArgumentError(message)
+
+
+def _choose(  # noqa: PLR0913 - what was asked for
+    link: Connection,
+    report: Callable[[str], object],
+    backend: str,
+    buffer: str,
+    device: str | None,
+    *,
+    windows: bool = False,
+) -> backends.Backend:
+    chosen, passed_over = backends.choose(link, backend, buffer, device, windows=windows)
+    for rung in passed_over:
+        report(f"not {rung.name}: {rung.reason}")
+    report(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
+    return chosen
 
 
 def _names(output: str | Sequence[str] | None) -> list[str] | None:

@@ -56,6 +56,12 @@ def build(request: pytest.FixtureRequest) -> Build:
     return getattr(request, "param", Build.HOST)
 
 
+@pytest.fixture
+def backends(build: Build) -> tuple[str, ...]:
+    """Name the backends that the compositor can serve, the one that auto takes first."""
+    return ("screencopy",) if build is Build.HOST else ("image-copy", "screencopy")
+
+
 @pytest.fixture(scope="module")
 def session(build: Build) -> Iterator[Stage]:
     """Run a compositor with one small output for as long as the module's tests last."""

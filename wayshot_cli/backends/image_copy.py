@@ -24,6 +24,7 @@ from wayshot_cli.wayland.protocols.ext_image_copy_capture import EXT_IMAGE_COPY_
 
 if TYPE_CHECKING:
     from wayshot_cli.buffers.gbm import GbmPool, Loan, Memory
+    from wayshot_cli.dmabuf_frame import DmabufFrame
     from wayshot_cli.pixels import PixelFormat
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
@@ -192,8 +193,8 @@ class Session:
 
     def _reset(self) -> None:
         self._is_asking = False  # for a dmabuf that the compositor has yet to accept
-        # Makes a Frame of the buffer once it is written; holds the buffer until then.
-        self._make_frame: Callable[[float], Frame] | None = None
+        # Makes a frame of the buffer once it is written; holds the buffer until then.
+        self._make_frame: Callable[[], Frame | DmabufFrame] | None = None
         self._transform = self._target.transform
         self._damage: list[Box] = []
         self._time_ns = 0
@@ -239,15 +240,33 @@ class Session:
         the compositor fails for so long or ends the session, TargetLostError when the target is
         gone, UnsupportedError when no offered format can be read.
         """
+        frame = self._finish(deadline)
+        if not isinstance(frame, Frame):
+            with frame:
+                frame = frame.map(deadline)
+        return cut(frame, self._target.part, self._backend.connection, self._target.what)
+
+    def finish_dmabuf(self, deadline: float) -> "DmabufFrame":
+        """Wait in the same way, for the buffer itself, where it is a dmabuf: all of it.
+
+        Raises the same, and UnsupportedError when the picture lies in shared memory.
+        """
+        frame = self._finish(deadline)
+        if isinstance(frame, Frame):
+            message = f"{self._target.what} was captured into shared memory"
+            raise UnsupportedError(message, hint="open the backend with the buffer 'dmabuf'")
+        return frame
+
+    def _finish(self, deadline: float) -> "Frame | DmabufFrame":
         try:
             make_frame = self._wait(deadline)
         finally:
             self.cancel()
         # The buffer is the frame's alone now: with it, it returns to the pool.
-        frame = make_frame(deadline)
+        frame = make_frame()
         if self._target.box is None:
             self.box = Box(0, 0, *frame.upright_size)
-        return cut(frame, self._target.part, self._backend.connection, self._target.what)
+        return frame
 
     def close(self) -> None:
         """End what is under way and give the buffers back; frames stay valid."""
@@ -303,7 +322,7 @@ class Session:
         self._shm_pool = self._gbm_pool = None
         self._stale.clear()
 
-    def _wait(self, deadline: float) -> Callable[[float], Frame]:
+    def _wait(self, deadline: float) -> "Callable[[], Frame | DmabufFrame]":
         """Wait for ``ready``, trying again after failures; return what makes the frame."""
         while True:
             self._backend.connection.wait(lambda: self.is_done, self.doing, deadline)
@@ -384,14 +403,25 @@ class Session:
         if self._shm_pool is None:
             self._shm_pool = ShmPool(self._backend.shm)
         buffer, memory = self._shm_pool.acquire(layout)
-        self._capture(
-            session, buffer, layout.size, lambda _deadline: self._frame_of(memory, *layout)
-        )
+
+        def make_frame() -> Frame:
+            target = self._target
+            return Frame(
+                memory,
+                *layout,
+                self._transform,
+                alpha=target.alpha,
+                scale=target.scale,
+                time_ns=self._time_ns,
+            )
+
+        self._capture(session, buffer, layout.size, make_frame)
 
     def _copy_into_dmabuf(
         self, session: "Proxy", format_: "PixelFormat", constraints: _Constraints
     ) -> None:
         from wayshot_cli.buffers.gbm import DmabufLayout, GbmPool  # noqa: PLC0415 - not for shm
+        from wayshot_cli.dmabuf_frame import DmabufFrame  # noqa: PLC0415
         from wayshot_cli.wayland import dmabuf  # noqa: PLC0415
 
         named = constraints.device
@@ -404,11 +434,18 @@ class Session:
         modifiers = dmabuf.read_modifiers(constraints.modifiers[format_.fourcc])
 
         def use(loan: "Loan") -> None:
-            def make_frame(deadline: float) -> Frame:
-                memory, stride = loan.read(deadline)
-                return self._frame_of(memory, format_, size, stride)
+            def make_frame() -> DmabufFrame:
+                target = self._target
+                return DmabufFrame(
+                    loan,
+                    self._transform,
+                    alpha=target.alpha,
+                    scale=target.scale,
+                    time_ns=self._time_ns,
+                )
 
-            if self._wanted is wanted and not self.is_done:  # or it was cancelled meanwhile
+            is_current = self._wanted is wanted and not self.is_done  # or cancelled meanwhile
+            if loan.proxy and is_current:
                 self._capture(session, loan.proxy, size, make_frame)
 
         self._is_asking = True
@@ -419,7 +456,7 @@ class Session:
         session: "Proxy",
         buffer: "Proxy",
         size: Size,
-        make_frame: Callable[[float], Frame],
+        make_frame: "Callable[[], Frame | DmabufFrame]",
     ) -> None:
         whole = Box(0, 0, *size)
 
@@ -452,20 +489,6 @@ class Session:
         for buffer, stale in self._stale.items():
             self._stale[buffer] = bounding_box([stale, damage]) if stale else damage
         self._stale[written] = None
-
-    def _frame_of(
-        self, memory: memoryview, format_: "PixelFormat", size: Size, stride: int
-    ) -> Frame:
-        return Frame(
-            memory,
-            format_,
-            size,
-            stride,
-            self._transform,
-            alpha=self._target.alpha,
-            scale=self._target.scale,
-            time_ns=self._time_ns,
-        )
 
     def _on_buffer_size(self, width: int, height: int) -> None:
         self._pending.size = Size(width, height)
