@@ -62,6 +62,13 @@ from tests.fake.resources import (
     XdgOutput,
     XdgOutputManager,
 )
+from tests.fake.toplevels import (
+    Desktop,
+    ToplevelList,
+    ToplevelManager,
+    ToplevelSourceManager,
+    Window,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +111,7 @@ class FakeCompositor:
         self.globals: dict[int, Global] = {}
         self.all_globals: dict[int, Global] = {}  # those that were removed, too
         self.heads: list[Head] = []
+        self.desktop = Desktop(self)
         self.crash: BaseException | None = None
         self._seen: Counter[int] = Counter()  # how often each fault's moment has come
         self._names = itertools.count(1)
@@ -122,6 +130,9 @@ class FakeCompositor:
             (ScreencopyManager, config.screencopy_version),
             (LinuxDmabuf, config.dmabuf_version),
             (ExportManager, config.export_version),
+            (ToplevelList, config.toplevel_list_version),
+            (ToplevelManager, config.toplevel_manager_version),
+            (ToplevelSourceManager, config.toplevel_source_version),
             (ImageCopyManager, config.image_copy_version),
             (OutputSourceManager, config.image_copy_version),
         ):
@@ -131,6 +142,8 @@ class FakeCompositor:
             self._add_global(Global(None, "fake_decoy_v1", 1))
         for output in config.outputs:
             self._plug(output)
+        for window in config.windows:
+            self.desktop.open(window)
 
     def __enter__(self) -> Self:
         """Listen."""
@@ -230,6 +243,22 @@ class FakeCompositor:
     def change_output(self, name: str | bytes | None, **changes: object) -> None:
         """Change an output's fields (another mode, say); its frames under way fail."""
         self._run(lambda: self._change(self._head(name), changes))
+
+    def open_window(self, window: Window) -> None:
+        """Open a window."""
+        self._run(lambda: self.desktop.open(window))
+
+    def change_window(self, name: str, **changes: object) -> None:
+        """Change what is said of a window; ``change_output`` changes what it shows."""
+        self._run(lambda: self.desktop.change(name, changes))
+
+    def close_window(self, name: str) -> None:
+        """Close a window; captures of it are stopped."""
+        self._run(lambda: self.desktop.close(name))
+
+    def finish_windows(self) -> None:
+        """Say that no more windows will be told."""
+        self._run(self.desktop.finish)
 
     def damage(self, name: str | bytes | None = "FAKE-1") -> None:
         """Damage all of an output: answers copy_with_damage on an idle screen.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tests.fake.faults import Fault
+    from tests.fake.toplevels import Window
     from tests.fake.wire import Argument
 
 CURRENT_AND_PREFERRED = 3
@@ -152,6 +153,10 @@ class Config:
     feedback: Feedback | None = None  # None: a table without its fd
     export_version: int = 0  # zwlr_export_dmabuf_manager_v1
     image_copy_version: int = 0  # ext_image_copy_capture_manager_v1, and its sources of outputs
+    windows: tuple[Window, ...] = ()
+    toplevel_list_version: int = 0  # ext_foreign_toplevel_list_v1
+    toplevel_source_version: int = 0  # ext_foreign_toplevel_image_capture_source_manager_v1
+    toplevel_manager_version: int = 0  # zwlr_foreign_toplevel_manager_v1
     shm_formats: tuple[int, ...] | None = None  # None: the two required and those of the outputs
     dmabuf_offer: int | None = None  # the fourcc of a linux_dmabuf event
     decoys: int = 0  # further globals of an interface that nobody knows

@@ -52,6 +52,8 @@ class Step(enum.Enum):
     CONSTRAINTS_DONE = "ext_image_copy_capture_session_v1.done"
     CAPTURE = "nothing yet: the client has asked for a frame"
     DESCRIBED = "transform, damage and presentation_time of an ext_image_copy_capture_frame_v1"
+    TOPLEVEL = "what a list of toplevels says of a window, but done"
+    TOPLEVEL_DONE = "done, of a window"
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,15 @@ HEAVY = {
     "wayshot_cli.backends.export_dmabuf",
     "wayshot_cli.buffers.devices",
     "wayshot_cli.buffers.gbm",
+    "wayshot_cli.bus",
     "wayshot_cli.cli.completions",
+    "wayshot_cli.cli.doctor",
     "wayshot_cli.cli.list",
+    "wayshot_cli.doctor",
     "wayshot_cli.encode.image",
     "wayshot_cli.encode.plain",
     "wayshot_cli.wayland.dmabuf",
+    "wayshot_cli.wayland.toplevels",
     "xml",
 }
 

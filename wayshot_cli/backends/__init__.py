@@ -9,6 +9,7 @@ from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
     from wayshot_cli.backends import export_dmabuf, image_copy, screencopy
+    from wayshot_cli.wayland.toplevels import Toplevel, Window
 
 Backend: TypeAlias = Union[
     "image_copy.ImageCopy", "screencopy.Screencopy", "export_dmabuf.ExportDmabuf"
@@ -47,8 +48,21 @@ BACKENDS: dict[str, Callable[[Connection, Wish], Backend]] = {
 AUTO = ("image-copy", "screencopy")
 """Those that ``auto`` tries, best first: what is exported may be drawn over while it is read."""
 
+WINDOWS = ("image-copy",)
+"""Those that capture windows, not only outputs."""
+
 BUFFERS = ("shm", "dmabuf")
 """Names that ``--buffer`` takes beside ``auto``."""
+
+
+_HINT = (
+    "wayshot needs ext-image-copy-capture or wlr-screencopy, as sway, labwc, COSMIC, Hyprland, "
+    "river and Wayfire have them; on GNOME and KDE use their own screenshot tools"
+)
+_WINDOWS_HINT = (
+    "windows need ext-image-copy-capture and ext-foreign-toplevel-list, as sway 1.12 and "
+    "labwc 0.20 have them; a region of the screen needs neither"
+)
 
 
 class PassedOver(NamedTuple):
@@ -58,20 +72,21 @@ class PassedOver(NamedTuple):
     reason: str
 
 
-def choose(
+def choose(  # noqa: PLR0913 - all that can be wished for
     connection: Connection,
     wish: str = "auto",
     buffer: str = "auto",
     device: str | None = None,
     *,
     damage: bool = True,
+    windows: bool = False,
 ) -> tuple[Backend, list[PassedOver]]:
     """Return the best backend that this compositor can serve, and those passed over.
 
     ``wish`` pins one, ``buffer`` its memory, ``device`` the node for dmabufs, and so
-    their use; without ``damage`` it has to give each frame, changed or not. Raises
-    UnsupportedError with the reasons when none is left, InvalidArgumentError when there is none
-    of that name or the wishes contradict each other.
+    their use; without ``damage`` it has to give each frame, changed or not, and with ``windows`` to
+    capture windows, too. Raises UnsupportedError with the reasons when none is left,
+    InvalidArgumentError when there is none of that name or the wishes contradict each other.
     """
     for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
         if name not in ("auto", *known):
@@ -83,15 +98,27 @@ def choose(
             raise InvalidArgumentError(message)
         buffer = "dmabuf"
     passed_over: list[PassedOver] = []
-    hint = (
-        "wayshot needs ext-image-copy-capture or wlr-screencopy, as sway, labwc, COSMIC, Hyprland, "
-        "river and Wayfire have them; on GNOME and KDE use their own screenshot tools"
-    )
+    hint = _WINDOWS_HINT if windows else _HINT
     for name in AUTO if wish == "auto" else (wish,):
         try:
-            return BACKENDS[name](connection, Wish(buffer, device, damage)), passed_over
+            if windows and name not in WINDOWS:
+                message = "it captures outputs, no windows"
+                raise UnsupportedError(message)  # noqa: TRY301 - as they do
+            return BACKENDS[name](connection, Wish(buffer, device, damage, windows)), passed_over
         except UnsupportedError as error:
             passed_over.append(PassedOver(name, str(error)))
             hint = error.hint or hint
     message = "; ".join(f"{name}: {reason}" for name, reason in passed_over)
     raise UnsupportedError(message, hint=hint)
+
+
+def open_window(
+    backend: Backend, window: "Window", toplevel: "Toplevel", *, cursor: bool = False
+) -> "image_copy.Session":
+    """Return a session on a window, by a backend that was chosen for windows."""
+    from wayshot_cli.backends.image_copy import ImageCopy  # noqa: PLC0415 - as above
+
+    assert isinstance(backend, ImageCopy)  # noqa: S101 - no other one captures them
+    return backend.open_window(
+        toplevel.proxy, f"window {window}", lambda: toplevel.is_closed, cursor=cursor
+    )

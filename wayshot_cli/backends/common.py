@@ -16,15 +16,17 @@ _MAX_CLOCK_SKEW_NS = 1_000_000_000
 
 
 class Wish(NamedTuple):
-    """How it is to be captured: ``--buffer``, ``--device`` and ``--no-damage``.
+    """How it is to be captured: ``--buffer``, ``--device``, ``--no-damage`` and ``--window``.
 
     ``buffer`` is auto, shm or dmabuf; ``device`` a node of /dev/dri for dmabufs, None for the
-    compositor's own. Without ``damage`` each frame is wanted, changed or not.
+    compositor's own. Without ``damage`` each frame is wanted, changed or not. With ``windows``
+    they are captured, too.
     """
 
     buffer: str = "auto"
     device: str | None = None
     damage: bool = True
+    windows: bool = False
 
 
 ANY = Wish()

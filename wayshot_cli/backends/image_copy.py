@@ -38,9 +38,7 @@ _STOPPED = 2
 
 _NOTHING = Size(0, 0)  # so large is for wlroots an output that is powered off
 _MAX_SIDE = 65535  # pixels
-_ROW_UNIT = (
-    4  # bytes that a row is a multiple of: pixman, which some compositors draw with, insists
-)
+_ROW_UNIT = 4  # bytes; pixman, with which some compositors draw, takes no other rows
 _RETRY = 0.02  # seconds until a frame is asked for again
 
 
@@ -56,6 +54,8 @@ class ImageCopy:
         self.wish = wish
         self.manager = require(connection, EXT_IMAGE_COPY_CAPTURE_MANAGER_V1)
         self.outputs = require(connection, EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
+        if wish.windows:
+            require(connection, EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
         if not wish.damage:
             message = "ext-image-copy-capture gives a frame only when something has changed"
             raise UnsupportedError(message, hint="leave --no-damage out")

@@ -18,7 +18,7 @@ from tests.live.command import error, shoot, wayshot
 from tests.stage import TRANSFORMS, Output, pattern
 from wayshot_cli.backends import choose
 from wayshot_cli.errors import CaptureError, UnsupportedError
-from wayshot_cli.record import Source
+from wayshot_cli.record import OutputSource
 from wayshot_cli.still import shot
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import read_outputs
@@ -247,7 +247,7 @@ def test_a_recording_follows_a_change_of_size(
     sizes = ((64, 48), (203, 117), (320, 240))
     show(sway, sizes[0])
     chosen, _ = choose(connection, backend, "dmabuf")
-    with Source(connection, chosen) as source:
+    with OutputSource(connection, chosen) as source:
         for size in sizes:
             expected = show(sway, size)
             deadline = monotonic() + 10
@@ -265,7 +265,7 @@ def test_a_screen_that_stands_still_is_waited_for(
     """Damage is told with dmabufs as with shared memory."""
     show(sway, (64, 48))
     chosen, _ = choose(connection, backend, "dmabuf")
-    with Source(connection, chosen) as source:
+    with OutputSource(connection, chosen) as source:
         assert source.capture()
         for _ in range(20):  # what is still on its way
             if source.capture(until=monotonic() + 1) is None:
