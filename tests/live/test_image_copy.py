@@ -15,7 +15,9 @@ from tests.live.command import error, shoot, wayshot
 from tests.live.conftest import on_newer_compositors, on_newer_sway
 from tests.live.film import LiveFilm
 from tests.live.recording import read_raw, recording
-from tests.stage import Output, Sway, pattern
+from tests.stage import TRANSFORMS, Output, Sway, pattern
+from wayshot_cli.still import shot
+from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,3 +123,32 @@ def test_a_moving_screen_is_recorded_whole(one_output: Stage, tmp_path: Path) ->
     assert counters == sorted(counters)
     assert counters[-1] == last
     assert len(set(counters)) > 20
+
+
+@on_newer_compositors
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_cursor_apart_is_the_one_that_is_painted(
+    even_output: Stage, transform: str, scale: int
+) -> None:
+    """Laid over the picture where it says, it makes the picture with the cursor in it."""
+    even_output.set_output(NAME, transform=transform, scale=scale)
+    width, height = even_output.output(NAME).upright_size
+    even_output.set_background(NAME, "#204060")
+    with (
+        Client(even_output.socket) as client,
+        Connection(str(even_output.socket)) as connection,
+    ):
+        client.point(70, 50, width, height)
+        frame = shot(connection=connection, cursor="separate")
+        painted = shot(connection=connection, cursor=True).to_numpy()
+    cursor = frame.cursor
+    assert cursor
+    assert cursor.position == (70, 50)
+    rgba = cursor.image.to_numpy().astype(float)
+    alpha = rgba[..., 3:] / 255
+    expected = frame.to_numpy().astype(float)
+    part = expected[cursor.box.y : cursor.box.bottom, cursor.box.x : cursor.box.right]
+    part[:] = rgba[..., :3] * alpha + part * (1 - alpha)
+    assert np.abs(painted - expected).max() <= 2  # roundings of wlroots' and ours
+    assert (painted != frame.to_numpy()).any()
