@@ -132,7 +132,7 @@ class BufferParams(Resource):
         elif self.client.open:
             buffer.destroy()
 
-    def fail(self) -> None:
+    def fail(self, _reason: int = 0) -> None:
         """Refuse the planes."""
         self.client.send(self.event("failed"))
 
@@ -195,7 +195,7 @@ class ExportFrame(Resource):
         if step is Step.EXPORT:
             self.client.owe(Step.EXPORTED, self, self.event("ready", 0, 0, 0), self.name)
 
-    def fail(self) -> None:
+    def fail(self, _reason: int = 0) -> None:
         """Cancel, for the time being."""
         self.client.send(self.event("cancel", 0))
 

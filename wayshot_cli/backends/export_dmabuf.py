@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, Wish, frame_time, require
+from wayshot_cli.backends.common import ANY, Wish, cut, frame_time, require
 from wayshot_cli.buffers.gbm import (
     DmabufLayout,
     GbmBuffer,
@@ -149,12 +149,7 @@ class Session:
                 scale=mapped.scale,
                 time_ns=mapped.time_ns,
             )
-        if self._part is None:
-            return frame
-        if frame.contains(self._part):
-            return frame.crop(self._part)
-        message = f"{self._compositor} gave a picture of {frame.size} for {self._what}"
-        raise CaptureError(message)
+        return cut(frame, self._part, self._backend.connection, self._what)
 
     def finish_dmabuf(self, deadline: float) -> DmabufFrame:
         """Wait in the same way, for the buffer itself: all of it, whatever region was asked for.

@@ -45,10 +45,14 @@ class Plane(NamedTuple):
 
 
 class DmabufLayout(NamedTuple):
-    """What the compositor asks a buffer to be; where its rows lie is the driver's to say."""
+    """What the compositor asks a buffer to be; where its rows lie is the driver's to say.
+
+    It takes one of ``modifiers``; if there are none, that is not known beforehand.
+    """
 
     format: PixelFormat
     size: Size
+    modifiers: tuple[int, ...] = ()
 
     def end(self, plane: Plane) -> int:
         """Return the byte behind the last pixel, where a plane's rows lie one after the other."""
@@ -310,11 +314,16 @@ class Memory:
     ``notes`` are lines for people: which device, what was tried, what was chosen and why.
     """
 
-    def __init__(self, connection: "Connection", named: str | None) -> None:
-        """Choose and open the device. Raises UnsupportedError with the reasons when none can be."""
+    def __init__(
+        self, connection: "Connection", named: str | None, offer: dmabuf.Offer | None = None
+    ) -> None:
+        """Choose and open the device. Raises UnsupportedError with the reasons when none can be.
+
+        Without an ``offer`` the compositor is asked for the one that holds for all its dmabufs.
+        """
         library()  # the reason that explains all others
         self.connection = connection
-        main_device, self.modifiers = dmabuf.read_offer(connection)
+        main_device, self.modifiers = offer or dmabuf.read_offer(connection)
         nodes = devices.candidates(named, main_device)
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
@@ -470,8 +479,7 @@ class GbmPool:
 
     def _ladder(self, layout: DmabufLayout) -> list[tuple[str, Callable[[], BufferObject]]]:
         device, lib = self._memory.device, self._memory.device.lib
-        offered = self._memory.modifiers.get(layout.format.fourcc, [])
-        modifiers = [modifier for modifier in offered if modifier != INVALID]
+        modifiers = [modifier for modifier in layout.modifiers if modifier != INVALID]
         plain = lib.GBM_BO_USE_RENDERING
         rungs: list[tuple[str, Callable[[], BufferObject]]] = [
             ("linear", lambda: device.create(layout, plain | lib.GBM_BO_USE_LINEAR)),

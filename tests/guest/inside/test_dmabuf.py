@@ -27,7 +27,7 @@ from wayshot_cli.backends import choose
 from wayshot_cli.buffers import gbm, linear
 from wayshot_cli.buffers._gbm import ffi
 from wayshot_cli.errors import CaptureError, UnsupportedError
-from wayshot_cli.record import Source
+from wayshot_cli.record import OutputSource
 from wayshot_cli.still import shot
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import read_outputs
@@ -40,13 +40,15 @@ if TYPE_CHECKING:
 
 NAME = "HEADLESS-1"
 SIZES = ((640, 480), (1920, 1080), (3840, 2160))
-BACKENDS = ("screencopy", "export-dmabuf")
+BACKENDS = ("image-copy", "screencopy", "export-dmabuf")
 WAYS = {
+    "image-copy": ("--backend", "image-copy", "--buffer", "dmabuf"),
     "screencopy": ("--backend", "screencopy", "--buffer", "dmabuf"),
     "export": ("--backend", "export-dmabuf"),
 }
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
+both_copies = pytest.mark.parametrize("backend", BACKENDS[:2])
 on_both = pytest.mark.parametrize(
     "stage", [GlesSway, GlesLabwc], ids=["sway", "labwc"], indirect=True
 )
@@ -211,7 +213,7 @@ def test_verbose_says_what_was_chosen_and_why(
     said = wayshot(stage, "-v", *way, tmp_path / "a.png").stderr.decode()
     assert f"{RENDER_NODE}: the compositor's main device" in said
     assert "dmabufs" in said
-    assert ("modifier LINEAR" in said) == ("screencopy" in way)
+    assert ("modifier LINEAR" in said) == ("export-dmabuf" not in way)
 
 
 @every_backend
@@ -267,10 +269,13 @@ def test_frames_outlive_their_connection(stage: Stage) -> None:
     assert held() == before
 
 
-def test_a_session_uses_its_buffers_again(stage: Stage, connection: Connection) -> None:
+@both_copies
+def test_a_session_uses_its_buffers_again(
+    stage: Stage, connection: Connection, backend: str
+) -> None:
     """One is enough for who looks at one frame at a time; too many held ones are an error."""
     show(stage, (64, 48))
-    chosen, _ = choose(connection, "screencopy", "dmabuf")
+    chosen, _ = choose(connection, backend, "dmabuf")
     with chosen.open(read_outputs(connection)[0]) as session:
         for _ in range(20):
             session.start()
@@ -317,7 +322,7 @@ def test_each_frame_of_a_recording_was_shown(
     show(stage, size)
     most, numbers = 0, []
     chosen, _ = choose(connection, backend, "dmabuf")
-    with LiveFilm(stage, NAME), Source(connection, chosen) as source:
+    with LiveFilm(stage, NAME), OutputSource(connection, chosen) as source:
         for _ in range(200):
             taken = source.capture()
             assert taken
@@ -364,7 +369,7 @@ def test_a_recording_follows_a_change_of_size(
     sizes = ((64, 48), (203, 117), (320, 240))
     show(stage, sizes[0])
     chosen, _ = choose(connection, backend, "dmabuf")
-    with Source(connection, chosen) as source:
+    with OutputSource(connection, chosen) as source:
         for size in sizes:
             expected = show(stage, size)
             deadline = monotonic() + 10
@@ -375,11 +380,14 @@ def test_a_recording_follows_a_change_of_size(
             assert picture
 
 
-def test_a_screen_that_stands_still_is_waited_for(stage: Stage, connection: Connection) -> None:
-    """copy_with_damage works on dmabufs as on shared memory."""
+@both_copies
+def test_a_screen_that_stands_still_is_waited_for(
+    stage: Stage, connection: Connection, backend: str
+) -> None:
+    """Damage is told with dmabufs as with shared memory."""
     show(stage, (64, 48))
-    chosen, _ = choose(connection, "screencopy", "dmabuf")
-    with Source(connection, chosen) as source:
+    chosen, _ = choose(connection, backend, "dmabuf")
+    with OutputSource(connection, chosen) as source:
         assert source.capture()
         for _ in range(20):  # what is still on its way
             if source.capture(until=monotonic() + 1) is None:
