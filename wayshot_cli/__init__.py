@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         WayshotError,
         WriteError,
     )
-    from wayshot_cli.frame import Alpha, Frame
+    from wayshot_cli.frame import Alpha, Cursor, Frame
     from wayshot_cli.geometry import Box, Size, Transform, parse_region
     from wayshot_cli.still import outputs, shot, shot_dmabuf, windows
     from wayshot_cli.wayland.connection import Connection
@@ -44,6 +44,7 @@ __all__ = [
     "CaptureTimeoutError",
     "ClosedError",
     "Connection",
+    "Cursor",
     "DmabufFrame",
     "Frame",
     "InvalidArgumentError",
@@ -66,6 +67,7 @@ __all__ = [
 _HOMES = {
     "Alpha": "frame",
     "DmabufFrame": "dmabuf_frame",
+    "Cursor": "frame",
     "Frame": "frame",
     "Box": "geometry",
     "Size": "geometry",

@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from wayshot_cli import backends, layout
 from wayshot_cli.errors import InvalidArgumentError
@@ -23,7 +23,7 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     *,
     region: str | Box | tuple[int, int, int, int] | None = None,
     window: str | None = None,
-    cursor: bool = False,
+    cursor: bool | Literal["separate"] = False,
     scale: float | None = None,
     delay: float = 0.0,
     backend: str = "auto",
@@ -43,6 +43,8 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     included. ``scale`` asks for that many pixels per logical unit instead of the native ones; a
     window, whose place on the screen nobody tells, has none. ``delay`` waits that many seconds,
     once all is known to be there.
+    ``cursor`` paints the cursor; "separate" captures it apart, as ``Frame.cursor``, which is None
+    when it does not lie over the picture, or when there is no pointer.
     ``backend`` and ``buffer`` pin how it is captured and into what (shm, dmabuf), ``device`` the
     node of /dev/dri whose memory dmabufs are.
     ``timeout`` in seconds bounds each answer of the compositor.
@@ -59,8 +61,11 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(Connection(timeout=timeout))
-        chosen = _choose(link, report, backend, buffer, device, windows=window is not None)
-        find = partial(_find, chosen, names, box, window, cursor=cursor, scale=scale)
+        chosen = _choose(
+            link, report, backend, buffer, device, windows=window is not None,
+            separate_cursor=cursor == "separate",
+        )  # fmt: skip
+        find = partial(_find, chosen, names, box, window, cursor=cursor is True, scale=scale)
         target = find()
         if delay:
             link.sleep(delay)
@@ -214,8 +219,11 @@ def _choose(  # noqa: PLR0913 - what was asked for
     device: str | None,
     *,
     windows: bool = False,
+    separate_cursor: bool = False,
 ) -> backends.Backend:
-    chosen, passed_over = backends.choose(link, backend, buffer, device, windows=windows)
+    chosen, passed_over = backends.choose(
+        link, backend, buffer, device, windows=windows, separate_cursor=separate_cursor
+    )
     for rung in passed_over:
         report(f"not {rung.name}: {rung.reason}")
     report(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")

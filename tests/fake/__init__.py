@@ -2,7 +2,7 @@
 
 from tests.fake.client import Request
 from tests.fake.compositor import FakeCompositor
-from tests.fake.config import Config, Feedback, Mode, Output, ShmOffer
+from tests.fake.config import Config, Cursor, Feedback, Mode, Output, ShmOffer
 from tests.fake.counter import CounterError, read_counter
 from tests.fake.faults import Fault, Step
 from tests.fake.film import Film, RealClock, VirtualClock
@@ -13,6 +13,7 @@ __all__ = [
     "FORMATS",
     "Config",
     "CounterError",
+    "Cursor",
     "FakeCompositor",
     "Fault",
     "Feedback",

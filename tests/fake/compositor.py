@@ -48,6 +48,7 @@ from tests.fake.image_copy import (
     ImageCopyManager,
     ImageSession,
     OutputSourceManager,
+    Seat,
 )
 from tests.fake.resources import (
     Buffer,
@@ -135,6 +136,7 @@ class FakeCompositor:
             (ToplevelSourceManager, config.toplevel_source_version),
             (ImageCopyManager, config.image_copy_version),
             (OutputSourceManager, config.image_copy_version),
+            (Seat, config.seat_version),
         ):
             if version:
                 self._add_global(Global(kind, kind.interface.name, version))

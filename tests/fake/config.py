@@ -130,6 +130,16 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Cursor:
+    """What lies over an output: an image at a place, both in pixels of the upright picture."""
+
+    image: Output
+    position: tuple[int, int]
+    hotspot: tuple[int, int] = (0, 0)
+    over: str | None = "FAKE-1"  # None: nothing
+
+
+@dataclass(frozen=True)
 class Feedback:
     """What zwp_linux_dmabuf_feedback_v1 says; by default of linear XRGB8888 on no device."""
 
@@ -157,6 +167,8 @@ class Config:
     toplevel_list_version: int = 0  # ext_foreign_toplevel_list_v1
     toplevel_source_version: int = 0  # ext_foreign_toplevel_image_capture_source_manager_v1
     toplevel_manager_version: int = 0  # zwlr_foreign_toplevel_manager_v1
+    seat_version: int = 0
+    cursor: Cursor | None = None  # None: the seat has no pointer
     shm_formats: tuple[int, ...] | None = None  # None: the two required and those of the outputs
     dmabuf_offer: int | None = None  # the fourcc of a linux_dmabuf event
     decoys: int = 0  # further globals of an interface that nobody knows

@@ -50,6 +50,7 @@ class Step(enum.Enum):
     EXPORTED = "zwlr_export_dmabuf_frame_v1.ready"
     CONSTRAINTS = "a batch of constraints of an ext_image_copy_capture_session_v1"
     CONSTRAINTS_DONE = "ext_image_copy_capture_session_v1.done"
+    CURSOR = "enter, position and hotspot of an ext_image_copy_capture_cursor_session_v1"
     CAPTURE = "nothing yet: the client has asked for a frame"
     DESCRIBED = "transform, damage and presentation_time of an ext_image_copy_capture_frame_v1"
     TOPLEVEL = "what a list of toplevels says of a window, but done"

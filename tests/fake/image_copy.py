@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from tests.fake.client import Client
 
 PAINT_CURSORS = 1
+CURSOR_INDEX = 3
+"""A cursor's, among the outputs in the pattern."""
+
+MISSING_CAPABILITY = 0  # wl_seat.error
 
 # ext_image_copy_capture_*.error
 INVALID_OPTION = 1
@@ -104,6 +108,67 @@ class ImageCopyManager(Resource):
         if options & ~PAINT_CURSORS:
             raise ProtocolError(self, INVALID_OPTION, f"the options {options:#x}")
         ImageSession(self.client, session_id, self.client.get(source_id, ImageSource).head)
+
+    def on_create_pointer_cursor_session(
+        self, session_id: int, source_id: int, pointer_id: int
+    ) -> None:
+        """Begin a session on what lies over a source."""
+        self.client.get(pointer_id, Pointer)
+        CursorSession(self.client, session_id, self.client.get(source_id, ImageSource).head)
+
+
+class CursorSession(Resource):
+    """ext_image_copy_capture_cursor_session_v1."""
+
+    interface = protocol.EXT_IMAGE_COPY_CAPTURE_CURSOR_SESSION_V1
+
+    def __init__(self, client: Client, object_id: int, head: Head) -> None:
+        """Say where the cursor is, if it is there."""
+        super().__init__(client, object_id)
+        cursor = client.compositor.config.cursor
+        assert cursor is not None
+        self.cursor = cursor
+        if cursor.over == head.output.name:
+            said = self.events(
+                ("enter",), ("position", *cursor.position), ("hotspot", *cursor.hotspot)
+            )
+            client.owe(Step.CURSOR, self, said, cursor.image.name)
+
+    def on_get_capture_session(self, session_id: int) -> None:
+        """Begin a session on its image."""
+        ImageSession(self.client, session_id, Head(self.cursor.image, CURSOR_INDEX))
+
+    def leftover(self) -> str:
+        """Sessions are to be destroyed."""
+        return f"{self} was not destroyed"
+
+
+class Seat(Resource):
+    """wl_seat."""
+
+    interface = protocol.WL_SEAT
+
+    def __init__(self, client: Client, object_id: int, version: int) -> None:
+        """Say whether there is a pointer."""
+        super().__init__(client, object_id, version)
+        has_pointer = client.compositor.config.cursor is not None
+        client.send(self.events(("capabilities", int(has_pointer)), ("name", "seat0")))
+
+    def on_get_pointer(self, pointer_id: int) -> None:
+        """Give the pointer, if there is one."""
+        if self.client.compositor.config.cursor is None:
+            raise ProtocolError(self, MISSING_CAPABILITY, "get_pointer")
+        Pointer(self.client, pointer_id, self.version)
+
+
+class Pointer(Resource):
+    """wl_pointer."""
+
+    interface = protocol.WL_POINTER
+
+    def leftover(self) -> str:
+        """Pointers are to be released."""
+        return f"{self} was not released"
 
 
 class ImageSession(Resource):

@@ -153,6 +153,17 @@ EXT_IMAGE_COPY_CAPTURE_MANAGER_V1 = Interface(
         ("destroy", ""),
     ),
 )
+EXT_IMAGE_COPY_CAPTURE_CURSOR_SESSION_V1 = Interface(
+    "ext_image_copy_capture_cursor_session_v1",
+    requests=(("destroy", ""), ("get_capture_session", "n")),
+    events=(("enter", ""), ("leave", ""), ("position", "ii"), ("hotspot", "ii")),
+)
+WL_SEAT = Interface(
+    "wl_seat",
+    requests=(("get_pointer", "n"), ("get_keyboard", "n"), ("get_touch", "n"), ("release", "5")),
+    events=(("capabilities", "u"), ("name", "2s")),
+)
+WL_POINTER = Interface("wl_pointer", requests=(("set_cursor", "uoii"), ("release", "3")))
 EXT_IMAGE_COPY_CAPTURE_SESSION_V1 = Interface(
     "ext_image_copy_capture_session_v1",
     requests=(("create_frame", "n"), ("destroy", "")),

@@ -1,11 +1,12 @@
 """A Wayland client in plain sockets to judge wayshot with: they share no line and no library.
 
 It shows a picture as the background of an output, pixel for pixel at any scale and under any
-transform, reads an output's buffer as the compositor stores it, and sets outputs. Speaking the
-wire format itself costs a hundred lines and keeps libwayland out of the tests' process. Opcodes are
-counted from 0 in the order in which the protocol definitions (wayland.xml, viewporter.xml,
-wlr-layer-shell-unstable-v1.xml, wlr-screencopy-unstable-v1.xml,
-wlr-output-management-unstable-v1.xml) declare requests and events.
+transform, reads an output's buffer as the compositor stores it, sets outputs and moves a pointer.
+Speaking the wire format itself costs a hundred lines and keeps libwayland out of the tests'
+process. Opcodes are counted from 0 in the order in which the protocol definitions (wayland.xml,
+viewporter.xml, wlr-layer-shell-unstable-v1.xml, wlr-screencopy-unstable-v1.xml,
+wlr-output-management-unstable-v1.xml, wlr-virtual-pointer-unstable-v1.xml) declare requests and
+events.
 """
 
 from __future__ import annotations
@@ -241,6 +242,18 @@ class Client:
             raise WireError(message)
         bgrx = np.frombuffer(memory, np.uint8).reshape(height, width, 4)
         return bgrx[..., 2::-1].copy()
+
+    def point(self, x: int, y: int, width: int, height: int) -> None:
+        """Put a pointer at ``x``, ``y`` of a space of that size, which all outputs share.
+
+        It is there until the client is closed, and so is the cursor.
+        """
+        manager, pointer = self.bind("zwlr_virtual_pointer_manager_v1", 1), self._new_id()
+        no_seat = 0
+        self.request(manager, 0, no_seat, pointer)
+        self.request(pointer, 1, 0, x, y, width, height)
+        self.request(pointer, 4)
+        self.roundtrip()
 
     def heads(self) -> dict[str, Head]:
         """Read how each output is set, by its name; not those that are off."""

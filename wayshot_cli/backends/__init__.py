@@ -51,6 +51,9 @@ AUTO = ("image-copy", "screencopy")
 WINDOWS = ("image-copy",)
 """Those that capture windows, not only outputs."""
 
+SEPARATE_CURSORS = ("image-copy",)
+"""Those that capture the cursor apart from what it lies over."""
+
 BUFFERS = ("shm", "dmabuf")
 """Names that ``--buffer`` takes beside ``auto``."""
 
@@ -80,13 +83,15 @@ def choose(  # noqa: PLR0913 - all that can be wished for
     *,
     damage: bool = True,
     windows: bool = False,
+    separate_cursor: bool = False,
 ) -> tuple[Backend, list[PassedOver]]:
     """Return the best backend that this compositor can serve, and those passed over.
 
     ``wish`` pins one, ``buffer`` its memory, ``device`` the node for dmabufs, and so
-    their use; without ``damage`` it has to give each frame, changed or not, and with ``windows`` to
-    capture windows, too. Raises UnsupportedError with the reasons when none is left,
-    InvalidArgumentError when there is none of that name or the wishes contradict each other.
+    their use; without ``damage`` it has to give each frame, changed or not, with ``windows`` to
+    capture windows, too, with ``separate_cursor`` the cursor beside each frame. Raises
+    UnsupportedError with the reasons when none is left, InvalidArgumentError when there is none
+    of that name or the wishes contradict each other.
     """
     for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
         if name not in ("auto", *known):
@@ -104,7 +109,11 @@ def choose(  # noqa: PLR0913 - all that can be wished for
             if windows and name not in WINDOWS:
                 message = "it captures outputs, no windows"
                 raise UnsupportedError(message)  # noqa: TRY301 - as they do
-            return BACKENDS[name](connection, Wish(buffer, device, damage, windows)), passed_over
+            if separate_cursor and name not in SEPARATE_CURSORS:
+                message = "it captures no cursor apart from what it lies over"
+                raise UnsupportedError(message)  # noqa: TRY301
+            wished = Wish(buffer, device, damage, windows, separate_cursor)
+            return BACKENDS[name](connection, wished), passed_over
         except UnsupportedError as error:
             passed_over.append(PassedOver(name, str(error)))
             hint = error.hint or hint

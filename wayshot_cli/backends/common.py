@@ -20,13 +20,14 @@ class Wish(NamedTuple):
 
     ``buffer`` is auto, shm or dmabuf; ``device`` a node of /dev/dri for dmabufs, None for the
     compositor's own. Without ``damage`` each frame is wanted, changed or not. With ``windows``
-    they are captured, too.
+    they are captured, too. With ``separate_cursor`` each frame has the cursor beside it.
     """
 
     buffer: str = "auto"
     device: str | None = None
     damage: bool = True
     windows: bool = False
+    separate_cursor: bool = False
 
 
 ANY = Wish()

@@ -23,12 +23,13 @@ from wayshot_cli.wayland.protocols.ext_image_capture_source import (
 from wayshot_cli.wayland.protocols.ext_image_copy_capture import EXT_IMAGE_COPY_CAPTURE_MANAGER_V1
 
 if TYPE_CHECKING:
+    from wayshot_cli.backends.image_copy_cursor import CursorSession
     from wayshot_cli.buffers.gbm import GbmPool, Loan, Memory
     from wayshot_cli.dmabuf_frame import DmabufFrame
     from wayshot_cli.pixels import PixelFormat
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
-    from wayshot_cli.wayland.proxy import Proxy
+    from wayshot_cli.wayland.proxy import Handler, Proxy
 
 _PAINT_CURSORS = 1  # ext_image_copy_capture_manager_v1.options
 
@@ -37,10 +38,11 @@ _BUFFER_CONSTRAINTS = 1
 _STOPPED = 2
 
 _MAX_SIDE = 65535  # pixels
-_ROW_UNIT = (
-    4  # bytes that a row is a multiple of: pixman, which some compositors draw with, insists
-)
+_ROW_UNIT = 4  # bytes; pixman, with which some compositors draw, takes no other rows
 _RETRY = 0.02  # seconds until a frame is asked for again
+
+NOTHING = Size(0, 0)
+"""What wlroots says of an output that is powered off, and of a cursor that is nowhere."""
 
 
 class ImageCopy:
@@ -112,7 +114,7 @@ class ImageCopy:
             output.transform,
             output.scale,
         )
-        return Session(self, target, cursor=cursor)
+        return self._open(target, cursor=cursor)
 
     def open_window(
         self, toplevel: "Proxy", what: str, is_closed: Callable[[], bool], *, cursor: bool = False
@@ -124,7 +126,17 @@ class ImageCopy:
         """
         sources = require(self.connection, EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
         target = Target(what, lambda: sources.create("create_source", toplevel), is_closed)
-        return Session(self, target, cursor=cursor)
+        return self._open(target, cursor=cursor)
+
+    def _open(self, target: "Target", *, cursor: bool) -> "Session":
+        session = Session(self, target, cursor=cursor)
+        if self.wish.separate_cursor:
+            from wayshot_cli.backends.image_copy_cursor import (  # noqa: PLC0415 - few ask for it
+                open_cursor,
+            )
+
+            session.cursor = open_cursor(self, target)
+        return session
 
 
 class Target(NamedTuple):
@@ -149,12 +161,12 @@ class Target(NamedTuple):
         return Alpha.IGNORED if self.box else Alpha.PREMULTIPLIED
 
 
-class _Constraints:
+class Constraints:
     """What buffers have to be like: one batch of events, up to ``done``."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self.size = Size(0, 0)
+        self.size = NOTHING
         self.shm_codes: list[int] = []
         self.device: bytes | None = None
         self.modifiers: dict[int, bytes] = {}  # of dmabufs, by fourcc
@@ -176,13 +188,14 @@ class Session:
         # What the frame shows, in logical coordinates; a window's is known with its first frame.
         self.box = target.box or Box(0, 0, 0, 0)
         self._options = _PAINT_CURSORS if cursor else 0
+        self.cursor: CursorSession | None = None  # which gives frames their ``cursor``
         self._shm_pool: ShmPool | None = None
         self._gbm_pool: GbmPool | None = None
         self._dmabufs: Memory | None = None  # of that pool
         self._session: Proxy | None = None
         self._has_captured = False  # in that session
-        self._pending = _Constraints()
-        self._constraints: _Constraints | None = None
+        self._pending = Constraints()
+        self._constraints: Constraints | None = None
         # The part of each buffer that is older than the newest frame, None when none is; a buffer
         # that is not in here has never been written. One box, not a region: damage that
         # is far apart is rare, and costs no more than a copy of what has not changed.
@@ -226,6 +239,8 @@ class Session:
         if self._has_captured and not damage:
             self._end()
         self._wanted = object()
+        if self.cursor and not self.cursor.is_started:
+            self.cursor.start()
         if self._target.is_lost():
             return  # as ``finish()`` says
         if self._session is None:
@@ -244,6 +259,8 @@ class Session:
         if not isinstance(frame, Frame):
             with frame:
                 frame = frame.map(deadline)
+        if self.cursor:
+            frame.cursor = self.cursor.finish_cursor(deadline)
         return cut(frame, self._target.part, self._backend.connection, self._target.what)
 
     def finish_dmabuf(self, deadline: float) -> "DmabufFrame":
@@ -273,6 +290,8 @@ class Session:
         self.cancel()
         self._end()
         self._close_pools()
+        if self.cursor:
+            self.cursor.close()
 
     def cancel(self) -> None:
         """Forget the frame that is under way, if any, and its buffer. Harmless twice."""
@@ -293,13 +312,9 @@ class Session:
     def _begin(self) -> None:
         """Begin a capture session."""
         self._has_captured = False
-        self._pending = _Constraints()
+        self._pending = Constraints()
         self._constraints = None
-        source = self._target.create_source()
-        self._session = self._backend.manager.create(
-            "create_session",
-            source,
-            self._options,
+        self._session = self._create(
             buffer_size=self._on_buffer_size,
             shm_format=self._on_shm_format,
             dmabuf_device=self._on_dmabuf_device,
@@ -307,7 +322,13 @@ class Session:
             done=self._on_done,
             stopped=self._on_stopped,
         )
+
+    def _create(self, **handlers: "Handler") -> "Proxy":
+        source = self._target.create_source()
+        create = self._backend.manager.create
+        session = create("create_session", source, self._options, **handlers)
         source.destroy()
+        return session
 
     def _end(self) -> None:
         """End the capture session, if there is one; the buffers are kept."""
@@ -353,9 +374,12 @@ class Session:
                 message += ": it refuses every buffer"
             raise CaptureError(message)
 
-    def _copy(self, session: "Proxy", constraints: _Constraints) -> None:
+    def _copy(self, session: "Proxy", constraints: Constraints) -> None:
         """Choose a buffer by the constraints, and have the frame copied into it."""
         size, buffer = constraints.size, self._backend.wish.buffer
+        if size == NOTHING:
+            message = f"{self._backend.connection.compositor} has no picture of {self._target.what}"
+            raise CaptureError(message, hint="is it powered off?")
         if not (0 < size.width <= _MAX_SIDE and 0 < size.height <= _MAX_SIDE):
             message = (
                 f"{self._backend.connection.compositor} asks for an impossible buffer: {size} "
@@ -418,7 +442,7 @@ class Session:
         self._capture(session, buffer, layout.size, make_frame)
 
     def _copy_into_dmabuf(
-        self, session: "Proxy", format_: "PixelFormat", constraints: _Constraints
+        self, session: "Proxy", format_: "PixelFormat", constraints: Constraints
     ) -> None:
         from wayshot_cli.buffers.gbm import DmabufLayout, GbmPool  # noqa: PLC0415 - not for shm
         from wayshot_cli.dmabuf_frame import DmabufFrame  # noqa: PLC0415
@@ -503,7 +527,7 @@ class Session:
         self._pending.modifiers[code] = modifiers
 
     def _on_done(self) -> None:
-        self._constraints, self._pending = self._pending, _Constraints()
+        self._constraints, self._pending = self._pending, Constraints()
         self._stale.clear()  # buffers of another kind are not told of by this one's damage
         is_waiting = self._wanted and not (self.is_copying or self._is_asking or self.is_done)
         if is_waiting and self._session:
