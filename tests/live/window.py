@@ -36,6 +36,7 @@ class Window:
     def __init__(self, socket_path: Path, app_id: str, title: str, picture: Picture) -> None:
         """Open it, as large as the picture (premultiplied red, green, blue, alpha)."""
         self.client = Client(socket_path)
+        self._asked = b""  # by the last configure
         try:
             self._open(app_id, title)
             self.paint(picture)
@@ -76,6 +77,21 @@ class Window:
 
         With a ``scale`` the picture has so many pixels for each logical unit.
         """
+        drawn = self.commit(picture, scale)
+        deadline = time.monotonic() + PATIENCE
+        while not any(event.sender == drawn for event in self.answer()):
+            if time.monotonic() > deadline:
+                message = "the compositor does not draw the window"
+                raise WireError(message)
+            time.sleep(0.005)
+        # sway waits for answers before it goes on.
+        deadline = time.monotonic() + SETTLING
+        while time.monotonic() < deadline:
+            self.answer()
+            time.sleep(0.005)
+
+    def commit(self, picture: Picture, scale: int = 1) -> int:
+        """Ask for another picture; return the wl_callback that says when it has been drawn."""
         height, width, _ = picture.shape
         client = self.client
         buffer, memory = client.shm_buffer(width, height, width * 4, ARGB8888)
@@ -87,23 +103,19 @@ class Window:
         client.request(self._surface, 9, 0, 0, width, height)
         drawn = client.create(self._surface, 3)
         client.request(self._surface, 6)
-        deadline = time.monotonic() + PATIENCE
-        while not any(event.sender == drawn for event in self._answer()):
-            if time.monotonic() > deadline:
-                message = "the compositor does not draw the window"
-                raise WireError(message)
-            time.sleep(0.005)
-        # sway waits for answers before it goes on; labwc may ask without end.
-        deadline = time.monotonic() + SETTLING
-        while time.monotonic() < deadline:
-            self._answer()
-            time.sleep(0.005)
+        return drawn
 
-    def _answer(self) -> list[Event]:
-        """Read what has come, and agree to every size: the window keeps its own."""
-        events = self.client.roundtrip()
+    def answer(self) -> list[Event]:
+        """Read what has come, and agree to all that is asked: the window keeps its size.
+
+        To be asked the same again is no news; labwc would ask without end.
+        """
+        events, is_news = self.client.roundtrip(), True
         for event in events:
-            if (event.sender, event.opcode) == (self._xdg_surface, 0):
+            if (event.sender, event.opcode) == (self._toplevel, 0):
+                is_news, self._asked = event.payload != self._asked, event.payload
+            elif (event.sender, event.opcode) == (self._xdg_surface, 0):
                 self.client.request(self._xdg_surface, 4, *event.words())
-                self.client.request(self._surface, 6)
+                if is_news:
+                    self.client.request(self._surface, 6)
         return events
