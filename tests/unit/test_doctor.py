@@ -150,13 +150,28 @@ def test_ways_are_told_by_memory() -> None:
         ("screencopy", f"not into dmabufs: {NO_DMABUF.message}"),
     ]
     assert rows(SOUND, "Stills and recordings") == [
-        ("output or region", "by screencopy into shared memory"),
-        ("output or region, --buffer dmabuf", f"none: {NO_DMABUF.message}"),
+        ("output, region, window", "by screencopy into shared memory"),
+        ("output, region, window", f"--buffer dmabuf: not at all: {NO_DMABUF.message}"),
         ("tried DP-1", "gave a picture of 640x480"),
     ]
     rungs = (Rung("x", "shm", NO_DMABUF), Rung("x", "dmabuf", NO_DMABUF))
     assert rows(SOUND._replace(rungs=rungs), "Backends") == [
         ("x", f"unusable: {NO_DMABUF.message}")
+    ]
+
+
+def test_targets_that_are_captured_alike_share_a_row() -> None:
+    problem = Problem("no windows here")
+    report = SOUND._replace(
+        choices=tuple(
+            choice._replace(taken=None, problem=problem) if choice.target == "window" else choice
+            for choice in choices("auto", BY_SHM, None)
+        ),
+        trials=(),
+    )
+    assert rows(report, "Stills and recordings") == [
+        ("output, region", "by screencopy into shared memory"),
+        ("window", "not at all: no windows here"),
     ]
 
 

@@ -150,21 +150,26 @@ def _backends(report: "Report") -> Iterator[Row]:
 
 
 def _captures(report: "Report") -> Iterator[Row]:
-    chosen: dict[str, list[Choice]] = {}
+    within_reach = {choice.target for choice in report.choices if choice.taken}
+    ways: dict[str, list[str]] = {}
     for choice in report.choices:
-        chosen.setdefault(_taken(choice), []).append(choice)
-    for taken, choices in chosen.items():
-        targets = " or ".join(dict.fromkeys(choice.target for choice in choices))
-        is_pinned = all(choice.buffer != "auto" for choice in choices)
-        yield f"{targets}, --buffer dmabuf" if is_pinned else targets, taken
+        if choice.buffer == "auto" or choice.target in within_reach:
+            ways.setdefault(choice.target, []).append(_way(choice))
+    targets: dict[tuple[str, ...], list[str]] = {}
+    for target, lines in ways.items():
+        # A recording's way is most often a still's.
+        targets.setdefault(tuple(dict.fromkeys(lines)), []).append(target)
+    for words, names in targets.items():
+        yield from ((", ".join(names), line) for line in words)
     for trial in report.trials:
         yield f"tried {trial.output}", _tried(trial)
 
 
-def _taken(choice: "Choice") -> str:
+def _way(choice: "Choice") -> str:
+    pinned = "" if choice.buffer == "auto" else f"--buffer {choice.buffer}: "
     if choice.taken:
-        return f"by {choice.taken.backend} into {choice.taken.memory}"
-    return f"none: {choice.problem.message if choice.problem else ''}"
+        return f"{pinned}by {choice.taken.backend} into {choice.taken.memory}"
+    return f"{pinned}not at all: {choice.problem and choice.problem.message}"
 
 
 def _tried(trial: "Trial") -> str:
