@@ -81,12 +81,13 @@ PROTOCOLS = (
 
 TARGETS = ("output", "region", "window")
 KINDS = ("still", "recording")
-BUFFERS = ("auto", "dmabuf")
+"""What something is chosen for."""
 
 SOURCES = ("monitor", "window", "virtual")
 CURSOR_MODES = ("hidden", "embedded", "metadata")
 """The bits of AvailableSourceTypes and AvailableCursorModes (org.freedesktop.portal.ScreenCast)."""
 
+_PLAIN = ("output", "still", "auto")  # what the verdict is on
 _SCREEN_CAST = DBusAddress(
     "/org/freedesktop/portal/desktop",
     "org.freedesktop.portal.Desktop",
@@ -271,7 +272,7 @@ class Report(NamedTuple):
         if self.can_shoot:
             return None
         problems = (
-            *(choice.problem for choice in self.choices if choice.buffer == "auto"),
+            *(choice.problem for choice in self.choices if choice[:3] == _PLAIN),
             *(trial.problem for trial in self.trials if trial.buffer == "auto"),
             self.problem,
         )

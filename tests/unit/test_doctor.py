@@ -96,6 +96,18 @@ def test_the_first_thing_that_fails_is_the_reason() -> None:
     assert SOUND._replace(trials=(DARK,), problem=gone).why_not == DARK.problem
 
 
+def test_windows_that_cannot_be_captured_are_no_reason() -> None:
+    lacking = Problem("no windows here")
+    windows = [
+        choice._replace(taken=None, problem=lacking)
+        for choice in SOUND.choices
+        if choice.target == "window"
+    ]
+    others = [choice for choice in SOUND.choices if choice.target != "window"]
+    report = SOUND._replace(choices=(*others, *windows), trials=(DARK,))
+    assert report.why_not == DARK.problem
+
+
 def test_a_session_without_outputs_says_so() -> None:
     report = SOUND._replace(trials=())
     assert not report.can_shoot
