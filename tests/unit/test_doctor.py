@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import grp
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import features
 
 from wayshot_cli import doctor
 from wayshot_cli.backends import PassedOver
@@ -125,6 +127,22 @@ def test_advice_starts_with_what_keeps_stills_away_and_comes_once() -> None:
     assert SOUND._replace(encoders=encoders).advice == ["install PyAV", "install ffmpeg"]
     report = SOUND._replace(encoders=encoders, trials=(DARK,))
     assert report.advice == ["switch it on", "install PyAV", "install ffmpeg"]
+
+
+def test_without_pyav_and_avif_the_rest_is_told_with_advice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setattr(features, "check", lambda name: name != "avif")
+    encoders = doctor._encoders(10)
+    assert [format_.name for format_ in encoders.stills if format_.problem] == ["avif"]
+    written = [format_.name for format_ in encoders.recordings if not format_.problem]
+    assert written == ["y4m", "raw"]
+    assert encoders.codecs == {}
+    report = SOUND._replace(encoders=encoders)
+    assert any("wayshot-cli[video]" in hint for hint in report.advice)
+    assert ("recordings", "y4m raw") in rows(report, "Files")
+    assert ("stills", "not avif: Pillow was built without avif") in rows(report, "Files")
 
 
 def test_advice_on_libgbm_is_for_machines_with_a_gpu() -> None:

@@ -203,7 +203,7 @@ def _files(encoders: "Encoders") -> Iterator[Row]:
                 reason = format_.problem.message.removeprefix(f"{format_.name} is ")
                 reasons.setdefault(reason, []).append(format_.name)
         for reason, names in reasons.items():
-            yield "", f"not {' '.join(names)}: {reason}"
+            yield kind, f"not {' '.join(names)}: {reason}"
     if encoders.codecs:
         yield "codecs", " ".join(name for name, is_there in encoders.codecs.items() if is_there)
         if lacking := [name for name, is_there in encoders.codecs.items() if not is_there]:
