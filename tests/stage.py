@@ -497,8 +497,11 @@ def _newer_sway() -> Path:
 
 def pattern(width: int, height: int) -> Picture:
     """Paint a picture in which no two pixels are alike, up to 4096x4096: each says where it is."""
-    y, x = np.mgrid[:height, :width]
-    return np.stack([x & 255, y & 255, (x >> 8) | (y >> 8) << 4], axis=-1).astype(np.uint8)
+    y, x = np.ogrid[:height, :width]
+    picture = np.empty((height, width, 3), np.uint8)
+    picture[:, :, 0], picture[:, :, 1] = x & 255, y & 255
+    picture[:, :, 2] = (x >> 8).astype(np.uint8) | (y >> 8 << 4).astype(np.uint8)
+    return picture
 
 
 def _picture(background: Picture | Path | str) -> Picture:

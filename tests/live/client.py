@@ -5,7 +5,8 @@ transform, reads an output's buffer as the compositor stores it, and sets output
 wire format itself costs a hundred lines and keeps libwayland out of the tests' process. Opcodes are
 counted from 0 in the order in which the protocol definitions (wayland.xml, viewporter.xml,
 wlr-layer-shell-unstable-v1.xml, wlr-screencopy-unstable-v1.xml,
-wlr-output-management-unstable-v1.xml) declare requests and events.
+wlr-output-management-unstable-v1.xml, wlr-virtual-pointer-unstable-v1.xml) declare requests and
+events.
 """
 
 from __future__ import annotations
@@ -217,6 +218,18 @@ class Client:
         drawn = self.create(surface, 3)
         self.request(surface, 6)
         self.wait(drawn, 0)
+
+    def point(self, x: int, y: int, width: int, height: int) -> None:
+        """Plug in a pointer, at a place in all of the outputs, which are so wide and high.
+
+        It stays until the client is closed.
+        """
+        manager = self.bind("zwlr_virtual_pointer_manager_v1", 1)
+        any_seat, pointer = 0, self._new_id()
+        self.request(manager, 0, any_seat, pointer)
+        self.request(pointer, 1, int(time.monotonic() * 1000), x, y, width, height)
+        self.request(pointer, 4)
+        self.roundtrip()
 
     def dump(self, output: str) -> Picture:
         """Read the pixels of ``output`` as the compositor stores them: before any transform."""
