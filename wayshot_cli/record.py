@@ -306,14 +306,14 @@ class WindowSource(Source):
         self._cursor = cursor
         self._window: Window
         self._toplevel: Toplevel
+        self._refreshes_mhz: list[int] = []
         self._seen = 0
         self._open()
 
     @property
     def refreshes_mhz(self) -> list[int]:
         """The refresh of the outputs that the window is on, where the compositor says them."""
-        outputs = read_outputs(self.connection)
-        return [output.refresh_mhz for output in outputs if output.name in self._window.outputs]
+        return self._refreshes_mhz
 
     @property
     def is_current(self) -> bool:
@@ -340,6 +340,9 @@ class WindowSource(Source):
             self._window, self._toplevel = find_window(self.connection, self._wish)
         finally:
             self._seen = self._changes()
+        outputs = read_outputs(self.connection)
+        names = self._window.outputs
+        self._refreshes_mhz = [output.refresh_mhz for output in outputs if output.name in names]
         self._sessions = {
             self._toplevel: backends.open_window(
                 self._backend, self._window, self._toplevel, cursor=self._cursor

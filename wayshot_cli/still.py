@@ -143,7 +143,8 @@ def shot_dmabuf(  # noqa: PLR0913 - as for shot
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(Connection(timeout=timeout))
         chosen = _choose(link, report, backend, "dmabuf", device)
-        found = layout.plan(read_outputs(link), names=_names(output)).outputs
+        names = settle_names(link, _names(output))
+        found = layout.plan(read_outputs(link), names=names).outputs
         if len(found) > 1:
             message = f"there are {len(found)} outputs, and a dmabuf shows one"
             raise InvalidArgumentError(

@@ -436,6 +436,18 @@ class TestCapture:
         config = desktop(ONE, faults=(Fault(Step.CAPTURE, faults.failing(BUFFER_CONSTRAINTS)),))
         assert_failed(shoot(config, tmp_path, "-w", "id-1"), 1, "id-1")
 
+    def test_a_window_that_is_closed_between_two_attempts_is_lost(self, tmp_path: Path) -> None:
+        def refuse(moment: faults.Moment) -> bool:
+            compositor = moment.compositor
+            compositor.later(0.01, lambda: compositor.close_window("one"))
+            moment.resource.fail(BUFFER_CONSTRAINTS)
+            return False
+
+        config = desktop(ONE, faults=(Fault(Step.CAPTURE, refuse),))
+        result = shoot(config, tmp_path, "-w", "id-1", timeout=LONG)
+        assert_failed(result, 6, "id-1", "went away")
+        assert_told_at_once(result)
+
     def test_a_window_among_thousands_is_found(self, tmp_path: Path) -> None:
         windows = [Window(f"w{n}", "app", f"Title {n}", f"id-{n}") for n in range(1000)]
         config = desktop(*windows)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from tests.live.client import Client
+from tests.live.client import PATIENCE, Client, WireError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.live.client import Picture
+    from tests.live.client import Event, Picture
 
 ARGB8888 = 0
 """wl_shm's code; in memory blue, green, red, alpha; premultiplied."""
+
+SETTLING = 0.1
+"""Seconds in which the compositor asks for what it wants of a window that is new or has changed."""
 
 
 def translucent(width: int, height: int) -> Picture:
@@ -24,14 +28,6 @@ def translucent(width: int, height: int) -> Picture:
     colours = np.stack([x * 5 & 255, y * 3 & 255, (x + y) & 255], axis=-1)
     premultiplied = (colours * alpha[..., None] + 127) // 255
     return np.concatenate([premultiplied, alpha[..., None]], axis=-1).astype(np.uint8)
-
-
-def straight(premultiplied: Picture) -> Picture:
-    """Divide colours by alpha, rounded half up; what is wholly transparent is black."""
-    alpha = premultiplied[..., 3:].astype(int)
-    divisor = np.maximum(alpha, 1)
-    colours = (premultiplied[..., :3].astype(int) * 255 * 2 + divisor) // (2 * divisor)
-    return np.concatenate([np.minimum(colours, 255) * (alpha > 0), alpha], axis=-1).astype(np.uint8)
 
 
 class Window:
@@ -70,13 +66,16 @@ class Window:
         """Hang up: the window goes."""
         self.client.close()
 
-    def rename(self, title: str) -> None:
-        """Change the title."""
-        self.client.request(self._toplevel, 2, title)
+    def minimize(self) -> None:
+        """Hide it, where the compositor does that."""
+        self.client.request(self._toplevel, 13)
         self.client.roundtrip()
 
     def paint(self, picture: Picture, *, scale: int = 1) -> None:
-        """Show another picture, at its size; returns when the compositor has taken it."""
+        """Show another picture, at its size; returns when the compositor has drawn it.
+
+        With a ``scale`` the picture has so many pixels for each logical unit.
+        """
         height, width, _ = picture.shape
         client = self.client
         buffer, memory = client.shm_buffer(width, height, width * 4, ARGB8888)
@@ -86,11 +85,25 @@ class Window:
         client.request(self._xdg_surface, 3, 0, 0, width // scale, height // scale)
         client.request(self._surface, 1, buffer, 0, 0)
         client.request(self._surface, 9, 0, 0, width, height)
+        drawn = client.create(self._surface, 3)
         client.request(self._surface, 6)
-        self._acknowledge()
+        deadline = time.monotonic() + PATIENCE
+        while not any(event.sender == drawn for event in self._answer()):
+            if time.monotonic() > deadline:
+                message = "the compositor does not draw the window"
+                raise WireError(message)
+            time.sleep(0.005)
+        # sway waits for answers before it goes on; labwc may ask without end.
+        deadline = time.monotonic() + SETTLING
+        while time.monotonic() < deadline:
+            self._answer()
+            time.sleep(0.005)
 
-    def _acknowledge(self) -> None:
-        for event in self.client.roundtrip():
+    def _answer(self) -> list[Event]:
+        """Read what has come, and agree to every size: the window keeps its own."""
+        events = self.client.roundtrip()
+        for event in events:
             if (event.sender, event.opcode) == (self._xdg_surface, 0):
                 self.client.request(self._xdg_surface, 4, *event.words())
                 self.client.request(self._surface, 6)
+        return events

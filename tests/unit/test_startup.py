@@ -57,6 +57,7 @@ HEAVY = {
     "wayshot_cli.encode.image",
     "wayshot_cli.encode.plain",
     "wayshot_cli.wayland.dmabuf",
+    "wayshot_cli.wayland.toplevels",
     "xml",
 }
 

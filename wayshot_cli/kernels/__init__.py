@@ -144,6 +144,8 @@ def over_black(frame: "Frame") -> "Frame":
     Premultiplied colours are over black already, and so are deep pictures of several outputs,
     which are opaque but for their black holes.
     """
+    if frame.alpha is Alpha.IGNORED:
+        return frame
     if frame.alpha is Alpha.STRAIGHT and not frame.format.is_deep:
         packed = pack(frame, Target(8, 3))
         return type(frame)(
