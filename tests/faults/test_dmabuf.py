@@ -133,7 +133,7 @@ def cancelling(reason: int, count: int = sys.maxsize) -> Config:
     ids=["screencopy", "export", "image-copy"],
 )
 def test_every_pixel_comes_through(shoot: Shooter, way: tuple[str, ...], transform: int) -> None:
-    # Frames of image-copy have no such flag.
+    # Only wlr-screencopy and wlr-export-dmabuf can say that a picture is upside down.
     for y_invert in (False,) if way == IMAGE_COPY else (False, True):
         output = Output(width=61, height=33, transform=transform, y_invert=y_invert)
         config = replace(BY_IMAGE_COPY, outputs=(output,))

@@ -409,7 +409,7 @@ def test_an_export_waits_for_the_screen(stage: Stage, connection: Connection) ->
     show(stage, (64, 48))
     seconds = 2
     chosen, _ = choose(connection, "export-dmabuf")
-    with Source(connection, chosen) as source:
+    with OutputSource(connection, chosen) as source:
         (refresh,) = source.refreshes_mhz
         assert source.capture()
         times = []
