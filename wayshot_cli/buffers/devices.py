@@ -33,9 +33,14 @@ def candidates(named: str | None, main_device: int | None) -> list[Candidate]:
     nodes = []
     if main_device is not None and (node := render_node(main_device)):
         nodes.append(Candidate(node, "the compositor's main device"))
-    scanned = (os.path.join(_DEV, name) for name in _render_nodes(_DEV))
     known = {node.path for node in nodes}
-    return nodes + [Candidate(path, "found in " + _DEV) for path in scanned if path not in known]
+    found = (path for path in render_nodes() if path not in known)
+    return nodes + [Candidate(path, "found in " + _DEV) for path in found]
+
+
+def render_nodes() -> list[str]:
+    """Return the machine's render nodes, in the kernel's order."""
+    return [os.path.join(_DEV, name) for name in _render_nodes(_DEV)]
 
 
 def render_node(device: int) -> str | None:
