@@ -33,6 +33,12 @@ AUTO = ("screencopy",)
 BUFFERS = ("shm", "dmabuf")
 """Names that ``--buffer`` takes beside ``auto``."""
 
+_HINT = (
+    "wayshot needs wlr-screencopy, as sway, Hyprland, river, labwc and Wayfire have it; "
+    "on GNOME and KDE use their own screenshot tools"
+)
+_HINT_FOR_DMABUFS = "shared memory needs none of that: leave --backend, --buffer and --device away"
+
 
 class PassedOver(NamedTuple):
     """A backend that was not taken, and why."""
@@ -60,10 +66,7 @@ def choose(
             raise InvalidArgumentError(message)
         buffer = "dmabuf"
     passed_over: list[PassedOver] = []
-    hint = (
-        "wayshot needs wlr-screencopy, as sway, Hyprland, river, labwc and Wayfire have it; "
-        "on GNOME and KDE use their own screenshot tools"
-    )
+    hint = _HINT_FOR_DMABUFS if buffer == "dmabuf" or wish == "export-dmabuf" else _HINT
     for name in AUTO if wish == "auto" else (wish,):
         try:
             return BACKENDS[name](connection, Wish(buffer, device)), passed_over

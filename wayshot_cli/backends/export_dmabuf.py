@@ -5,6 +5,7 @@ soon as it likes. So a picture to be read is copied right after ``ready``.
 """
 
 import os
+from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
@@ -20,6 +21,7 @@ from wayshot_cli.buffers.gbm import (
 from wayshot_cli.dmabuf_frame import DmabufFrame
 from wayshot_cli.errors import (
     CaptureError,
+    CaptureTimeoutError,
     TargetLostError,
     UnsupportedError,
 )
@@ -81,6 +83,7 @@ class Session:
         self._part = region and region.scaled(output.integer_scale)
         self.box = region.moved(output.box.x, output.box.y) if region else output.box
         self._cursor = int(cursor)
+        self._noted: DmabufLayout | None = None
         self._frame: Proxy | None = None
         self._planes: dict[int, Plane] = {}
         self._forget()
@@ -206,6 +209,9 @@ class Session:
             message = f"{self._compositor} cancelled for good the export of {self._what}"
             raise CaptureError(message)
         connection.sleep(_RETRY)
+        if monotonic() >= deadline:
+            message = f"{self._compositor} has only cancelled exports of {self._what}"
+            raise CaptureTimeoutError(message)
         return False
 
     def _adopt(self) -> DmabufFrame:
@@ -228,6 +234,9 @@ class Session:
             )
             raise UnsupportedError(message, hint="take --backend screencopy") from error
         self._planes.clear()  # they are its own now
+        if layout != self._noted:
+            self._noted = layout
+            dmabufs.notes.append(f"exported {bo}")
         return DmabufFrame(
             GbmBuffer(dmabufs, bo, None).lend(),
             self._output.transform,

@@ -53,6 +53,15 @@ def render_node(device: int) -> str | None:
     return next((os.path.join(_DEV, name) for name in _render_nodes(folder)), None)
 
 
+def driver(node: str) -> str | None:
+    """Return the name of the kernel's driver for a node, None where sysfs has none."""
+    name = os.path.basename(os.path.realpath(node))
+    try:
+        return os.path.basename(os.readlink(f"/sys/class/drm/{name}/device/driver"))
+    except OSError:
+        return None
+
+
 def is_drm(fd: int) -> bool:
     """Whether an open file is a node of a DRM device."""
     facts = os.fstat(fd)
