@@ -66,9 +66,9 @@ class EglImage:
             raise InvalidArgumentError(message)
         pointer = ffi.cast("EGLDisplay", number)
         attributes = list(_attributes(bo, with_modifier=_takes_modifier(egl, pointer, bo.modifier)))
-        image = _function("PFNEGLCREATEIMAGEKHRPROC", "eglCreateImageKHR")(
-            pointer, ffi.NULL, egl.EGL_LINUX_DMA_BUF_EXT, ffi.NULL, attributes
-        )
+        create = _function("PFNEGLCREATEIMAGEKHRPROC", "eglCreateImageKHR")
+        destroy = _function("PFNEGLDESTROYIMAGEKHRPROC", "eglDestroyImageKHR")
+        image = create(pointer, ffi.NULL, egl.EGL_LINUX_DMA_BUF_EXT, ffi.NULL, attributes)
         if image == ffi.NULL:
             message = (
                 f"EGL cannot import the dmabuf of {bo.layout}, modifier "
@@ -76,7 +76,6 @@ class EglImage:
             )
             hint = f"the display has to be on the GPU that has the buffer, {bo.device.path}"
             raise UnsupportedError(message, hint=hint)
-        destroy = _function("PFNEGLDESTROYIMAGEKHRPROC", "eglDestroyImageKHR")
         self._image = ffi.gc(image, functools.partial(_destroy, destroy, pointer, keep))
 
     @property
@@ -98,15 +97,18 @@ class EglImage:
             message = "no EGL context is current in this thread"
             raise InvalidArgumentError(message)
         next_error = _function("PFNGLGETERRORPROC", "glGetError")
+        generate = _function("PFNGLGENTEXTURESPROC", "glGenTextures")
+        delete = _function("PFNGLDELETETEXTURESPROC", "glDeleteTextures")
+        bind = _function("PFNGLBINDTEXTUREPROC", "glBindTexture")
+        fill = _function("PFNGLEGLIMAGETARGETTEXTURE2DOESPROC", "glEGLImageTargetTexture2DOES")
+        set_parameter = _function("PFNGLTEXPARAMETERIPROC", "glTexParameteri")
         for _ in range(_MOST_ERRORS):
             if next_error() == egl.GL_NO_ERROR:
                 break
         texture = ffi.new("uint32_t *")
-        _function("PFNGLGENTEXTURESPROC", "glGenTextures")(1, texture)
-        _function("PFNGLBINDTEXTUREPROC", "glBindTexture")(egl.GL_TEXTURE_2D, texture[0])
-        bind = "glEGLImageTargetTexture2DOES"
-        _function("PFNGLEGLIMAGETARGETTEXTURE2DOESPROC", bind)(egl.GL_TEXTURE_2D, image)
-        set_parameter = _function("PFNGLTEXPARAMETERIPROC", "glTexParameteri")
+        generate(1, texture)
+        bind(egl.GL_TEXTURE_2D, texture[0])
+        fill(egl.GL_TEXTURE_2D, image)
         for name, value in (
             (egl.GL_TEXTURE_MIN_FILTER, egl.GL_NEAREST),
             (egl.GL_TEXTURE_MAG_FILTER, egl.GL_NEAREST),
@@ -115,7 +117,7 @@ class EglImage:
         ):
             set_parameter(egl.GL_TEXTURE_2D, name, value)
         if error := next_error():
-            _function("PFNGLDELETETEXTURESPROC", "glDeleteTextures")(1, texture)
+            delete(1, texture)
             message = f"GL cannot make a texture of the dmabuf: error {error:#06x}"
             raise UnsupportedError(message)
         return int(texture[0])

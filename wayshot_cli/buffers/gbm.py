@@ -42,7 +42,7 @@ _AS_IT_LIKES = "as the driver likes"
 
 
 class Plane(NamedTuple):
-    """One plane of a dmabuf. The fd belongs to whoever has the list that it is in."""
+    """One plane of a dmabuf. The fd belongs to its buffer object, once there is one."""
 
     fd: int
     offset: int
@@ -114,6 +114,7 @@ class Device:
             os.close(fd)
             message = f"{path}: not a DRM device"
             raise UnsupportedError(message)
+        self.kernel_driver = devices.driver(fd)
         pointer = self.lib.gbm_create_device(fd)
         if pointer == ffi.NULL:
             os.close(fd)
@@ -329,11 +330,10 @@ class Memory:
         nodes = devices.candidates(named, main_device)
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
-        driver = devices.driver(node.path) or "unknown"
+        driver = self.device.kernel_driver or "unknown"
         self.notes.append(
             f"{node.path}: {node.why}, driver {driver}, served by GBM's {self.device.driver!r}"
         )
-        self._has_fences = True
         self._in_place: dict[DmabufLayout, bool] = {}  # how buffers of a layout are read
 
     def read(self, bo: BufferObject, keep: object, deadline: float) -> tuple[memoryview, int]:
@@ -366,9 +366,9 @@ class Memory:
     def wait_for_writer(self, fd: int, deadline: float) -> None:
         """Wait until what was queued on the GPU has been written to a dmabuf.
 
-        Kernels before 6.0, and drivers without fences, cannot tell: that is noted once, and the
-        compositor's ``ready`` has to do. Raises CaptureTimeoutError at the deadline.
+        Raises CaptureTimeoutError at the deadline.
         """
+        doing = "waiting for the GPU to finish"
         request = bytearray(_SYNC_FILE.pack(_SYNC_READ, -1))
         try:
             fcntl.ioctl(fd, _EXPORT_SYNC_FILE, request)
@@ -376,13 +376,13 @@ class Memory:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                 message = f"cannot wait for the GPU: {error.strerror}"
                 raise CaptureError(message) from error
-            if self._has_fences:
-                self._has_fences = False
-                self.notes.append(f"no fence to wait for: {error.strerror}")
+            # Kernels before 6.0 give no fence. The buffer itself can be polled, too, but that
+            # may also wait for what is queued on it meanwhile.
+            self.connection.wait_for_fence(fd, doing, deadline)
             return
         fence = _SYNC_FILE.unpack(request)[1]
         try:
-            self.connection.wait_for_fence(fence, "waiting for the GPU to finish", deadline)
+            self.connection.wait_for_fence(fence, doing, deadline)
         finally:
             os.close(fence)
 
