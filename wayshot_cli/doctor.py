@@ -17,10 +17,11 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from importlib import metadata
-from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from wayshot_cli import __version__, backends, encode
+from jeepney import DBusAddress, Properties
+
+from wayshot_cli import __version__, backends, bus, encode
 from wayshot_cli.backends.common import Wish
 from wayshot_cli.buffers import devices, gbm
 from wayshot_cli.encode import avcodecs, video
@@ -38,9 +39,6 @@ from wayshot_cli.wayland.protocols.linux_dmabuf import ZWP_LINUX_DMABUF_V1
 from wayshot_cli.wayland.protocols.wlr_export_dmabuf import ZWLR_EXPORT_DMABUF_MANAGER_V1
 from wayshot_cli.wayland.protocols.wlr_screencopy import ZWLR_SCREENCOPY_MANAGER_V1
 from wayshot_cli.wayland.protocols.xdg_output import ZXDG_OUTPUT_MANAGER_V1
-
-if TYPE_CHECKING:
-    from jeepney import Message
 
 VARIABLES = (
     "WAYLAND_DISPLAY",
@@ -75,8 +73,11 @@ SOURCES = ("monitor", "window", "virtual")
 CURSOR_MODES = ("hidden", "embedded", "metadata")
 """The bits of AvailableSourceTypes and AvailableCursorModes (org.freedesktop.portal.ScreenCast)."""
 
-_PORTAL = ("org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop")
-_SCREEN_CAST = "org.freedesktop.portal.ScreenCast"
+_SCREEN_CAST = DBusAddress(
+    "/org/freedesktop/portal/desktop",
+    "org.freedesktop.portal.Desktop",
+    "org.freedesktop.portal.ScreenCast",
+)
 _PIPEWIRE_SONAME = "libpipewire-0.3.so.0"
 _PROBE = Size(16, 16)  # pixels of the picture that formats are tried with
 
@@ -94,9 +95,7 @@ class Problem(NamedTuple):
         """Put an error into words."""
         if isinstance(error, WayshotError):
             return cls(str(error), error.hint)
-        if isinstance(error, OSError) and error.strerror:
-            return cls(error.strerror)
-        return cls(str(error) or type(error).__name__)
+        return cls(str(error.strerror or error) if isinstance(error, OSError) else str(error))
 
 
 class Software(NamedTuple):
@@ -257,9 +256,12 @@ class Report(NamedTuple):
         """What keeps stills from being taken, None if nothing does."""
         if self.can_shoot:
             return None
-        still = next((choice.problem for choice in self.choices if choice.problem), None)
-        failed = next((trial.problem for trial in self.trials if trial.problem), None)
-        return self.problem or still or failed or Problem("the compositor has no outputs")
+        problems = (
+            *(choice.problem for choice in self.choices if choice.buffer == "auto"),
+            *(trial.problem for trial in self.trials if trial.buffer == "auto"),
+            self.problem,
+        )
+        return next(filter(None, problems), Problem("the compositor has no outputs"))
 
     @property
     def advice(self) -> list[str]:
@@ -460,62 +462,25 @@ def _session() -> Session:
 
 
 def _portal(timeout: float) -> Portal:
-    runtime_dir = os.environ.get("XDG_RUNTIME_DIR")
-    bus = os.environ.get("DBUS_SESSION_BUS_ADDRESS") or (
-        runtime_dir and f"unix:path={runtime_dir}/bus"
-    )
-    if not bus:
-        problem = Problem("there is no session bus: DBUS_SESSION_BUS_ADDRESS is not set")
-        return Portal(None, None, (), (), problem)
+    """Ask the portal, which the bus starts as for any program that shares the screen."""
+    address = None
     try:
-        properties = _screen_cast(bus, monotonic() + timeout)
-        version = int(properties["version"][1])
-        sources = _bits(properties, "AvailableSourceTypes", SOURCES)
-        cursors = _bits(properties, "AvailableCursorModes", CURSOR_MODES)
-    except TimeoutError:
-        return Portal(bus, None, (), (), Problem("the bus or the portal did not answer in time"))
-    except Exception as error:  # noqa: BLE001 - whatever a bus sends, and jeepney makes of it
-        return Portal(bus, None, (), (), Problem.of(error))
-    return Portal(bus, version, sources, cursors, None)
+        address = bus.session_bus()
+        (facts,) = bus.ask(address, Properties(_SCREEN_CAST).get_all(), timeout)
+        version = int(facts["version"][1])
+        sources = _bits(facts, "AvailableSourceTypes", SOURCES)
+        cursors = _bits(facts, "AvailableCursorModes", CURSOR_MODES)
+    except WayshotError as error:
+        return Portal(address, None, (), (), Problem.of(error))
+    except (LookupError, TypeError, ValueError) as error:
+        problem = Problem(f"the portal's answer makes no sense: {error!r}")
+        return Portal(address, None, (), (), problem)
+    return Portal(address, version, sources, cursors, None)
 
 
-def _bits(properties: dict[str, Any], name: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    bits = int(properties[name][1]) if name in properties else 0
+def _bits(facts: dict[str, tuple[str, Any]], name: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    bits = int(facts[name][1]) if name in facts else 0
     return tuple(label for bit, label in enumerate(names) if bits >> bit & 1)
-
-
-def _screen_cast(bus: str, deadline: float) -> dict[str, Any]:
-    """Return the properties of the portal's ScreenCast, each with its signature.
-
-    The portal is started where it is not running, as any program does that shares the screen.
-    """
-    from jeepney import DBusAddress, HeaderFields, Parser, Properties  # noqa: PLC0415 - what else needs no bus
-    from jeepney.bus import get_bus  # noqa: PLC0415
-    from jeepney.bus_messages import message_bus  # noqa: PLC0415
-    from jeepney.io.blocking import prep_socket  # noqa: PLC0415
-    from jeepney.wrappers import unwrap_msg  # noqa: PLC0415
-
-    # jeepney's own connection says Hello without a limit of time.
-    with prep_socket(get_bus(bus), timeout=deadline - monotonic()) as connection:
-        parser = Parser()
-
-        def ask(question: "Message", serial: int) -> Any:
-            connection.settimeout(max(0.001, deadline - monotonic()))
-            connection.sendall(question.serialise(serial))
-            while True:
-                while (answer := parser.get_next_message()) is None:
-                    connection.settimeout(max(0.001, deadline - monotonic()))
-                    if not (data := connection.recv(4096)):
-                        message = "the bus hung up"
-                        raise ConnectionResetError(message)
-                    parser.add_data(data)
-                if answer.header.fields.get(HeaderFields.reply_serial) == serial:
-                    return unwrap_msg(answer)
-
-        ask(message_bus.Hello(), 1)
-        address = DBusAddress(_PORTAL[1], _PORTAL[0], _SCREEN_CAST)
-        (properties,) = ask(Properties(address).get_all(), 2)
-    return dict(properties)
 
 
 def _pipewire(timeout: float) -> PipeWire:

@@ -51,7 +51,7 @@ def _print_columns(report: "Report") -> None:
 
     from wayshot_cli.cli import printable  # noqa: PLC0415
 
-    sections = _sections(report)
+    sections = columns(report)
     # On a terminal the right column is folded; elsewhere lines are as long as they need be.
     console = Console(width=None if sys.stdout.isatty() else _UNLIMITED, highlight=False)
     with console.capture() as capture:
@@ -73,7 +73,8 @@ def _print_columns(report: "Report") -> None:
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def _sections(report: "Report") -> dict[str, list[Row]]:
+def columns(report: "Report") -> dict[str, list[Row]]:
+    """Put the report into words: rows by the heading of their section."""
     return {
         "Session": list(_session(report)),
         "Protocols": list(_protocols(report)),
@@ -138,23 +139,28 @@ def _ways(report: "Report") -> Iterator[Row]:
                 reason = rung.problem.message if rung.problem else ""
                 memories.setdefault(reason, []).append(_MEMORY[rung.buffer])
         for reason, kinds in memories.items():
-            what = f"into {' or '.join(kinds)}"
-            yield name, f"not {what}: {reason}" if reason else what
-    chosen: dict[Row, list[Choice]] = {}
+            memory = " or ".join(kinds)
+            if not reason:
+                yield name, f"into {memory}"
+            elif len(memories) == 1:
+                yield name, f"unusable: {reason}"
+            else:
+                yield name, f"not into {memory}: {reason}"
+    chosen: dict[str, list[Choice]] = {}
     for choice in report.choices:
         chosen.setdefault(_taken(choice), []).append(choice)
-    for (wish, taken), choices in chosen.items():
+    for taken, choices in chosen.items():
         targets = " or ".join(dict.fromkeys(choice.target for choice in choices))
-        yield f"{targets}{wish}", taken
+        is_pinned = all(choice.buffer != "auto" for choice in choices)
+        yield f"{targets}, {_MEMORY['dmabuf']}" if is_pinned else targets, taken
     for trial in report.trials:
         yield f"tried {trial.output}", _tried(trial)
 
 
-def _taken(choice: "Choice") -> Row:
-    wish = "" if choice.buffer == "auto" else f", {_MEMORY[choice.buffer]}"
+def _taken(choice: "Choice") -> str:
     if choice.taken:
-        return wish, f"taken by {choice.taken.backend} into {choice.taken.memory}"
-    return wish, f"cannot be captured: {choice.problem.message if choice.problem else ''}"
+        return f"captured by {choice.taken.backend} into {choice.taken.memory}"
+    return f"cannot be captured: {choice.problem.message if choice.problem else ''}"
 
 
 def _tried(trial: "Trial") -> str:
@@ -166,8 +172,7 @@ def _tried(trial: "Trial") -> str:
 
 def _portal(portal: "Portal") -> Iterator[Row]:
     if portal.problem:
-        where = f" ({portal.bus})" if portal.bus else ""
-        yield "ScreenCast", f"{portal.problem.message}{where}"
+        yield "ScreenCast", portal.problem.message
     else:
         sources = ", ".join(portal.sources) or "nothing"
         yield "ScreenCast", f"version {portal.version}, of {sources}; wayshot does not use it"
