@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from wayshot_cli import pixels
 from wayshot_cli.backends.common import ANY, Wish, frame_time, require
 from wayshot_cli.buffers.gbm import (
+    BufferObject,
     DmabufLayout,
     GbmBuffer,
     Memory,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.proxy import Proxy
 
 _MOST_PLANES = 4  # of any format (drm_fourcc.h)
+_MOST_KEPT = 8  # buffer objects; compositors draw into two to four in turns
 _PERMANENT = 1  # zwlr_export_dmabuf_frame_v1.cancel_reason; 0 and 2 (resizing) may pass
 _MAX_SIDE = 65535  # pixels
 _RETRY = 0.02  # seconds until a frame is asked for again
@@ -83,7 +85,7 @@ class Session:
         self._part = region and region.scaled(output.integer_scale)
         self.box = region.moved(output.box.x, output.box.y) if region else output.box
         self._cursor = int(cursor)
-        self._noted: DmabufLayout | None = None
+        self._imported: dict[tuple[object, ...], BufferObject] = {}
         self._frame: Proxy | None = None
         self._planes: dict[int, Plane] = {}
         self._forget()
@@ -172,6 +174,7 @@ class Session:
     def close(self) -> None:
         """End what is under way; frames stay valid."""
         self.cancel()
+        self._imported.clear()
 
     def cancel(self) -> None:
         """Forget the frame that is under way, if any. Harmless twice."""
@@ -224,7 +227,21 @@ class Session:
         layout = DmabufLayout(self._format, self._size)
         if self._modifier in (LINEAR, INVALID):
             _check_rows(layout, planes[0])
+        return DmabufFrame(
+            GbmBuffer(self._backend.dmabufs, self._import(layout, planes), None).lend(),
+            self._output.transform,
+            scale=self._output.scale,
+            time_ns=self._time_ns,
+        )
+
+    def _import(self, layout: DmabufLayout, planes: list[Plane]) -> BufferObject:
+        """Return the buffer object of a dmabuf: the same one when it comes again."""
         dmabufs = self._backend.dmabufs
+        if any(bo.layout != layout for bo in self._imported.values()):
+            self._imported.clear()
+        identity = self._modifier, *(_identify(plane) for plane in planes)
+        if None not in identity and (known := self._imported.get(identity)):
+            return known
         try:
             bo = dmabufs.device.adopt(layout, self._modifier, planes)
         except OSError as error:
@@ -234,15 +251,12 @@ class Session:
             )
             raise UnsupportedError(message, hint="take --backend screencopy") from error
         self._planes.clear()  # they are its own now
-        if layout != self._noted:
-            self._noted = layout
+        if not self._imported:
             dmabufs.notes.append(f"exported {bo}")
-        return DmabufFrame(
-            GbmBuffer(dmabufs, bo, None).lend(),
-            self._output.transform,
-            scale=self._output.scale,
-            time_ns=self._time_ns,
-        )
+        elif len(self._imported) == _MOST_KEPT:
+            del self._imported[next(iter(self._imported))]
+        self._imported[identity] = bo
+        return bo
 
     def _on_frame(  # noqa: PLR0913, PLR0917 - zwlr_export_dmabuf_frame_v1.frame has them all
         self,
@@ -282,6 +296,13 @@ class Session:
 
     def _on_cancel(self, reason: int) -> None:
         self._cancelled = reason
+
+
+def _identify(plane: Plane) -> tuple[int, int, int] | None:
+    """Return what no other dmabuf has while this one is open, None where the kernel cannot tell."""
+    if os.readlink(f"/proc/self/fd/{plane.fd}").startswith("anon_inode:"):
+        return None  # before Linux 5.3 all dmabufs have one inode
+    return os.fstat(plane.fd).st_ino, plane.offset, plane.stride
 
 
 def _check_rows(layout: DmabufLayout, plane: Plane) -> None:

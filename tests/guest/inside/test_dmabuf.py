@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from wayshot_cli.frame import Frame
 
 NAME = "HEADLESS-1"
+SWAPCHAIN = 4
+"""Buffers that wlroots draws into in turns, at most."""
+
 SIZES = ((640, 480), (1920, 1080), (3840, 2160))
 BACKENDS = ("screencopy", "export-dmabuf")
 WAYS = {
@@ -268,7 +271,7 @@ def test_captures_leave_no_fd_and_no_buffer(
     assert held() == before
     assert before[1] == 0
     assert not counted.objects
-    assert counted.made == (20 if backend == "screencopy" else 200)
+    assert 20 <= counted.made <= (20 if backend == "screencopy" else 20 * SWAPCHAIN)
     deadline = monotonic() + 10
     while dmabufs() > in_the_kernel:  # the compositor lets go in its own time
         assert monotonic() < deadline, f"{dmabufs()} after {in_the_kernel}"
@@ -356,7 +359,8 @@ def test_each_frame_of_a_recording_was_shown(
             del taken, picture
     assert numbers == sorted(numbers)
     assert len({*numbers}) > 100
-    assert most <= 2
+    assert most <= (2 if backend == "screencopy" else SWAPCHAIN)
+    assert counted.made == most
 
 
 @every_way
