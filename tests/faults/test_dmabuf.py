@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -26,8 +27,10 @@ from tests.faults.command import (
     picture_of,
     wayshot,
 )
+from wayshot_cli.backends import choose
 from wayshot_cli.buffers import devices, gbm
 from wayshot_cli.errors import WayshotError
+from wayshot_cli.record import Source
 from wayshot_cli.still import shot
 from wayshot_cli.wayland.connection import Connection
 
@@ -398,6 +401,36 @@ def test_auto_gets_its_picture_from_the_dmabuf(
         "dmabufs: no pixel format of shared memory that wayshot can read (offered: 0x3231564e)"
         in said
     )
+
+
+@pytest.mark.parametrize(
+    ("backend", "buffer"),
+    [("screencopy", "shm"), ("screencopy", "dmabuf"), ("export-dmabuf", "dmabuf")],
+)
+def test_a_compositor_that_answers_at_once_is_not_asked_without_end(
+    libraries: Path, monkeypatch: pytest.MonkeyPatch, backend: str, buffer: str
+) -> None:
+    """Where damage is not waited for, twice per frame of the screen at most."""
+    monkeypatch.setattr(gbm, "_SONAME", str(libraries / "libgbm.so.1"))
+    monkeypatch.setattr(devices, "_DRM_MAJOR", os.major(os.stat(NODE).st_rdev))
+    gbm.library.cache_clear()
+    config = replace(CONFIG, outputs=(Output(refresh=20_000),))
+    try:
+        with (
+            FakeCompositor(config) as compositor,
+            Connection(str(compositor.socket_path), timeout=LONG) as connection,
+        ):
+            device = NODE if buffer == "dmabuf" else None
+            chosen, _ = choose(connection, backend, buffer, device)
+            with Source(connection, chosen, damage=False) as source:
+                assert source.capture()
+                end = monotonic() + 1
+                count = 0
+                while source.capture(until=end):
+                    count += 1
+    finally:
+        gbm.library.cache_clear()
+    assert 1 < count <= 2 * 20 + 1
 
 
 @pytest.mark.parametrize("reason", [TEMPORARY, RESIZING])
