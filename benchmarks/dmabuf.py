@@ -1,9 +1,8 @@
 """GPU memory against shared memory, in the guest of tests/guest: what a recorder pays for a frame.
 
-The guest's Mesa draws with the processor. What a GPU would do beside it, copy into dmabufs, costs
-processor time here, and every frame is mapped anew page by page, which User-Mode Linux is slow
-at: so the peer is ahead where a GPU would turn the tables. What the figures are good for is to
-compare one version of wayshot with another.
+The guest's Mesa draws with the processor, so that what a GPU would do beside it, copy into dmabufs,
+costs processor time here, and the memory is ordinary: the peer is ahead where a GPU would turn the
+tables. What the figures are good for is to compare one version of wayshot with another.
 """
 
 import os

@@ -441,10 +441,11 @@ def _gpu(asker: _Asker) -> Gpu:
 
 def _node(path: str, *, is_main: bool) -> Node:
     driver, served_by, problem = None, None, None
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # also of what may not be opened
         driver = os.path.basename(os.readlink(f"/sys/class/drm/{path[9:]}/device/driver"))
     try:
-        served_by = gbm.Device(path).driver
+        device = gbm.Device(path)
+        driver, served_by = device.kernel_driver, device.driver
     except UnsupportedError as error:
         problem = Problem.of(error)
         if isinstance(error.__cause__, PermissionError):

@@ -109,6 +109,7 @@ class BufferParams(Resource):
             raise ProtocolError(self, ALREADY_USED, f"plane {plane}")
         self.planes[plane] = Plane(fd, offset, stride)
         self.modifier = high << 32 | low
+        self.client.owe(Step.PLANE, self, b"")
 
     def on_create(self, width: int, height: int, fourcc: int, _flags: int) -> None:
         """Make the buffer of the first plane, or fail."""

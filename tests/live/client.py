@@ -255,18 +255,6 @@ class Client:
         bgrx = np.frombuffer(memory, np.uint8).reshape(height, width, 4)
         return bgrx[..., 2::-1].copy()
 
-    def point(self, x: int, y: int, width: int, height: int) -> None:
-        """Put a pointer at ``x``, ``y`` of a space of that size, which all outputs share.
-
-        It is there until the client is closed, and so is the cursor.
-        """
-        manager, pointer = self.bind("zwlr_virtual_pointer_manager_v1", 1), self._new_id()
-        no_seat = 0
-        self.request(manager, 0, no_seat, pointer)
-        self.request(pointer, 1, 0, x, y, width, height)
-        self.request(pointer, 4)
-        self.roundtrip()
-
     def heads(self) -> dict[str, Head]:
         """Read how each output is set, by its name; not those that are off."""
         return {name: head for name, (_, head) in self._read_heads()[2].items()}

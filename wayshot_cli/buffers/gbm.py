@@ -35,6 +35,11 @@ _EXPORT_SYNC_FILE = 0xC0086202
 _SYNC_FILE = struct.Struct("=Ii")  # flags, fd
 _SYNC_READ = 1
 
+# The rungs of the ladder of ways to allocate, for people
+_BY_MODIFIERS = "by the modifiers offered"
+_BY_FLAG = "by the flag for linear ones"
+_AS_IT_LIKES = "as the driver likes"
+
 
 class Plane(NamedTuple):
     """One plane of a dmabuf. The fd belongs to its buffer object, once there is one."""
@@ -113,6 +118,7 @@ class Device:
             os.close(fd)
             message = f"{path}: not a DRM device"
             raise UnsupportedError(message)
+        self.kernel_driver = devices.driver(fd)
         pointer = self.lib.gbm_create_device(fd)
         if pointer == ffi.NULL:
             os.close(fd)
@@ -214,6 +220,12 @@ class BufferObject:
         """The ``struct gbm_bo *`` as a number, for other bindings; not theirs to destroy."""
         return int(ffi.cast("uintptr_t", self._pointer))
 
+    def __str__(self) -> str:
+        """Say how it lies in memory."""
+        count = len(self.planes)
+        planes = f"{count} plane{'s' if count > 1 else ''}, stride {self.planes[0].stride}"
+        return f"dmabuf of {self.layout}, modifier {modifier_name(self.modifier)}, {planes}"
+
     def _plane(self, number: int) -> Plane:
         lib, pointer = self.device.lib, self._pointer
         fd = lib.gbm_bo_get_fd_for_plane(pointer, number)
@@ -295,7 +307,7 @@ def close_planes(planes: Sequence[Plane]) -> None:
 @functools.cache
 def library() -> Any:
     """Return libgbm. Raises UnsupportedError where there is none, or too old a one."""
-    hint = "install libgbm (Debian: libgbm1), or take --buffer shm"
+    hint = "install libgbm (Debian: libgbm1), or leave --backend, --buffer and --device away"
     try:
         lib = ffi.dlopen(_SONAME)
         lib.gbm_bo_create_with_modifiers2, lib.gbm_bo_get_fd_for_plane  # noqa: B018 - Mesa 21.1
@@ -327,7 +339,10 @@ class Memory:
         nodes = devices.candidates(named, main_device)
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
-        self.notes.append(f"{node.path}: {node.why}, served by GBM's {self.device.driver!r}")
+        driver = self.device.kernel_driver or "unknown"
+        self.notes.append(
+            f"{node.path}: {node.why}, driver {driver}, served by GBM's {self.device.driver!r}"
+        )
         self._in_place: dict[DmabufLayout, bool] = {}  # how buffers of a layout are read
 
     def read(self, bo: BufferObject, keep: object, deadline: float) -> tuple[memoryview, int]:
@@ -467,6 +482,11 @@ class GbmPool:
         if layout != self._layout:
             self._layout = layout
             self._refused.clear()
+            names = map(modifier_name, self._memory.modifiers.get(layout.format.fourcc, []))
+            compositor, offered = self._memory.connection.compositor, ", ".join(names) or "none"
+            self._memory.notes.append(
+                f"{compositor} offers modifiers for {layout.format}: {offered}"
+            )
         self._climb(layout, use)
 
     def close(self) -> None:
@@ -482,11 +502,12 @@ class GbmPool:
         modifiers = [modifier for modifier in layout.modifiers if modifier != INVALID]
         plain = lib.GBM_BO_USE_RENDERING
         rungs: list[tuple[str, Callable[[], BufferObject]]] = [
-            ("linear", lambda: device.create(layout, plain | lib.GBM_BO_USE_LINEAR)),
-            ("plain", lambda: device.create(layout, plain)),
+            (_BY_FLAG, lambda: device.create(layout, plain | lib.GBM_BO_USE_LINEAR)),
+            (_AS_IT_LIKES, lambda: device.create(layout, plain)),
         ]
         if modifiers:
-            rungs.insert(0, ("modifiers", lambda: device.create_with_modifiers(layout, modifiers)))
+            make = functools.partial(device.create_with_modifiers, layout, modifiers)
+            rungs.insert(0, (_BY_MODIFIERS, make))
         return rungs
 
     def _climb(self, layout: DmabufLayout, use: Callable[[Loan], object]) -> None:
@@ -503,7 +524,7 @@ class GbmPool:
             return
         reasons = "; ".join(f"{name}: {reason}" for name, reason in self._refused.items())
         message = f"{self._memory.device.path}: no dmabuf for {layout} ({reasons})"
-        raise UnsupportedError(message)
+        raise UnsupportedError(message, hint="take another --device, or --buffer shm")
 
     def _refuse(self, name: str, reason: str) -> None:
         self._refused[name] = reason
@@ -518,10 +539,7 @@ class GbmPool:
             buffer = GbmBuffer(self._memory, bo, proxy)
             self._buffers.append(buffer)
             if len(self._buffers) == 1:
-                self._memory.notes.append(
-                    f"dmabuf of {bo.layout}, {name}: modifier {modifier_name(bo.modifier)}, "
-                    f"{len(bo.planes)} plane(s), stride {bo.planes[0].stride}"
-                )
+                self._memory.notes.append(f"allocated {name}: {bo}")
             use(buffer.lend())
 
         def on_failed() -> None:
