@@ -1,9 +1,8 @@
 """GPU memory against shared memory, in the guest of tests/guest: what a recorder pays for a frame.
 
-The guest's Mesa draws with the processor. What a GPU would do beside it, copy into dmabufs, costs
-processor time here, and every frame is mapped anew page by page, which User-Mode Linux is slow
-at: so the peer is ahead where a GPU would turn the tables. What the figures are good for is to
-compare one version of wayshot with another.
+The guest's Mesa draws with the processor, so that what a GPU would do beside it, copy into dmabufs,
+costs processor time here, and the memory is ordinary: the peer is ahead where a GPU would turn the
+tables. What the figures are good for is to compare one version of wayshot with another.
 """
 
 import os
@@ -21,7 +20,7 @@ from tests.live.film import LiveFilm
 from tests.stage import Output
 from wayshot_cli.backends import choose
 from wayshot_cli.encode.rawvideo import RawVideo
-from wayshot_cli.record import Source
+from wayshot_cli.record import OutputSource
 from wayshot_cli.wayland.connection import Connection
 
 OUTPUT = "HEADLESS-1"
@@ -87,7 +86,7 @@ def _cost(sway: GlesSway, backend: str, buffer: str) -> Cost:
     """Capture frames one by one as the screen changes, and read each of them once."""
     with Connection(str(sway.socket), timeout=PATIENCE) as connection:
         chosen, _ = choose(connection, backend, buffer)
-        with Source(connection, chosen) as source:
+        with OutputSource(connection, chosen) as source:
 
             def capture(number: int) -> None:
                 picture = source.capture()

@@ -17,6 +17,7 @@ import json
 import math
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -109,31 +110,23 @@ class Build(Enum):
         return Labwc(*outputs) if self is Build.LABWC else Sway(*outputs, build=self)
 
 
-class Stage(ABC):
-    """A headless compositor, from ``__enter__`` to ``__exit__``.
-
-    Outputs are named HEADLESS-1, HEADLESS-2, ... in their order.
-    """
+class Session(ABC):
+    """A headless compositor, from ``__enter__`` to ``__exit__``."""
 
     program: ClassVar[str]
 
-    def __init__(self, *outputs: Output, config: str, build: Build) -> None:
+    def __init__(self) -> None:
         """Describe the session; nothing runs yet."""
-        self._outputs = {f"HEADLESS-{n}": output for n, output in enumerate(outputs, 1)}
-        self._config = config
-        self._build = build
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._backgrounds: dict[str, Client] = {}
         self._as_nobody = os.geteuid() == 0
         self.runtime_dir = Path()
         self.env: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        """Start the compositor and wait until its outputs are as described."""
+        """Start the compositor and wait until it can be used."""
         self.runtime_dir = _short_directory()
         try:
             self._start()
-            self._set_up()
         except BaseException:
             self.close()
             raise
@@ -145,36 +138,19 @@ class Stage(ABC):
 
     def close(self) -> None:
         """End the clients, then the compositor, and remove the runtime directory."""
-        for client in self._backgrounds.values():
-            client.close()
-        self._backgrounds.clear()
         while self._processes:
             _end(self._processes.pop())
         shutil.rmtree(self.runtime_dir, ignore_errors=True)
 
     @property
-    def names(self) -> list[str]:
-        """The outputs' names."""
-        return list(self._outputs)
-
-    @property
     def pid(self) -> int:
         """The process id of the compositor."""
-        return self._processes[0].pid
-
-    @property
-    @abstractmethod
-    def version(self) -> tuple[int, int]:
-        """Which version runs: (1, 7), say."""
+        return self._compositor.pid
 
     @property
     def socket(self) -> Path:
         """The Wayland socket."""
         return self.runtime_dir / self.env["WAYLAND_DISPLAY"]
-
-    def output(self, name: str) -> Output:
-        """Return the output as it was last set."""
-        return self._outputs[name]
 
     def spawn(
         self,
@@ -199,6 +175,93 @@ class Stage(ABC):
             )
         self._processes.append(process)
         return process
+
+    @abstractmethod
+    def _command(self) -> list[str]:
+        """Make what the compositor needs at its start, and return how to start it."""
+
+    def _environment(self) -> dict[str, str]:
+        """Return what the compositor, and each client, is told beside where it is."""
+        return {"PATH": os.environ.get("PATH", os.defpath)}
+
+    def _sockets(self) -> dict[str, str]:
+        """Return the variables by which clients find the compositor; none as long as one lacks."""
+        displays = [path.name for path in _listening(self.runtime_dir, "wayland-[0-9]")]
+        return {"WAYLAND_DISPLAY": displays[0]} if displays else {}
+
+    def _start(self) -> None:
+        if self._as_nobody:
+            os.chown(self.runtime_dir, NOBODY, NOBODY)
+        self.env = {
+            "HOME": str(self.runtime_dir),
+            "LANG": "C.UTF-8",
+            "XDG_RUNTIME_DIR": str(self.runtime_dir),
+            **self._environment(),
+        }
+        self._compositor = self.spawn(self._command(), log=f"{self.program}.log")
+        deadline = time.monotonic() + PATIENCE
+        while not (found := self._sockets()):
+            if self._compositor.poll() is not None:
+                status = self._compositor.returncode
+                message = f"{self.program} ended with status {status}{self._log_tail()}"
+                raise StageError(message)
+            if time.monotonic() > deadline:
+                message = f"{self.program} made no sockets within {PATIENCE} s{self._log_tail()}"
+                raise StageError(message)
+            time.sleep(0.005)
+        self.env |= found
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Add the end of the compositor's log to what a client of ours ran into."""
+        try:
+            yield
+        except (OSError, WireError) as error:
+            error.add_note(self._log_tail())
+            raise
+
+    def _log_tail(self) -> str:
+        try:
+            log = (self.runtime_dir / f"{self.program}.log").read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+        return f"\nThe end of {self.program}'s log:\n" + "\n".join(log.splitlines()[-15:])
+
+
+class Stage(Session):
+    """A headless compositor whose outputs can be set as one likes.
+
+    They are named HEADLESS-1, HEADLESS-2, ... in their order.
+    """
+
+    def __init__(self, *outputs: Output, config: str, build: Build) -> None:
+        """Describe the session; nothing runs yet."""
+        super().__init__()
+        self._outputs = {f"HEADLESS-{n}": output for n, output in enumerate(outputs, 1)}
+        self._config = config
+        self._build = build
+        self._backgrounds: dict[str, Client] = {}
+
+    def close(self) -> None:
+        """End the clients, then the compositor, and remove the runtime directory."""
+        for client in self._backgrounds.values():
+            client.close()
+        self._backgrounds.clear()
+        super().close()
+
+    @property
+    def names(self) -> list[str]:
+        """The outputs' names."""
+        return list(self._outputs)
+
+    @property
+    @abstractmethod
+    def version(self) -> tuple[int, int]:
+        """Which version runs: (1, 7), say."""
+
+    def output(self, name: str) -> Output:
+        """Return the output as it was last set."""
+        return self._outputs[name]
 
     def set_output(self, name: str, **changes: Any) -> None:
         """Change an output; returns when the change is on the screen, background included.
@@ -242,10 +305,6 @@ class Stage(ABC):
             return client.dump(name)
 
     @abstractmethod
-    def _command(self) -> list[str]:
-        """Write what the compositor reads at its start, and return how to start it."""
-
-    @abstractmethod
     def _apply(self, name: str, /) -> None:
         """Make an output what self._outputs says."""
 
@@ -253,35 +312,18 @@ class Stage(ABC):
     def _outputs_settled(self) -> bool:
         """Tell whether all outputs are what self._outputs says."""
 
-    def _sockets(self) -> dict[str, str]:
-        """Return the variables by which clients find the compositor; none as long as one lacks."""
-        displays = [path.name for path in self.runtime_dir.glob("wayland-[0-9]")]
-        return {"WAYLAND_DISPLAY": displays[0]} if displays else {}
-
-    def _start(self) -> None:
-        if self._as_nobody:
-            os.chown(self.runtime_dir, NOBODY, NOBODY)
-        self.env = {
+    def _environment(self) -> dict[str, str]:
+        return {
             "PATH": self._build.search_path,
-            "HOME": str(self.runtime_dir),
-            "LANG": "C.UTF-8",
-            "XDG_RUNTIME_DIR": str(self.runtime_dir),
             "WLR_BACKENDS": "headless",
             "WLR_RENDERER": "pixman",
             "WLR_LIBINPUT_NO_DEVICES": "1",
             "WLR_HEADLESS_OUTPUTS": str(len(self._outputs)),
         }
-        process = self.spawn(self._command(), log=f"{self.program}.log")
-        deadline = time.monotonic() + PATIENCE
-        while not (found := self._sockets()):
-            if process.poll() is not None:
-                message = f"{self.program} ended with status {process.returncode}{self._log_tail()}"
-                raise StageError(message)
-            if time.monotonic() > deadline:
-                message = f"{self.program} made no sockets within {PATIENCE} s{self._log_tail()}"
-                raise StageError(message)
-            time.sleep(0.005)
-        self.env |= found
+
+    def _start(self) -> None:
+        super()._start()
+        self._set_up()
 
     def _set_up(self) -> None:
         """Wait until the outputs are as described, and show their backgrounds."""
@@ -296,15 +338,6 @@ class Stage(ABC):
                 message = f"outputs did not become {self._outputs}{self._log_tail()}"
                 raise StageError(message)
             time.sleep(0.005)
-
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        """Add the end of the compositor's log to what a client of ours ran into."""
-        try:
-            yield
-        except (OSError, WireError) as error:
-            error.add_note(self._log_tail())
-            raise
 
     def _log_tail(self) -> str:
         try:
@@ -377,7 +410,7 @@ class Sway(Stage):
 
     def _sockets(self) -> dict[str, str]:
         displays = super()._sockets()
-        controls = [str(path) for path in self.runtime_dir.glob("sway-ipc.*.sock")]
+        controls = [str(path) for path in _listening(self.runtime_dir, "sway-ipc.*.sock")]
         return {**displays, "SWAYSOCK": controls[0]} if displays and controls else {}
 
     def _apply(self, name: str, /) -> None:
@@ -493,6 +526,17 @@ def _output_command(name: str, output: Output) -> str:
         f"output {name} resolution {output.width}x{output.height} {place}"
         f" scale {output.scale} transform {output.transform}"
     )
+
+
+def _listening(folder: Path, pattern: str) -> list[Path]:
+    """Return the sockets that take connections, which is a moment after they appear."""
+    return [path for path in folder.glob(pattern) if listens(path)]
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections at a socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 def _short_directory() -> Path:

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
         WayshotError,
         WriteError,
     )
-    from wayshot_cli.frame import Alpha, Frame
+    from wayshot_cli.frame import Alpha, Cursor, Frame
     from wayshot_cli.geometry import Box, Size, Transform, parse_region
-    from wayshot_cli.still import outputs, shot, shot_dmabuf
+    from wayshot_cli.still import outputs, shot, shot_dmabuf, windows
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
+    from wayshot_cli.wayland.toplevels import Window
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ __all__ = [
     "CaptureTimeoutError",
     "ClosedError",
     "Connection",
+    "Cursor",
     "DmabufFrame",
     "Frame",
     "InvalidArgumentError",
@@ -53,16 +55,19 @@ __all__ = [
     "Transform",
     "UnsupportedError",
     "WayshotError",
+    "Window",
     "WriteError",
     "outputs",
     "parse_region",
     "shot",
     "shot_dmabuf",
+    "windows",
 ]
 
 _HOMES = {
     "Alpha": "frame",
     "DmabufFrame": "dmabuf_frame",
+    "Cursor": "frame",
     "Frame": "frame",
     "Box": "geometry",
     "Size": "geometry",
@@ -70,9 +75,11 @@ _HOMES = {
     "parse_region": "geometry",
     "Connection": "wayland.connection",
     "Output": "wayland.outputs",
+    "Window": "wayland.toplevels",
     "outputs": "still",
     "shot": "still",
     "shot_dmabuf": "still",
+    "windows": "still",
 }
 
 

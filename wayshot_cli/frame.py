@@ -1,7 +1,7 @@
 """Frame: one captured picture, still in the memory that the compositor wrote."""
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from wayshot_cli.errors import ClosedError, InvalidArgumentError
 from wayshot_cli.geometry import Box, Size, Transform
@@ -24,6 +24,29 @@ class Alpha(Enum):
     PREMULTIPLIED = 2  # colours were multiplied by alpha: what clients give a compositor
 
 
+class Cursor(NamedTuple):
+    """A pointer's cursor, captured apart from the picture over which it lies.
+
+    Its ``hotspot`` is the pixel of the upright ``image`` that points, and ``position`` where that
+    lies, in pixels of the upright picture; both are (x, y).
+    """
+
+    image: "Frame"
+    position: tuple[int, int]
+    hotspot: tuple[int, int]
+
+    @property
+    def box(self) -> Box:
+        """Where the image lies in the picture, beyond whose edges it may reach."""
+        x, y = (at - point for at, point in zip(self.position, self.hotspot, strict=True))
+        return Box(x, y, self.image.width, self.image.height)
+
+    def moved(self, dx: int, dy: int) -> "Cursor":
+        """Return the same cursor, shifted."""
+        x, y = self.position
+        return self._replace(position=(x + dx, y + dy))
+
+
 class Frame:
     """A picture in somebody's memory, and how to read it upright.
 
@@ -37,6 +60,8 @@ class Frame:
     The memory belongs to a pool. A frame holds a reference, and so does every view taken
     of it (``memory``, ``to_numpy()``); the buffer is reused or unmapped only when all
     of them are gone. A frame outlives the connection that it came through.
+
+    ``cursor`` is the pointer's, where it was captured apart and lies over the picture, else None.
     """
 
     def __init__(  # noqa: PLR0913 - these are the facts of a buffer; none follows from the others
@@ -73,6 +98,7 @@ class Frame:
         self.alpha = alpha if format.has_alpha else Alpha.IGNORED
         self.scale = scale
         self.time_ns = time_ns
+        self.cursor: Cursor | None = None
         self._box = Box(0, 0, *transform.apply(size))
 
     @property
@@ -136,6 +162,9 @@ class Frame:
         part = object.__new__(Frame)
         part.__dict__.update(self.__dict__)
         part._box = box.moved(self._box.x, self._box.y)
+        if self.cursor:
+            lies_over = self.cursor.box.intersection(box)
+            part.cursor = self.cursor.moved(-box.x, -box.y) if lies_over else None
         return part
 
     def to_numpy(self) -> "np.ndarray[Any, np.dtype[np.uint8 | np.uint16]]":

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from wayshot_cli import kernels, pixels
 from wayshot_cli.errors import CaptureError, InvalidArgumentError, NotFoundError
-from wayshot_cli.frame import Alpha, Frame
+from wayshot_cli.frame import Alpha, Cursor, Frame
 from wayshot_cli.geometry import Box, Size, bounding_box, round_half_up, true_scale
 from wayshot_cli.wayland.outputs import Output, find_output
 
@@ -145,7 +145,7 @@ def fit(frame: Frame, size: Size, how: str) -> Frame:
     stride = size.width * target.bytes_per_pixel
     canvas = bytearray(stride * size.height)
     offset = place.y * stride + place.x * target.bytes_per_pixel
-    kernels.blit(frame, target, canvas, offset, stride)
+    kernels.blit(kernels.over_black(frame), target, canvas, offset, stride)
     format_ = pixels.ABGR16161616 if frame.format.is_deep else pixels.ABGR8888
     return Frame(memoryview(canvas), format_, size, stride, time_ns=frame.time_ns)
 
@@ -184,7 +184,7 @@ def _compose(grid: _Grid, picture: Box, pieces: list[Piece]) -> Frame:
             offset = (spot.y - picture.y) * stride + (spot.x - picture.x) * target.bytes_per_pixel
             kernels.blit(source, target, canvas, offset, stride)
     format_ = {(8, 3): pixels.BGR888, (8, 4): pixels.ABGR8888}.get(target, pixels.ABGR16161616)
-    return Frame(
+    composed = Frame(
         memoryview(canvas),
         format_,
         picture.size,
@@ -193,6 +193,19 @@ def _compose(grid: _Grid, picture: Box, pieces: list[Piece]) -> Frame:
         scale=grid.scale_x,
         time_ns=max(piece.frame.time_ns for piece in pieces),
     )
+    composed.cursor = _cursor(pieces, places, picture)
+    return composed
+
+
+def _cursor(pieces: list[Piece], places: list[Box], picture: Box) -> Cursor | None:
+    """Return the cursor of the one piece that has it, where it lies in the picture."""
+    for piece, place in zip(pieces, places, strict=True):
+        if cursor := piece.frame.cursor:
+            x, y = cursor.position
+            x = place.x - picture.x + math.floor((x + 0.5) * place.width / piece.frame.width)
+            y = place.y - picture.y + math.floor((y + 0.5) * place.height / piece.frame.height)
+            return cursor._replace(position=(x, y))
+    return None
 
 
 def _layers(

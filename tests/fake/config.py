@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tests.fake.faults import Fault
+    from tests.fake.toplevels import Window
+    from tests.fake.wire import Argument
 
 CURRENT_AND_PREFERRED = 3
 XR24 = 0x34325258
@@ -69,6 +71,8 @@ class Output:
     offers: tuple[ShmOffer, ...] | None = None
     film: Film | None = None  # None: the picture never changes
     stamp: Stamp = truthful  # what ready says
+    constraints: tuple[tuple[str, *tuple[Argument, ...]], ...] | None = None  # of a capture session
+    says_transform: bool = True  # of a capture session's frames
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -128,6 +132,16 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Cursor:
+    """What lies over an output: an image at a place, both in pixels of the upright picture."""
+
+    image: Output
+    position: tuple[int, int]
+    hotspot: tuple[int, int] = (0, 0)
+    over: str | None = "FAKE-1"  # None: nothing
+
+
+@dataclass(frozen=True)
 class Feedback:
     """What zwp_linux_dmabuf_feedback_v1 says; by default of XRGB8888, linear or not, on /dev/null.
 
@@ -159,6 +173,13 @@ class Config:
     dmabuf_version: int = 0  # zwp_linux_dmabuf_v1
     feedback: Feedback | None = None  # None: a table without its fd
     export_version: int = 0  # zwlr_export_dmabuf_manager_v1
+    image_copy_version: int = 0  # ext_image_copy_capture_manager_v1, and its sources of outputs
+    windows: tuple[Window, ...] = ()
+    toplevel_list_version: int = 0  # ext_foreign_toplevel_list_v1
+    toplevel_source_version: int = 0  # ext_foreign_toplevel_image_capture_source_manager_v1
+    toplevel_manager_version: int = 0  # zwlr_foreign_toplevel_manager_v1
+    seat_version: int = 0
+    cursor: Cursor | None = None  # None: the seat has no pointer
     shm_formats: tuple[int, ...] | None = None  # None: the two required and those of the outputs
     dmabuf_offer: int | None = None  # the fourcc of a linux_dmabuf event
     decoys: int = 0  # further globals of an interface that nobody knows

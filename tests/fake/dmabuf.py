@@ -110,6 +110,7 @@ class BufferParams(Resource):
             raise ProtocolError(self, ALREADY_USED, f"plane {plane}")
         self.planes[plane] = Plane(fd, offset, stride)
         self.modifier = high << 32 | low
+        self.client.owe(Step.PLANE, self, b"")
 
     def on_create(self, width: int, height: int, fourcc: int, _flags: int) -> None:
         """Make the buffer of the first plane, or fail."""
@@ -136,7 +137,7 @@ class BufferParams(Resource):
         elif self.client.open:
             buffer.destroy()
 
-    def fail(self) -> None:
+    def fail(self, _reason: int = 0) -> None:
         """Refuse the planes."""
         self.client.send(self.event("failed"))
 
@@ -199,7 +200,7 @@ class ExportFrame(Resource):
         if step is Step.EXPORT:
             self.client.owe(Step.EXPORTED, self, self.event("ready", 0, 0, 0), self.name)
 
-    def fail(self) -> None:
+    def fail(self, _reason: int = 0) -> None:
         """Cancel, for the time being."""
         self.client.send(self.event("cancel", 0))
 

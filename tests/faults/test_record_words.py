@@ -452,7 +452,7 @@ def test_quiet_tells_errors(tmp_path: Path) -> None:
 def test_verbose_names_the_way_of_capturing(tmp_path: Path) -> None:
     result = record(STATIC, tmp_path, "-v", "--duration", "0.2", "a.y4m")
     assert result.code == 0
-    assert "screencopy" in result.complaint
+    assert "capturing by screencopy into shared memory" in result.words
 
 
 def test_raw_video_says_how_it_is_read(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """A Wayland client in plain sockets to judge wayshot with: they share no line and no library.
 
 It shows a picture as the background of an output, pixel for pixel at any scale and under any
-transform, reads an output's buffer as the compositor stores it, and sets outputs. Speaking the
-wire format itself costs a hundred lines and keeps libwayland out of the tests' process. Opcodes are
-counted from 0 in the order in which the protocol definitions (wayland.xml, viewporter.xml,
-wlr-layer-shell-unstable-v1.xml, wlr-screencopy-unstable-v1.xml,
+transform, reads an output's buffer as the compositor stores it, sets outputs and moves a pointer.
+Speaking the wire format itself costs a hundred lines and keeps libwayland out of the tests'
+process. Opcodes are counted from 0 in the order in which the protocol definitions (wayland.xml,
+viewporter.xml, wlr-layer-shell-unstable-v1.xml, wlr-screencopy-unstable-v1.xml,
 wlr-output-management-unstable-v1.xml, wlr-virtual-pointer-unstable-v1.xml) declare requests and
 events.
 """

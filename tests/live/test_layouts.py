@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from tests.live.command import shoot
-from tests.live.conftest import on_both_sways
-from tests.stage import Output, Sway, pattern
+from tests.live.conftest import on_every_compositor
+from tests.stage import Output, pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.live.client import Picture
-    from tests.stage import Build
+    from tests.stage import Build, Stage
 
-pytestmark = on_both_sways
+pytestmark = on_every_compositor
 
 
 def opaque(picture: Picture) -> Picture:
@@ -59,11 +59,11 @@ class TestSameScale:
         paste(picture, self.RIGHT, 400, 20)
         return picture
 
-    def test_everything(self, same_scale: Sway, tmp_path: Path, desktop: Picture) -> None:
+    def test_everything(self, same_scale: Stage, tmp_path: Path, desktop: Picture) -> None:
         """Without a target all outputs are in the picture, holes are transparent."""
         assert np.array_equal(shoot(same_scale, tmp_path), desktop)
 
-    def test_grim_sees_the_same(self, same_scale: Sway, tmp_path: Path) -> None:
+    def test_grim_sees_the_same(self, same_scale: Stage, tmp_path: Path) -> None:
         """A second opinion, holes included."""
         grim = subprocess.run(["grim", "-"], env=same_scale.env, check=True, stdout=subprocess.PIPE)
         with Image.open(io.BytesIO(grim.stdout)) as image:
@@ -79,7 +79,7 @@ class TestSameScale:
         ],
     )
     def test_regions_across_outputs(
-        self, same_scale: Sway, tmp_path: Path, desktop: Picture, region: tuple[int, int, int, int]
+        self, same_scale: Stage, tmp_path: Path, desktop: Picture, region: tuple[int, int, int, int]
     ) -> None:
         """A region keeps its size; the seam neither gaps nor overlaps."""
         x, y, width, height = region
@@ -91,29 +91,28 @@ class TestSameScale:
         assert np.array_equal(picture, expected)
 
     def test_only_the_named_outputs_are_drawn(
-        self, same_scale: Sway, tmp_path: Path, desktop: Picture
+        self, same_scale: Stage, tmp_path: Path, desktop: Picture
     ) -> None:
         """Several -o give their bounding box; an output between them that was not named is out."""
         desktop[:, 200:360] = 0
         picture = shoot(same_scale, tmp_path, "-o", "HEADLESS-3", "-o", "HEADLESS-1")
         assert np.array_equal(picture, desktop)
 
-    def test_an_output_named_twice_is_drawn_once(self, same_scale: Sway, tmp_path: Path) -> None:
+    def test_an_output_named_twice_is_drawn_once(self, same_scale: Stage, tmp_path: Path) -> None:
         """Naming an output twice changes nothing."""
         picture = shoot(same_scale, tmp_path, "-o", "HEADLESS-2", "-o", "HEADLESS-2")
         assert np.array_equal(picture, self.MIDDLE)
 
 
 @pytest.fixture(scope="module")
-def same_scale(build: Build) -> Iterator[Sway]:
+def same_scale(build: Build) -> Iterator[Stage]:
     """Run the session of TestSameScale."""
-    with Sway(
+    with build.stage(
         Output(200, 120, (-200, 0), background=TestSameScale.LEFT),
         Output(160, 140, (0, 20), background=TestSameScale.MIDDLE),
         Output(160, 140, (200, 20), background=TestSameScale.RIGHT),
-        build=build,
-    ) as sway:
-        yield sway
+    ) as stage:
+        yield stage
 
 
 class TestMixedScales:
@@ -122,7 +121,7 @@ class TestMixedScales:
     PLAIN, TURNED, FLIPPED = pattern(200, 120), pattern(200, 240), pattern(240, 160)
     # Logical places:        0,0 200x120  200,0 100x120      300,40 192x128
 
-    def test_everything_is_at_the_greatest_scale(self, mixed_scales: Sway, tmp_path: Path) -> None:
+    def test_everything_is_at_the_greatest_scale(self, mixed_scales: Stage, tmp_path: Path) -> None:
         """The output at that scale is pasted pixel for pixel, the others are resampled."""
         picture = shoot(mixed_scales, tmp_path)
         assert picture.shape == (336, 984, 4)
@@ -133,7 +132,7 @@ class TestMixedScales:
         assert nearly(picture[80:, 600:], opaque(np.asarray(stretched)))
 
     def test_outputs_are_opaque_to_their_edges_and_holes_are_empty(
-        self, mixed_scales: Sway, tmp_path: Path
+        self, mixed_scales: Stage, tmp_path: Path
     ) -> None:
         """No half-transparent seam, as resampling with alpha would leave."""
         expected = np.zeros((336, 984), np.uint8)
@@ -141,7 +140,7 @@ class TestMixedScales:
         assert np.array_equal(shoot(mixed_scales, tmp_path)[..., 3], expected)
 
     def test_a_region_takes_the_greatest_scale_that_it_touches(
-        self, mixed_scales: Sway, tmp_path: Path
+        self, mixed_scales: Stage, tmp_path: Path
     ) -> None:
         """An output outside the region has no say."""
         assert np.array_equal(
@@ -153,7 +152,7 @@ class TestMixedScales:
         doubled = self.PLAIN[10:40, 190:].repeat(2, axis=0).repeat(2, axis=1)
         assert nearly(seam[:, :20], doubled)
 
-    def test_a_scale_for_all(self, mixed_scales: Sway, tmp_path: Path) -> None:
+    def test_a_scale_for_all(self, mixed_scales: Stage, tmp_path: Path) -> None:
         """--scale 1: the output at scale 1 is exact, the whole has its logical size."""
         picture = shoot(mixed_scales, tmp_path, "-s", "1")
         assert picture.shape == (168, 492, 4)
@@ -161,15 +160,14 @@ class TestMixedScales:
 
 
 @pytest.fixture(scope="module")
-def mixed_scales(build: Build) -> Iterator[Sway]:
+def mixed_scales(build: Build) -> Iterator[Stage]:
     """Run the session of TestMixedScales."""
-    with Sway(
+    with build.stage(
         Output(200, 120, (0, 0), 1, "normal", TestMixedScales.PLAIN),
         Output(240, 200, (200, 0), 2, "90", TestMixedScales.TURNED),
         Output(240, 160, (300, 40), 1.25, "flipped", TestMixedScales.FLIPPED),
-        build=build,
-    ) as sway:
-        yield sway
+    ) as stage:
+        yield stage
 
 
 class TestTruncatedSizes:
@@ -177,7 +175,7 @@ class TestTruncatedSizes:
 
     PICTURE = pattern(203, 117)
 
-    def test_both_are_pasted_unresampled(self, truncated: Sway, tmp_path: Path) -> None:
+    def test_both_are_pasted_unresampled(self, truncated: Stage, tmp_path: Path) -> None:
         """The scale is taken to be 1.5, and each output keeps its own pixels."""
         picture = shoot(truncated, tmp_path)
         assert picture.shape[0] == 117
@@ -187,11 +185,10 @@ class TestTruncatedSizes:
 
 
 @pytest.fixture(scope="module")
-def truncated(build: Build) -> Iterator[Sway]:
+def truncated(build: Build) -> Iterator[Stage]:
     """Run the session of TestTruncatedSizes."""
-    with Sway(
+    with build.stage(
         Output(203, 117, (0, 0), 1.5, background=TestTruncatedSizes.PICTURE),
         Output(203, 117, (135, 0), 1.5, background=TestTruncatedSizes.PICTURE),
-        build=build,
-    ) as sway:
-        yield sway
+    ) as stage:
+        yield stage

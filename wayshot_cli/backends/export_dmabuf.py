@@ -9,8 +9,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, Wish, frame_time, require
+from wayshot_cli.backends.common import ANY, Wish, cut, frame_time, require
 from wayshot_cli.buffers.gbm import (
+    BufferObject,
     DmabufLayout,
     GbmBuffer,
     Memory,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _MOST_PLANES = 4  # of any format (drm_fourcc.h)
 _Y_INVERT = 1  # zwp_linux_buffer_params_v1.flags, which exported frames have, too
+_MOST_KEPT = 8  # buffer objects; compositors draw into two to four in turns
 _PERMANENT = 1  # zwlr_export_dmabuf_frame_v1.cancel_reason; 0 and 2 (resizing) may pass
 _MAX_SIDE = 65535  # pixels
 _MAX_BYTES = 2**31 - 1  # of an offset or a stride: ints in gbm.h and in EGL
@@ -85,6 +87,7 @@ class Session:
         self._part = region and region.scaled(output.integer_scale)
         self.box = region.moved(output.box.x, output.box.y) if region else output.box
         self._cursor = int(cursor)
+        self._imported: dict[tuple[object, ...], BufferObject] = {}
         self._frame: Proxy | None = None
         self._planes: dict[int, Plane] = {}
         self._forget()
@@ -152,12 +155,7 @@ class Session:
                 scale=mapped.scale,
                 time_ns=mapped.time_ns,
             )
-        if self._part is None:
-            return frame
-        if frame.contains(self._part):
-            return frame.crop(self._part)
-        message = f"{self._compositor} gave a picture of {frame.size} for {self._what}"
-        raise CaptureError(message)
+        return cut(frame, self._part, self._backend.connection, self._what)
 
     def finish_dmabuf(self, deadline: float) -> DmabufFrame:
         """Wait in the same way, for the buffer itself: all of it, whatever region was asked for.
@@ -174,6 +172,7 @@ class Session:
     def close(self) -> None:
         """End what is under way; frames stay valid."""
         self.cancel()
+        self._imported.clear()
 
     def cancel(self) -> None:
         """Forget the frame that is under way, if any. Harmless twice."""
@@ -210,12 +209,10 @@ class Session:
         if reason == _PERMANENT:
             message = f"{self._compositor} cancelled for good the export of {self._what}"
             raise CaptureError(message)
-        if monotonic() + _RETRY >= deadline:
-            message = (
-                f"{self._compositor} cancelled the export of {self._what} until the time was up"
-            )
-            raise CaptureTimeoutError(message)
         connection.sleep(_RETRY)
+        if monotonic() >= deadline:
+            message = f"{self._compositor} has only cancelled exports of {self._what}"
+            raise CaptureTimeoutError(message)
         return False
 
     def _adopt(self) -> DmabufFrame:
@@ -228,7 +225,21 @@ class Session:
         layout = DmabufLayout(self._format, self._size)
         if self._modifier in (LINEAR, INVALID):
             _check_rows(layout, planes[0])
+        return DmabufFrame(
+            GbmBuffer(self._backend.dmabufs, self._import(layout, planes), None).lend(),
+            self._transform,
+            scale=self._output.scale,
+            time_ns=self._time_ns,
+        )
+
+    def _import(self, layout: DmabufLayout, planes: list[Plane]) -> BufferObject:
+        """Return the buffer object of a dmabuf: the same one when it comes again."""
         dmabufs = self._backend.dmabufs
+        if any(bo.layout != layout for bo in self._imported.values()):
+            self._imported.clear()
+        identity = self._modifier, *(_identify(plane) for plane in planes)
+        if None not in identity and (known := self._imported.get(identity)):
+            return known
         try:
             bo = dmabufs.device.adopt(layout, self._modifier, planes)
         except OSError as error:
@@ -238,12 +249,12 @@ class Session:
             )
             raise UnsupportedError(message, hint="take --backend screencopy") from error
         self._planes.clear()  # they are its own now
-        return DmabufFrame(
-            GbmBuffer(dmabufs, bo, None).lend(),
-            self._transform,
-            scale=self._output.scale,
-            time_ns=self._time_ns,
-        )
+        if not self._imported:
+            dmabufs.notes.append(f"exported {bo}")
+        elif len(self._imported) == _MOST_KEPT:
+            del self._imported[next(iter(self._imported))]
+        self._imported[identity] = bo
+        return bo
 
     def _on_frame(  # noqa: PLR0913, PLR0917 - zwlr_export_dmabuf_frame_v1.frame has them all
         self,
@@ -290,6 +301,13 @@ class Session:
 
     def _on_cancel(self, reason: int) -> None:
         self._cancelled = reason
+
+
+def _identify(plane: Plane) -> tuple[int, int, int] | None:
+    """Return what no other dmabuf has while this one is open, None where the kernel cannot tell."""
+    if os.readlink(f"/proc/self/fd/{plane.fd}").startswith("anon_inode:"):
+        return None  # before Linux 5.3 all dmabufs have one inode
+    return os.fstat(plane.fd).st_ino, plane.offset, plane.stride
 
 
 def _check_rows(layout: DmabufLayout, plane: Plane) -> None:

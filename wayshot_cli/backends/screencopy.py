@@ -41,17 +41,16 @@ class Screencopy:
         self.wish = wish
         self.manager = require(connection, ZWLR_SCREENCOPY_MANAGER_V1)
         self.dmabufs: Memory | None = None
+        self._choice: str | None = None
         if wish.buffer != "dmabuf":
             self.shm = require(connection, WL_SHM)
             return
         if self.manager.version < _DMABUF_SINCE:
-            from wayshot_cli.wayland.dmabuf import WAY_OUT  # noqa: PLC0415 - not for shm
-
             message = (
                 f"{connection.compositor} offers {self.manager.interface.name} only in version "
                 f"{self.manager.version}, which has no dmabufs"
             )
-            raise UnsupportedError(message, hint=WAY_OUT)
+            raise UnsupportedError(message)
         self.need_dmabufs()
 
     @property
@@ -62,7 +61,22 @@ class Screencopy:
     @property
     def notes(self) -> list[str]:
         """What there is to tell of the device and its buffers so far, for people."""
-        return self.dmabufs.notes if self.dmabufs else []
+        choice = [self._choice] if self._choice else []
+        return choice + (self.dmabufs.notes if self.dmabufs else [])
+
+    def prefer_shm(self) -> None:
+        """Note why dmabufs that are offered, too, are not taken."""
+        if self.wish.buffer == "auto":
+            self._choice = "shared memory: dmabufs, which are offered, too, are slower to read"
+
+    def do_without_shm(self, problem: str) -> None:
+        """Turn to dmabufs. Raises UnsupportedError when they cannot be had either."""
+        self._choice = f"dmabufs: {problem}"
+        try:
+            self.need_dmabufs()
+        except UnsupportedError as error:
+            message = f"{problem}, and dmabufs cannot be had: {error}"
+            raise UnsupportedError(message, hint=error.hint) from error
 
     def need_dmabufs(self) -> "Memory":
         """Return the device for dmabufs, opened at the first call. Raises UnsupportedError."""
@@ -104,7 +118,7 @@ class Session:
         self._output = output
         self._what = f"output {output.name!r}"
         # For errors: what a wait for this session is about.
-        self.doing = f"capturing {self._what} by wlr-screencopy"
+        self.doing = f"capturing {self._what} by wlr-screencopy into {backend.memory}"
         self._frame: Proxy | None = None
         self._request = "copy"
         self._region = region
@@ -197,7 +211,7 @@ class Session:
     def _finish(self, deadline: float) -> "Frame | DmabufFrame":
         frame = self._wait(deadline)
         if self._lacks_dmabufs:
-            self._turn_to_dmabufs()
+            self._backend.do_without_shm(self._nothing_readable("shared memory"))
             self.start()
             return self._finish(deadline)
         if self._part and (frame is None or frame.upright_size != self._part.size):
@@ -212,22 +226,6 @@ class Session:
             raise CaptureError(message)
         message = f"{self._compositor} failed to capture {self._what}"
         raise CaptureError(message)
-
-    def _turn_to_dmabufs(self) -> None:
-        """Have dmabufs to copy into, where there is nothing else. Raises UnsupportedError."""
-        if self._backend.dmabufs:
-            return  # another session has seen to it
-        reason = self._nothing_in("shared memory")
-        try:
-            dmabufs = self._backend.need_dmabufs()
-        except UnsupportedError as error:
-            message = f"{reason}, and there are no dmabufs: {error}"
-            raise UnsupportedError(message) from error
-        dmabufs.notes.insert(0, f"{reason}: taking dmabufs")
-
-    def _nothing_in(self, memory: str) -> str:
-        offered = ", ".join(f"{code:#x}" for code in self._offered_codes) or "none"
-        return f"no pixel format of {memory} that wayshot can read (offered: {offered})"
 
     def __enter__(self) -> Self:
         """Return the session itself, to be closed at the end of the block."""
@@ -307,13 +305,20 @@ class Session:
         if self._frame is None or self.is_copying or self._is_asking:
             return  # a second copy of the same frame would be a protocol error of ours
         if self._layout:
+            if self._dmabuf_offer:
+                self._backend.prefer_shm()
             self._copy_into_shm(self._frame, self._layout)
         elif self._dmabuf_offer and self._backend.dmabufs:
             self._copy_into_dmabuf(self._frame, self._backend.dmabufs, *self._dmabuf_offer)
         elif self._dmabuf_offer:
             self._failed = self._lacks_dmabufs = True  # ``finish()`` opens a device: it may wait
         else:
-            raise UnsupportedError(self._nothing_in(self._backend.memory))
+            hint = "take --buffer shm" if self._backend.wish.buffer == "dmabuf" else None
+            raise UnsupportedError(self._nothing_readable(self._backend.memory), hint=hint)
+
+    def _nothing_readable(self, memory: str) -> str:
+        offered = ", ".join(f"{code:#x}" for code in self._offered_codes) or "none"
+        return f"no pixel format of {memory} that wayshot can read (offered: {offered})"
 
     def _copy_into_shm(self, frame: "Proxy", layout: ShmLayout) -> None:
         if self._shm_pool is None:
@@ -350,7 +355,8 @@ class Session:
                 self._start_copy(frame, loan.proxy, make_frame)
 
         self._is_asking = True
-        self._gbm_pool.acquire(DmabufLayout(format_, size), use)
+        modifiers = tuple(dmabufs.modifiers.get(format_.fourcc, ()))
+        self._gbm_pool.acquire(DmabufLayout(format_, size, modifiers), use)
 
     def _start_copy(
         self,

@@ -1,16 +1,23 @@
 """Render nodes: which device's memory a compositor can write into."""
 
+import fcntl
 import os
 import stat
+import struct
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from wayshot_cli.buffers._gbm import ffi
 from wayshot_cli.errors import UnsupportedError
-from wayshot_cli.wayland.dmabuf import WAY_OUT
 
 _SYS = "/sys/dev/char"
 _DEV = "/dev/dri"
 _DRM_MAJOR = 226  # Linux, Documentation/admin-guide/devices.txt
+
+# struct drm_version and DRM_IOCTL_VERSION (drm.h), see gbm.py for which machines
+_VERSION = struct.Struct("@3iNPNPNP")  # numbers; length and address of name, date, description
+_GET_VERSION = 0xC000_6400 | _VERSION.size << 16
+_LONGEST_NAME = 64
 
 T = TypeVar("T")
 
@@ -36,9 +43,14 @@ def candidates(named: str | None, main_device: int | None) -> list[Candidate]:
     nodes = []
     if main_device is not None and (node := render_node(main_device)):
         nodes.append(Candidate(node, "the compositor's main device"))
-    scanned = (os.path.join(_DEV, name) for name in _render_nodes(_DEV))
     known = {node.path for node in nodes}
-    return nodes + [Candidate(path, "found in " + _DEV) for path in scanned if path not in known]
+    found = (path for path in render_nodes() if path not in known)
+    return nodes + [Candidate(path, "found in " + _DEV) for path in found]
+
+
+def render_nodes() -> list[str]:
+    """Return the machine's render nodes, in the kernel's order."""
+    return [os.path.join(_DEV, name) for name in _render_nodes(_DEV)]
 
 
 def render_node(device: int) -> str | None:
@@ -49,6 +61,18 @@ def render_node(device: int) -> str | None:
     """
     folder = f"{_SYS}/{os.major(device)}:{os.minor(device)}/device/drm"
     return next((os.path.join(_DEV, name) for name in _render_nodes(folder)), None)
+
+
+def driver(fd: int) -> str | None:
+    """Return the name of the kernel's driver of an open node, None where it does not say."""
+    name = ffi.new("char[]", _LONGEST_NAME)
+    address = int(ffi.cast("uintptr_t", name))
+    request = bytearray(_VERSION.pack(0, 0, 0, len(name) - 1, address, 0, 0, 0, 0))
+    try:
+        fcntl.ioctl(fd, _GET_VERSION, request)
+    except OSError:
+        return None
+    return str(ffi.string(name).decode(errors="replace"))
 
 
 def _render_node_of(path: str) -> str | None:
@@ -79,7 +103,7 @@ def open_first(
         except UnsupportedError as error:
             reasons.append(str(error))
     message = "; ".join(reasons) or f"there is no render node in {_DEV}"
-    raise UnsupportedError(message, hint=WAY_OUT)
+    raise UnsupportedError(message)
 
 
 def _render_nodes(folder: str) -> list[str]:

@@ -22,7 +22,7 @@ from wayshot_cli.errors import CaptureError, UnsupportedError
 from wayshot_cli.geometry import Size
 from wayshot_cli.pixels import PixelFormat
 from wayshot_cli.wayland import dmabuf
-from wayshot_cli.wayland.dmabuf import INVALID, LINEAR, WAY_OUT, same_device
+from wayshot_cli.wayland.dmabuf import INVALID, LINEAR, same_device
 
 if TYPE_CHECKING:
     from wayshot_cli.wayland.connection import Connection
@@ -36,6 +36,11 @@ _EXPORT_SYNC_FILE = 0xC0086202
 _SYNC_FILE = struct.Struct("=Ii")  # flags, fd
 _SYNC_READ = 1
 
+# The rungs of the ladder of ways to allocate, for people
+_BY_MODIFIERS = "by the modifiers offered"
+_BY_FLAG = "by the flag for linear ones"
+_AS_IT_LIKES = "as the driver likes"
+
 
 class Plane(NamedTuple):
     """One plane of a dmabuf. The fd belongs to its buffer object, once there is one."""
@@ -46,10 +51,14 @@ class Plane(NamedTuple):
 
 
 class DmabufLayout(NamedTuple):
-    """What the compositor asks a buffer to be; where its rows lie is the driver's to say."""
+    """What the compositor asks a buffer to be; where its rows lie is the driver's to say.
+
+    It takes one of ``modifiers``; if there are none, that is not known beforehand.
+    """
 
     format: PixelFormat
     size: Size
+    modifiers: tuple[int, ...] = ()
 
     def end(self, plane: Plane) -> int:
         """Return the byte behind the last pixel, where a plane's rows lie one after the other."""
@@ -117,6 +126,7 @@ class Device:
             os.close(fd)
             message = f"{path}: not a DRM device"
             raise UnsupportedError(message)
+        self.kernel_driver = devices.driver(fd)
         pointer = self.lib.gbm_create_device(fd)
         if pointer == ffi.NULL:
             os.close(fd)
@@ -224,6 +234,12 @@ class BufferObject:
         """The ``struct gbm_bo *`` as a number, for other bindings; not theirs to destroy."""
         return int(ffi.cast("uintptr_t", self._pointer))
 
+    def __str__(self) -> str:
+        """Say how it lies in memory."""
+        count = len(self.planes)
+        planes = f"{count} plane{'s' if count > 1 else ''}, stride {self.planes[0].stride}"
+        return f"dmabuf of {self.layout}, modifier {modifier_name(self.modifier)}, {planes}"
+
     def _plane(self, number: int) -> Plane:
         lib, pointer = self.device.lib, self._pointer
         ffi.errno = 0
@@ -312,7 +328,7 @@ def close_planes(planes: Sequence[Plane]) -> None:
 @functools.cache
 def library() -> Any:
     """Return libgbm. Raises UnsupportedError where there is none, or too old a one."""
-    hint = f"install libgbm (Debian: libgbm1); {WAY_OUT}"
+    hint = "install libgbm (Debian: libgbm1), or leave --backend, --buffer and --device away"
     try:
         lib = ffi.dlopen(_SONAME)
         lib.gbm_bo_create_with_modifiers2, lib.gbm_bo_get_fd_for_plane  # noqa: B018 - Mesa 21.1
@@ -331,15 +347,23 @@ class Memory:
     ``notes`` are lines for people: which device, what was tried, what was chosen and why.
     """
 
-    def __init__(self, connection: "Connection", named: str | None) -> None:
-        """Choose and open the device. Raises UnsupportedError with the reasons when none can be."""
+    def __init__(
+        self, connection: "Connection", named: str | None, offer: dmabuf.Offer | None = None
+    ) -> None:
+        """Choose and open the device. Raises UnsupportedError with the reasons when none can be.
+
+        Without an ``offer`` the compositor is asked for the one that holds for all its dmabufs.
+        """
         library()  # the reason that explains all others
         self.connection = connection
-        main_device, self.modifiers = dmabuf.read_offer(connection)
+        main_device, self.modifiers = offer or dmabuf.read_offer(connection)
         nodes = devices.candidates(named, main_device)
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
-        self.notes.append(f"{node.path}: {node.why}, served by GBM's {self.device.driver!r}")
+        driver = self.device.kernel_driver or "unknown"
+        self.notes.append(
+            f"{node.path}: {node.why}, driver {driver}, served by GBM's {self.device.driver!r}"
+        )
         self._is_main = main_device is None or same_device(os.stat(node.path).st_rdev, main_device)
         self._in_place: dict[DmabufLayout, bool] = {}  # how buffers of a layout are read
 
@@ -349,7 +373,7 @@ class Memory:
         Naming one that it has not announced ends the connection (``add``, since version 4). One
         that says nothing will do where the driver is the same, or rows lie one after the other.
         """
-        announced = self.modifiers.get(bo.layout.format.fourcc)
+        announced = bo.layout.modifiers
         if not announced:  # before version 3 there are only formats
             return bo.modifier
         known = LINEAR if bo.is_linear else bo.modifier  # old drivers know how, but no names
@@ -498,6 +522,11 @@ class GbmPool:
         if layout != self._layout:
             self._layout = layout
             self._refused.clear()
+            names = map(modifier_name, self._memory.modifiers.get(layout.format.fourcc, []))
+            compositor, offered = self._memory.connection.compositor, ", ".join(names) or "none"
+            self._memory.notes.append(
+                f"{compositor} offers modifiers for {layout.format}: {offered}"
+            )
         self._climb(layout, use)
 
     def close(self) -> None:
@@ -510,15 +539,15 @@ class GbmPool:
 
     def _ladder(self, layout: DmabufLayout) -> list[tuple[str, Callable[[], BufferObject]]]:
         device, lib = self._memory.device, self._memory.device.lib
-        offered = self._memory.modifiers.get(layout.format.fourcc, [])
-        modifiers = [modifier for modifier in offered if modifier != INVALID]
+        modifiers = [modifier for modifier in layout.modifiers if modifier != INVALID]
         plain = lib.GBM_BO_USE_RENDERING
         rungs: list[tuple[str, Callable[[], BufferObject]]] = [
-            ("linear", lambda: device.create(layout, plain | lib.GBM_BO_USE_LINEAR)),
-            ("plain", lambda: device.create(layout, plain)),
+            (_BY_FLAG, lambda: device.create(layout, plain | lib.GBM_BO_USE_LINEAR)),
+            (_AS_IT_LIKES, lambda: device.create(layout, plain)),
         ]
         if modifiers:
-            rungs.insert(0, ("modifiers", lambda: device.create_with_modifiers(layout, modifiers)))
+            make = functools.partial(device.create_with_modifiers, layout, modifiers)
+            rungs.insert(0, (_BY_MODIFIERS, make))
         return rungs
 
     def _climb(self, layout: DmabufLayout, use: Callable[[Loan], object]) -> None:
@@ -539,7 +568,7 @@ class GbmPool:
             return
         reasons = "; ".join(f"{name}: {reason}" for name, reason in self._refused.items())
         message = f"{self._memory.device.path}: no dmabuf for {layout} ({reasons})"
-        raise UnsupportedError(message)
+        raise UnsupportedError(message, hint="take another --device, or --buffer shm")
 
     def _refuse(self, name: str, reason: str) -> None:
         self._refused[name] = reason
@@ -561,9 +590,9 @@ class GbmPool:
             buffer = GbmBuffer(self._memory, bo, proxy)
             self._buffers.append(buffer)
             if len(self._buffers) == 1:
+                announced = f", announced as {modifier_name(modifier)}"
                 self._memory.notes.append(
-                    f"dmabuf of {bo.layout}, {name}: modifier {modifier_name(modifier)}, "
-                    f"{len(bo.planes)} plane(s), stride {bo.planes[0].stride}"
+                    f"allocated {name}: {bo}{announced if modifier != bo.modifier else ''}"
                 )
             use(buffer.lend())
 

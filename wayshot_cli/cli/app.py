@@ -10,12 +10,13 @@ from wayshot_cli.cli.shot import shot
 # Loaded only when they are called for: a plain shot needs none of them.
 _SUBCOMMANDS = {
     "completions": "wayshot_cli.cli.completions",
+    "doctor": "wayshot_cli.cli.doctor",
     "list": "wayshot_cli.cli.list",
     "record": "wayshot_cli.cli.record",
 }
 
 # Not written yet; a script that uses one for a file would break the day it is.
-_RESERVED = {"color", "config", "doctor", "headless", "portal"}
+_RESERVED = {"color", "config", "headless", "portal"}
 
 
 class App(click.Group):

@@ -151,6 +151,15 @@ def import_pyav(format_: str) -> "ModuleType":
     return av
 
 
+def known_codecs() -> dict[str, bool]:
+    """Tell which codecs this PyAV has of those that need no hardware and are set up here.
+
+    Raises UnsupportedError without PyAV.
+    """
+    available = import_pyav("video").codecs_available
+    return {name: name in available for name in _SETUPS if name.startswith("lib")}
+
+
 class Encoding:
     """The codec, pixel format and settings that a file format and the options ask for."""
 

@@ -29,6 +29,7 @@ from wayshot_cli.wayland.proxy import Proxy, as_void, take_raised
 
 if TYPE_CHECKING:
     from wayshot_cli.wayland.outputs import OutputFacts
+    from wayshot_cli.wayland.toplevels import Toplevels
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that a compositor has for an answer that it owes at once."""
@@ -78,12 +79,13 @@ class Connection:
         self.proxies: dict[int, Proxy] = {}
         self.globals: dict[int, Global] = {}
         self.outputs: dict[int, OutputFacts] = {}
+        self.toplevels: Toplevels | None = None
         self._singletons: dict[str, Proxy] = {}
         self._unflushed_binds = 0
         self._woken_fd = self.wake_fd = -1
         self._display = ffi.NULL
         fd = _connect(display, self.deadline())
-        self._compositor_pid = own_lib.ws_peer_pid(fd)
+        self.compositor_pid: int | None = own_lib.ws_peer_pid(fd) or None
         self._display = lib.wl_display_connect_to_fd(fd)
         if self._display == ffi.NULL:
             os.close(fd)
@@ -109,13 +111,18 @@ class Connection:
         self.globals.pop(name, None)
 
     @property
-    def compositor(self) -> str:
-        """The name of the process that serves the socket, ``the compositor`` if unknown."""
+    def compositor_process(self) -> str | None:
+        """The name of the process that serves the socket, None if unknown."""
         try:
-            with open(f"/proc/{self._compositor_pid}/comm", "rb") as comm:
+            with open(f"/proc/{self.compositor_pid}/comm", "rb") as comm:
                 return comm.read().decode(errors="replace").strip()
         except OSError:
-            return "the compositor"
+            return None
+
+    @property
+    def compositor(self) -> str:
+        """What to call whoever serves the socket."""
+        return self.compositor_process or "the compositor"
 
     def deadline(self) -> float:
         """Return the time.monotonic() by which an answer asked for now is owed."""
@@ -351,7 +358,7 @@ def _connect(display: str | None, deadline: float) -> int:
             message = f"WAYLAND_SOCKET is not an open socket: {inherited!r}"
             raise UnsupportedError(message)
         return fd
-    path = _socket_path(display)
+    path = socket_path(display)
     while (fd := own_lib.ws_connect(os.fsencode(path))) == -errno.EAGAIN:
         if monotonic() > deadline:
             message = f"the compositor at {path} accepts no connections"
@@ -366,7 +373,11 @@ def _connect(display: str | None, deadline: float) -> int:
     return int(fd)
 
 
-def _socket_path(display: str | None) -> str:
+def socket_path(display: str | None = None) -> str:
+    """Return the socket that a name, a path or else WAYLAND_DISPLAY means.
+
+    Raises UnsupportedError without XDG_RUNTIME_DIR, where one is needed.
+    """
     display = display or os.environ.get("WAYLAND_DISPLAY") or "wayland-0"
     if display.startswith("/"):
         return display

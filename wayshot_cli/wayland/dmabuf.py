@@ -17,13 +17,10 @@ LINEAR = 0
 INVALID = 0x00FF_FFFF_FFFF_FFFF
 """The modifier that says nothing: the driver knows (drm_fourcc.h)."""
 
-WAY_OUT = "without --buffer, --backend and --device wayshot takes shared memory"
-"""The hint where dmabufs cannot be had."""
-
 _FEEDBACK_SINCE = 4
 _ENTRY = struct.Struct("=I4xQ")  # fourcc, modifier
 _LARGEST_TABLE = _ENTRY.size << 16  # indices have 16 bits
-_DEV_T = struct.Struct("=Q")
+_MODIFIER = _DEV_T = struct.Struct("=Q")
 _SYS = "/sys/dev/char"
 _DOING = "asking which dmabufs it takes"
 
@@ -64,7 +61,7 @@ def bind(connection: "Connection") -> "Proxy":
     offer = connection.find(ZWP_LINUX_DMABUF_V1)
     if offer is None:
         message = f"{connection.compositor} does not offer {ZWP_LINUX_DMABUF_V1.name}"
-        raise UnsupportedError(message, hint=WAY_OUT)
+        raise UnsupportedError(message)
     return connection.bind(offer, ZWP_LINUX_DMABUF_V1)
 
 
@@ -114,10 +111,10 @@ class Feedback:
             os.close(fd)
 
     def _on_main_device(self, device: bytes) -> None:
-        self.main_device = _dev_t(device)
+        self.main_device = read_device(device)
 
     def _on_target_device(self, device: bytes) -> None:
-        self._target = _dev_t(device)
+        self._target = read_device(device)
 
     def _on_formats(self, indices: bytes) -> None:
         self._indices += indices  # a tranche may need several: 4 KiB is the most that one holds
@@ -166,7 +163,16 @@ def same_device(one: int, other: int | None) -> bool:
         return False
 
 
-def _dev_t(data: bytes) -> int:
+def read_modifiers(data: bytes) -> tuple[int, ...]:
+    """Return the modifiers of an array of them. Raises CaptureError."""
+    if len(data) % _MODIFIER.size:
+        message = f"the compositor names modifiers by {len(data)} bytes"
+        raise CaptureError(message)
+    return tuple(modifier for (modifier,) in _MODIFIER.iter_unpack(data))
+
+
+def read_device(data: bytes) -> int:
+    """Return the dev_t that an array holds. Raises CaptureError."""
     if len(data) != _DEV_T.size:
         message = f"the compositor names a device by {len(data)} bytes"
         raise CaptureError(message)

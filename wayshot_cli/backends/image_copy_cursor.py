@@ -1,0 +1,87 @@
+"""The cursor by ext-image-copy-capture: its image, and where it lies over what is captured."""
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from wayshot_cli.backends.image_copy import NOTHING, Constraints, ImageCopy, Session, Target
+from wayshot_cli.errors import TargetLostError
+from wayshot_cli.frame import Cursor
+from wayshot_cli.wayland.pointer import create_pointer
+
+if TYPE_CHECKING:
+    from wayshot_cli.wayland.proxy import Handler, Proxy
+
+
+def open_cursor(backend: ImageCopy, target: Target) -> "CursorSession | None":
+    """Return a session on the cursor over a target; None where there is no pointer."""
+    pointer = create_pointer(backend.connection)
+    return CursorSession(backend, target, pointer) if pointer else None
+
+
+class CursorSession(Session):
+    """Captures the cursor's image as any other one; ``finish_cursor()`` adds its place.
+
+    As long as the cursor does not lie over the target, there is nothing to capture.
+    """
+
+    def __init__(self, backend: ImageCopy, target: Target, pointer: "Proxy") -> None:
+        """Take the pointer, to destroy it."""
+        what = f"the cursor over {target.what}"
+        super().__init__(backend, Target(what, target.create_source, target.is_lost), cursor=False)
+        self._pointer = pointer
+        self._cursor_session: Proxy | None = None
+        self._is_over = False
+        self._position = self._hotspot = (0, 0)
+
+    def finish_cursor(self, deadline: float) -> Cursor | None:
+        """Wait for the image, if the cursor lies over the target; raises what ``finish`` does."""
+        connection = self._backend.connection
+        connection.roundtrip(self.doing)  # by then it is known whether it does
+        connection.wait(lambda: self.is_done or not self._is_over, self.doing, deadline)
+        if self._is_over:
+            with contextlib.suppress(TargetLostError):  # a pointer can be unplugged
+                return Cursor(self.finish(deadline), self._position, self._hotspot)
+        self.cancel()
+        return None
+
+    def close(self) -> None:
+        """End what is under way, and let the pointer go."""
+        super().close()
+        self._pointer.destroy()
+
+    def _create(self, **handlers: "Handler") -> "Proxy":
+        source = self._target.create_source()
+        self._is_over = False
+        self._cursor_session = self._backend.manager.create(
+            "create_pointer_cursor_session",
+            source,
+            self._pointer,
+            enter=self._on_enter,
+            leave=self._on_leave,
+            position=self._on_position,
+            hotspot=self._on_hotspot,
+        )
+        source.destroy()
+        return self._cursor_session.create("get_capture_session", **handlers)
+
+    def _end(self) -> None:
+        super()._end()
+        cursor_session, self._cursor_session = self._cursor_session, None
+        if cursor_session:
+            cursor_session.destroy()
+
+    def _copy(self, session: "Proxy", constraints: Constraints) -> None:
+        if constraints.size != NOTHING:  # as of a cursor that is nowhere
+            super()._copy(session, constraints)
+
+    def _on_enter(self) -> None:
+        self._is_over = True
+
+    def _on_leave(self) -> None:
+        self._is_over = False
+
+    def _on_position(self, x: int, y: int) -> None:
+        self._position = (x, y)
+
+    def _on_hotspot(self, x: int, y: int) -> None:
+        self._hotspot = (x, y)

@@ -1,0 +1,26 @@
+"""The pointer, of which only the cursor matters here."""
+
+from typing import TYPE_CHECKING
+
+from wayshot_cli.wayland.protocols.core import WL_SEAT
+
+if TYPE_CHECKING:
+    from wayshot_cli.wayland.connection import Connection
+    from wayshot_cli.wayland.proxy import Proxy
+
+_POINTER = 1  # wl_seat.capability
+
+
+def create_pointer(connection: "Connection") -> "Proxy | None":
+    """Return a wl_pointer of the first seat that has one, to be destroyed; None without any."""
+    able: list[Proxy] = []
+    for offer in connection.find_all(WL_SEAT):
+        seat = connection.bind(offer, WL_SEAT)
+
+        def on_capabilities(capabilities: int, seat: "Proxy" = seat) -> None:
+            if capabilities & _POINTER:
+                able.append(seat)
+
+        seat.on(capabilities=on_capabilities)
+    connection.roundtrip("asking for the pointer")
+    return able[0].create("get_pointer") if able else None
