@@ -20,7 +20,7 @@ from tests.live.film import LiveFilm
 from tests.stage import Output
 from wayshot_cli.backends import choose
 from wayshot_cli.encode.rawvideo import RawVideo
-from wayshot_cli.record import Source
+from wayshot_cli.record import OutputSource
 from wayshot_cli.wayland.connection import Connection
 
 OUTPUT = "HEADLESS-1"
@@ -86,7 +86,7 @@ def _cost(sway: GlesSway, backend: str, buffer: str) -> Cost:
     """Capture frames one by one as the screen changes, and read each of them once."""
     with Connection(str(sway.socket), timeout=PATIENCE) as connection:
         chosen, _ = choose(connection, backend, buffer)
-        with Source(connection, chosen) as source:
+        with OutputSource(connection, chosen) as source:
 
             def capture(number: int) -> None:
                 picture = source.capture()

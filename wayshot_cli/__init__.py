@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     )
     from wayshot_cli.frame import Alpha, Frame
     from wayshot_cli.geometry import Box, Size, Transform, parse_region
-    from wayshot_cli.still import outputs, shot, shot_dmabuf
+    from wayshot_cli.still import outputs, shot, shot_dmabuf, windows
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
+    from wayshot_cli.wayland.toplevels import Window
 
 __version__ = "0.1.0"
 
@@ -53,11 +54,13 @@ __all__ = [
     "Transform",
     "UnsupportedError",
     "WayshotError",
+    "Window",
     "WriteError",
     "outputs",
     "parse_region",
     "shot",
     "shot_dmabuf",
+    "windows",
 ]
 
 _HOMES = {
@@ -70,9 +73,11 @@ _HOMES = {
     "parse_region": "geometry",
     "Connection": "wayland.connection",
     "Output": "wayland.outputs",
+    "Window": "wayland.toplevels",
     "outputs": "still",
     "shot": "still",
     "shot_dmabuf": "still",
+    "windows": "still",
 }
 
 

@@ -145,7 +145,7 @@ def fit(frame: Frame, size: Size, how: str) -> Frame:
     stride = size.width * target.bytes_per_pixel
     canvas = bytearray(stride * size.height)
     offset = place.y * stride + place.x * target.bytes_per_pixel
-    kernels.blit(frame, target, canvas, offset, stride)
+    kernels.blit(kernels.over_black(frame), target, canvas, offset, stride)
     format_ = pixels.ABGR16161616 if frame.format.is_deep else pixels.ABGR8888
     return Frame(memoryview(canvas), format_, size, stride, time_ns=frame.time_ns)
 

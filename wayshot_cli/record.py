@@ -7,32 +7,37 @@ lie at most ``QUEUE`` pictures: a reader that is too slow costs frames, never me
 import contextlib
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from wayshot_cli import layout
+from wayshot_cli import backends, layout
 from wayshot_cli.errors import (
     CancelledError,
     CaptureError,
     CaptureTimeoutError,
     NotFoundError,
     TargetLostError,
+    UnsupportedError,
     WayshotError,
 )
+from wayshot_cli.geometry import Box
 from wayshot_cli.pacing import SECOND, Pacer, Statistics, Timeline
 from wayshot_cli.wayland.connection import LONGEST_TIMEOUT
-from wayshot_cli.wayland.outputs import are_current, read_outputs
+from wayshot_cli.wayland.outputs import are_current, read_outputs, settle_names
+from wayshot_cli.wayland.toplevels import find_window
 
 if TYPE_CHECKING:
-    from wayshot_cli.backends import Backend, Session
+    from wayshot_cli.backends import Session
     from wayshot_cli.encode.stream import Stream
     from wayshot_cli.frame import Frame
-    from wayshot_cli.geometry import Box, Size
+    from wayshot_cli.geometry import Size
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
+    from wayshot_cli.wayland.toplevels import Toplevel, Window
 
 QUEUE = 4
 """Pictures that may wait for the writer."""
@@ -51,10 +56,10 @@ _RETRY = 0.05  # seconds until an output is tried again that failed, as during a
 
 
 class Picture(NamedTuple):
-    """What the target shows from ``time_ns`` on: the newest frame of each output."""
+    """What the target shows from ``time_ns`` on: the newest frame of each session."""
 
     time_ns: int
-    box: "Box"
+    box: Box
     pieces: tuple[layout.Piece, ...]
 
     def render(self) -> "Frame":
@@ -62,90 +67,91 @@ class Picture(NamedTuple):
         return layout.render(self.box, list(self.pieces))
 
 
-class Source:
-    """The target of a recording: a session for each output, which follows what outputs do."""
+class Source(ABC):
+    """The target of a recording: a session for each thing that is captured."""
 
-    def __init__(  # noqa: PLR0913 - a target and how it is captured
-        self,
-        connection: "Connection",
-        backend: "Backend",
-        *,
-        names: list[str] | None = None,
-        region: "Box | None" = None,
-        cursor: bool = False,
-        damage: bool = True,
-    ) -> None:
-        """Open the sessions. Raises NotFoundError when the target is not there.
-
-        Without ``damage`` (or a backend that knows it) every frame of the screen is captured,
-        not only those that differ.
-        """
+    def __init__(self, connection: "Connection", *, damage: bool) -> None:
+        """Take what sessions are opened on; with ``damage`` only what is new is captured."""
         self.connection = connection
-        self._backend = backend
-        self._names = names
-        self._region = region
-        self._cursor = cursor
-        self._damage = damage and backend.waits_for_damage
-        self._outputs: list[Output] = []
-        self._plan: layout.Plan | None = None
-        self._sessions: dict[Output, Session] = {}
-        self._frames: dict[Output, Frame] = {}
+        self._damage = damage
+        self._sessions: dict[object, Session] = {}
+        self._frames: dict[object, Frame] = {}
         self._owed_by = math.inf
         self._not_before = 0.0
         self._failing_since: float | None = None
-        self._plan = self._reopen()
 
     @property
+    @abstractmethod
     def refreshes_mhz(self) -> list[int]:
         """The refresh of each output that is captured, in millihertz, 0 where it is unknown."""
-        return [output.refresh_mhz for output in self._sessions]
+
+    @property
+    @abstractmethod
+    def is_current(self) -> bool:
+        """Whether the target is still as it was when the sessions were opened."""
+
+    @abstractmethod
+    def wait_for_change(self, until: float) -> None:
+        """Wait until a target that is not there might be, or for ``until``."""
+
+    @abstractmethod
+    def _follow(self) -> None:
+        """Open sessions anew where the target has changed. Raises TargetLostError."""
+
+    @abstractmethod
+    def _look_again(self) -> None:
+        """Begin anew: the target may have changed."""
+
+    @abstractmethod
+    def _lose(self, error: TargetLostError) -> None:
+        """Go on without what a session has lost, or raise the error."""
+
+    @abstractmethod
+    def _box(self) -> Box:
+        """Return what a picture of the frames shows, in the space of the sessions' boxes."""
 
     def capture(self, until: float = math.inf) -> Picture | None:
         """Wait for something new to show; None at ``until`` (time.monotonic()).
 
-        The first frame of each output does not wait for anything new. Raises TargetLostError when
+        The first frame of each session does not wait for anything new. Raises TargetLostError when
         the target is gone, CaptureTimeoutError when the compositor owes an answer, CaptureError
         when it failed for as long; CancelledError after ``Connection.wake``, which loses nothing.
         """
         while True:
-            plan = self._follow()
+            self._follow()
+            began = math.inf
             try:
                 if not self._wait(until):
                     return None
                 if not self.is_current:
                     continue  # what has come may not be what was asked for
+                began = monotonic()
                 self._collect()
-            except TargetLostError:  # perhaps only one of several
-                self._look_again()
+            except TargetLostError as error:
+                self._lose(error)
             except CaptureTimeoutError:
                 raise
             except CaptureError as error:
-                self._pass_over(error)
+                self._pass_over(error, began)
             else:
                 self._failing_since = None
+                if not self.is_current:  # a frame that came at the second attempt is of now
+                    self._look_again()
+                    continue
                 return Picture(
                     max(frame.time_ns for frame in self._frames.values()),
-                    plan.box,
+                    self._box(),
                     tuple(
-                        layout.Piece(session.box, self._frames[output])
-                        for output, session in self._sessions.items()
+                        layout.Piece(session.box, self._frames[target])
+                        for target, session in self._sessions.items()
                     ),
                 )
 
-    @property
-    def is_current(self) -> bool:
-        """Whether the outputs are still as they were when the sessions were opened."""
-        return are_current(self._outputs, self.connection)
-
     def restart(self) -> None:
-        """Forget what is under way: the next capture shows the screen as it is then."""
+        """Forget what is under way: the next capture shows the target as it is then."""
         for session in self._sessions.values():
             session.cancel()
         self._frames.clear()
-
-    def wait_for_outputs(self, until: float) -> None:
-        """Wait until an output comes, goes or changes, or for ``until``."""
-        _rest(self.connection, until, lambda: not self.is_current)
 
     def close(self) -> None:
         """End the sessions. Pictures stay valid."""
@@ -162,32 +168,8 @@ class Source:
         """Close it."""
         self.close()
 
-    def _follow(self) -> layout.Plan:
-        """Return the plan, made anew when an output has come, gone or changed."""
-        if self._plan is None or not self.is_current:
-            try:
-                self._plan = self._reopen()
-            except NotFoundError as error:
-                self._plan = None
-                message = f"what was recorded went away: {error}"
-                raise TargetLostError(message) from error
-        return self._plan
-
-    def _reopen(self) -> layout.Plan:
-        self._outputs = read_outputs(self.connection)
-        plan = layout.plan(self._outputs, names=self._names, region=self._region)
-        if plan != self._plan:
-            self.close()
-            self._sessions = {
-                output: self._backend.open(
-                    output, region=plan.request_region(output), cursor=self._cursor
-                )
-                for output in plan.outputs
-            }
-        return plan
-
     def _wait(self, until: float) -> bool:
-        """Wait for a frame to collect, for all of them at first, or for another plan.
+        """Wait for a frame to collect, for all of them at first, or for another target.
 
         False at ``until``.
         """
@@ -202,13 +184,13 @@ class Source:
                 return True
             if until < pause:
                 return False
-        for output, session in self._sessions.items():
+        for target, session in self._sessions.items():
             if not session.is_started:
-                session.start(damage=self._damage and output in self._frames)
+                session.start(damage=self._damage and target in self._frames)
                 self._owed_by = connection.deadline()
                 self._not_before = monotonic() + self._shortest_wait
         doing = next(iter(sessions)).doing
-        new = [s for output, s in self._sessions.items() if output not in self._frames]
+        new = [s for target, s in self._sessions.items() if target not in self._frames]
         connection.wait(
             lambda: (
                 all(s.is_done for s in new) and all(s.is_copying or s.is_done for s in sessions)
@@ -235,22 +217,170 @@ class Source:
         return _PACE * 1000 / (refresh if refresh > 0 else _USUAL_REFRESH)
 
     def _collect(self) -> None:
-        for output, session in self._sessions.items():
+        for target, session in self._sessions.items():
             if session.is_done:
-                self._frames[output] = session.finish(self.connection.deadline())
+                self._frames[target] = session.finish(self.connection.deadline())
 
-    def _pass_over(self, error: CaptureError) -> None:
+    def _pass_over(self, error: CaptureError, began: float) -> None:
         """Wait a moment after a failure, as a mode change brings it; raise what does not end."""
         now = monotonic()
-        self._failing_since = self._failing_since or now
+        self._failing_since = self._failing_since or min(now, began)
         if now - self._failing_since > self.connection.timeout:
             raise error
         self._look_again()  # first: the rest may be cut short
         _rest(self.connection, now + _RETRY)
 
+
+class OutputSource(Source):
+    """Outputs, or a region of them, or all: a session for each, which follows what outputs do."""
+
+    def __init__(  # noqa: PLR0913 - a target and how it is captured
+        self,
+        connection: "Connection",
+        backend: "backends.Backend",
+        *,
+        names: list[str] | None = None,
+        region: Box | None = None,
+        cursor: bool = False,
+        damage: bool = True,
+    ) -> None:
+        """Open the sessions. Raises NotFoundError when the target is not there.
+
+        Without ``damage`` (or a backend that knows it) every frame of the screen is captured,
+        not only those that differ.
+        """
+        super().__init__(connection, damage=damage and backend.waits_for_damage)
+        self._backend = backend
+        self._names = settle_names(connection, names)
+        self._region = region
+        self._cursor = cursor
+        self._outputs: list[Output] = []
+        self._plan: layout.Plan | None = None
+        self._plan = self._reopen()
+
+    @property
+    def refreshes_mhz(self) -> list[int]:
+        """The refresh of each output that is captured, in millihertz, 0 where it is unknown."""
+        return [output.refresh_mhz for output in self._plan.outputs] if self._plan else []
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the outputs are still as they were when the sessions were opened."""
+        return are_current(self._outputs, self.connection)
+
+    def wait_for_change(self, until: float) -> None:
+        """Wait until an output comes, goes or changes, or for ``until``."""
+        _rest(self.connection, until, lambda: not self.is_current)
+
+    def _follow(self) -> None:
+        if self._plan is None or not self.is_current:
+            try:
+                self._plan = self._reopen()
+            except NotFoundError as error:
+                self._plan = None
+                message = f"what was recorded went away: {error}"
+                raise TargetLostError(message) from error
+
+    def _reopen(self) -> layout.Plan:
+        self._outputs = read_outputs(self.connection)
+        plan = layout.plan(self._outputs, names=self._names, region=self._region)
+        if plan != self._plan:
+            self.close()
+            self._sessions = {
+                output: self._backend.open(
+                    output, region=plan.request_region(output), cursor=self._cursor
+                )
+                for output in plan.outputs
+            }
+        return plan
+
     def _look_again(self) -> None:
         self.restart()
         self._outputs = []
+
+    def _lose(self, _error: TargetLostError) -> None:
+        self._look_again()  # it is perhaps only one of several
+
+    def _box(self) -> Box:
+        assert self._plan  # noqa: S101 - _follow has seen to it
+        return self._plan.box
+
+
+class WindowSource(Source):
+    """A window, until it is closed, at whatever size it has."""
+
+    def __init__(
+        self,
+        connection: "Connection",
+        backend: "backends.Backend",
+        wish: str,
+        *,
+        cursor: bool = False,
+    ) -> None:
+        """Open the session. ``wish`` is as for ``find_window``, and raises what that does."""
+        super().__init__(connection, damage=True)
+        self._backend = backend
+        self._wish = wish
+        self._cursor = cursor
+        self._window: Window
+        self._toplevel: Toplevel
+        self._refreshes_mhz: list[int] = []
+        self._seen = 0
+        self._open()
+
+    @property
+    def refreshes_mhz(self) -> list[int]:
+        """The refresh of the outputs that the window is on, where the compositor says them."""
+        return self._refreshes_mhz
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the window is there."""
+        return not self._toplevel.is_closed
+
+    def wait_for_change(self, until: float) -> None:
+        """Wait until a window comes or changes, or for ``until``."""
+        _rest(self.connection, until, lambda: self._changes() != self._seen)
+
+    def _follow(self) -> None:
+        if self._sessions and self.is_current:
+            return
+        if self._sessions:
+            self._lose(TargetLostError(f"window {self._window} was closed"))
+        try:
+            self._open()
+        except (NotFoundError, UnsupportedError) as error:
+            message = f"what was recorded went away: {error}"
+            raise TargetLostError(message) from error
+
+    def _open(self) -> None:
+        try:
+            self._window, self._toplevel = find_window(self.connection, self._wish)
+        finally:
+            self._seen = self._changes()
+        outputs = read_outputs(self.connection)
+        names = self._window.outputs
+        self._refreshes_mhz = [output.refresh_mhz for output in outputs if output.name in names]
+        self._sessions = {
+            self._toplevel: backends.open_window(
+                self._backend, self._window, self._toplevel, cursor=self._cursor
+            )
+        }
+
+    def _changes(self) -> int:
+        """Return how much has been said of windows so far."""
+        return self.connection.toplevels.changes if self.connection.toplevels else 0
+
+    def _look_again(self) -> None:
+        self.restart()
+
+    def _lose(self, error: TargetLostError) -> None:
+        self.close()
+        raise error
+
+    def _box(self) -> Box:
+        (session,) = self._sessions.values()
+        return session.box
 
 
 def _rest(connection: "Connection", until: float, done: Callable[[], bool] = lambda: False) -> bool:
@@ -428,7 +558,7 @@ class Recorder:
             if self._on_lost == "stop":
                 raise
             self._source.restart()
-            self._source.wait_for_outputs(end)
+            self._source.wait_for_change(end)
             return
         if picture:
             self._hand_over(picture)

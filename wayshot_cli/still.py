@@ -3,23 +3,26 @@
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from wayshot_cli import backends, layout
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, parse_region
 from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, Connection
-from wayshot_cli.wayland.outputs import Output, read_outputs
+from wayshot_cli.wayland.outputs import Output, read_outputs, settle_names
 
 if TYPE_CHECKING:
     from wayshot_cli.dmabuf_frame import DmabufFrame
+    from wayshot_cli.wayland.toplevels import Window
 
 
 def shot(  # noqa: PLR0913 - the options of the command, all but the first optional
     output: str | Sequence[str] | None = None,
     *,
     region: str | Box | tuple[int, int, int, int] | None = None,
+    window: str | None = None,
     cursor: bool = False,
     scale: float | None = None,
     delay: float = 0.0,
@@ -31,11 +34,15 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     report: Callable[[str], object] | None = None,
     meanwhile: Callable[[], object] | None = None,
 ) -> Frame:
-    """Take a picture of an output, of several, of a region, or (by default) of everything.
+    """Take a picture of an output, of several, of a region, a window, or (by default) everything.
 
-    ``output`` is a name or several; ``region`` is ``X,Y WxH`` or a box in logical
-    coordinates; they exclude each other. ``scale`` asks for that many pixels per logical unit
-    instead of the native ones. ``delay`` waits that many seconds, once all is known to be there.
+    ``output`` is a name or several, ``focused`` is the one with the active window; ``region`` is
+    ``X,Y WxH`` or a box in logical coordinates; ``window`` is an identifier (see
+    ``windows()``), ``app_id:NAME`` or ``title:TEXT`` where one window alone has it, or ``active``.
+    They exclude each other. A window's frame is its own pixels, whatever covers it, alpha
+    included. ``scale`` asks for that many pixels per logical unit instead of the native ones; a
+    window, whose place on the screen nobody tells, has none. ``delay`` waits that many seconds,
+    once all is known to be there.
     ``backend`` and ``buffer`` pin how it is captured and into what (shm, dmabuf), ``device`` the
     node of /dev/dri whose memory dmabufs are.
     ``timeout`` in seconds bounds each answer of the compositor.
@@ -48,25 +55,19 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     """
     names = _names(output)
     box = _box(region)
-    if names is not None and box is not None:
-        message = "an output and a region exclude each other"
-        raise InvalidArgumentError(message)
-    if scale is not None and not 0 < scale < math.inf:
-        message = f"{scale} is not a scale"
-        raise InvalidArgumentError(message)
+    _check(names, box, window, scale)
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(Connection(timeout=timeout))
-        chosen = _choose(link, report, backend, buffer, device)
-        plan = layout.plan(read_outputs(link), names=names, region=box, scale=scale)
+        chosen = _choose(link, report, backend, buffer, device, windows=window is not None)
+        find = partial(_find, chosen, names, box, window, cursor=cursor, scale=scale)
+        target = find()
         if delay:
             link.sleep(delay)
-            plan = layout.plan(read_outputs(link), names=names, region=box, scale=scale)
+            target = find()
         sessions: list[backends.Session] = []
-        for o in plan.outputs:
-            # A rescaled region needs the pixels around it, too.
-            region_of_it = None if scale else plan.request_region(o)
-            sessions.append(chosen.open(o, region=region_of_it, cursor=cursor))
+        for open_session in target.open_sessions:
+            sessions.append(open_session())
             stack.callback(sessions[-1].close)
         for session in sessions:  # all at once, so that they show the same moment
             session.start()
@@ -76,12 +77,47 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
             link.flush(sessions[0].doing)
             meanwhile()
         deadline = link.deadline()
-        pieces = [layout.Piece(session.box, session.finish(deadline)) for session in sessions]
+        frames = [session.finish(deadline) for session in sessions]
+    pieces = [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
     for note in chosen.notes:
         report(note)
     for piece in pieces:
         report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
-    return layout.render(plan.box, pieces, scale)
+    return layout.render(target.box or pieces[0].box, pieces, scale)
+
+
+class _Target(NamedTuple):
+    """What is captured by these sessions: ``box`` of the logical space, None for a window."""
+
+    box: Box | None
+    open_sessions: list[Callable[[], backends.Session]]
+
+
+def _find(  # noqa: PLR0913 - what was asked for
+    backend: backends.Backend,
+    names: list[str] | None,
+    box: Box | None,
+    window: str | None,
+    *,
+    cursor: bool,
+    scale: float | None,
+) -> _Target:
+    link = backend.connection
+    if window is not None:
+        from wayshot_cli.wayland.toplevels import find_window  # noqa: PLC0415 - for this alone
+
+        found = find_window(link, window)
+        return _Target(None, [partial(backends.open_window, backend, *found, cursor=cursor)])
+    plan = layout.plan(read_outputs(link), names=settle_names(link, names), region=box, scale=scale)
+    # A rescaled region needs the pixels around it, too.
+    regions = (None if scale else plan.request_region(output) for output in plan.outputs)
+    return _Target(
+        plan.box,
+        [
+            partial(backend.open, output, region=region, cursor=cursor)
+            for output, region in zip(plan.outputs, regions, strict=True)
+        ],
+    )
 
 
 def shot_dmabuf(  # noqa: PLR0913 - as for shot
@@ -107,7 +143,8 @@ def shot_dmabuf(  # noqa: PLR0913 - as for shot
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(Connection(timeout=timeout))
         chosen = _choose(link, report, backend, "dmabuf", device)
-        found = layout.plan(read_outputs(link), names=_names(output)).outputs
+        names = settle_names(link, _names(output))
+        found = layout.plan(read_outputs(link), names=names).outputs
         if len(found) > 1:
             message = f"there are {len(found)} outputs, and a dmabuf shows one"
             raise InvalidArgumentError(
@@ -139,14 +176,46 @@ def outputs(
         return read_outputs(own)
 
 
-def _choose(
+def windows(
+    *, timeout: float = DEFAULT_TIMEOUT, connection: Connection | None = None
+) -> "list[Window]":
+    """Return the windows of the session, in the compositor's order; as ``outputs`` otherwise.
+
+    There are none where the compositor has no protocol for them.
+    """
+    from wayshot_cli.wayland.toplevels import read_windows  # noqa: PLC0415 - for this alone
+
+    if connection:
+        return read_windows(connection)
+    with Connection(timeout=timeout) as own:
+        return read_windows(own)
+
+
+def _check(
+    names: list[str] | None, box: Box | None, window: str | None, scale: float | None
+) -> None:
+    """Refuse what contradicts itself."""
+    if sum(target is not None for target in (names, box, window)) > 1:
+        message = "an output, a region and a window exclude each other"
+        raise InvalidArgumentError(message)
+    if scale is not None and window is not None:
+        message = "a window has no logical units to scale by"
+        raise InvalidArgumentError(message)
+    if scale is not None and not 0 < scale < math.inf:
+        message = f"{scale} is not a scale"
+        raise InvalidArgumentError(message)
+
+
+def _choose(  # noqa: PLR0913 - what was asked for
     link: Connection,
     report: Callable[[str], object],
     backend: str,
     buffer: str,
     device: str | None,
+    *,
+    windows: bool = False,
 ) -> backends.Backend:
-    chosen, passed_over = backends.choose(link, backend, buffer, device)
+    chosen, passed_over = backends.choose(link, backend, buffer, device, windows=windows)
     for rung in passed_over:
         report(f"not {rung.name}: {rung.reason}")
     report(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")

@@ -7,6 +7,7 @@ from tests.fake.counter import CounterError, read_counter
 from tests.fake.faults import Fault, Step
 from tests.fake.film import Film, RealClock, VirtualClock
 from tests.fake.pixels import FORMATS, pattern
+from tests.fake.toplevels import Window
 
 __all__ = [
     "FORMATS",
@@ -23,6 +24,7 @@ __all__ = [
     "ShmOffer",
     "Step",
     "VirtualClock",
+    "Window",
     "pattern",
     "read_counter",
 ]

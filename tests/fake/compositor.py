@@ -1,7 +1,7 @@
 """A Wayland compositor for tests, which knows every pixel and can go wrong on purpose.
 
-It serves wl_shm, wl_output, xdg-output and wlr-screencopy over a Unix socket, speaks the wire
-format by itself (:mod:`tests.fake.wire`) and runs in a thread of the test::
+It serves wl_shm, wl_output, xdg-output, wlr-screencopy and ext-image-copy-capture over a Unix
+socket, speaks the wire format by itself (:mod:`tests.fake.wire`) and runs in a thread of the test::
 
     config = Config(outputs=(Output("FAKE-1", 64, 48, transform=1),), screencopy_version=2)
     with FakeCompositor(config) as compositor:
@@ -42,9 +42,16 @@ from tests.fake.config import Config, Output
 from tests.fake.dmabuf import ExportManager, LinuxDmabuf
 from tests.fake.faults import Fault, Moment, Step
 from tests.fake.film import VirtualClock
+from tests.fake.image_copy import (
+    BUFFER_CONSTRAINTS,
+    STOPPED,
+    ImageCopyManager,
+    ImageSession,
+    OutputSourceManager,
+)
 from tests.fake.resources import (
     Buffer,
-    Frame,
+    Copy,
     Head,
     Registry,
     Resource,
@@ -54,6 +61,13 @@ from tests.fake.resources import (
     WlOutput,
     XdgOutput,
     XdgOutputManager,
+)
+from tests.fake.toplevels import (
+    Desktop,
+    ToplevelList,
+    ToplevelManager,
+    ToplevelSourceManager,
+    Window,
 )
 
 if TYPE_CHECKING:
@@ -97,6 +111,7 @@ class FakeCompositor:
         self.globals: dict[int, Global] = {}
         self.all_globals: dict[int, Global] = {}  # those that were removed, too
         self.heads: list[Head] = []
+        self.desktop = Desktop(self)
         self.crash: BaseException | None = None
         self._seen: Counter[int] = Counter()  # how often each fault's moment has come
         self._names = itertools.count(1)
@@ -115,6 +130,11 @@ class FakeCompositor:
             (ScreencopyManager, config.screencopy_version),
             (LinuxDmabuf, config.dmabuf_version),
             (ExportManager, config.export_version),
+            (ToplevelList, config.toplevel_list_version),
+            (ToplevelManager, config.toplevel_manager_version),
+            (ToplevelSourceManager, config.toplevel_source_version),
+            (ImageCopyManager, config.image_copy_version),
+            (OutputSourceManager, config.image_copy_version),
         ):
             if version:
                 self._add_global(Global(kind, kind.interface.name, version))
@@ -122,6 +142,8 @@ class FakeCompositor:
             self._add_global(Global(None, "fake_decoy_v1", 1))
         for output in config.outputs:
             self._plug(output)
+        for window in config.windows:
+            self.desktop.open(window)
 
     def __enter__(self) -> Self:
         """Listen."""
@@ -221,6 +243,22 @@ class FakeCompositor:
     def change_output(self, name: str | bytes | None, **changes: object) -> None:
         """Change an output's fields (another mode, say); its frames under way fail."""
         self._run(lambda: self._change(self._head(name), changes))
+
+    def open_window(self, window: Window) -> None:
+        """Open a window."""
+        self._run(lambda: self.desktop.open(window))
+
+    def change_window(self, name: str, **changes: object) -> None:
+        """Change what is said of a window; ``change_output`` changes what it shows."""
+        self._run(lambda: self.desktop.change(name, changes))
+
+    def close_window(self, name: str) -> None:
+        """Close a window; captures of it are stopped."""
+        self._run(lambda: self.desktop.close(name))
+
+    def finish_windows(self) -> None:
+        """Say that no more windows will be told."""
+        self._run(self.desktop.finish)
 
     def damage(self, name: str | bytes | None = "FAKE-1") -> None:
         """Damage all of an output: answers copy_with_damage on an idle screen.
@@ -354,18 +392,25 @@ class FakeCompositor:
         for client, registry in self._resources(Registry):
             client.send(registry.event("global_remove", name))
         if fail_frames:
-            self._fail_frames(head)
+            self._fail_frames(head, STOPPED)
+            for session in self._sessions(head):
+                session.stop()
 
-    def _fail_frames(self, head: Head) -> None:
-        for _, frame in self._resources(Frame):
+    def _fail_frames(self, head: Head, reason: int) -> None:
+        for _, frame in self._resources(Copy):
             if frame.head is head:
-                frame.fail()
+                frame.fail(reason)
+
+    def _sessions(self, head: Head) -> list[ImageSession]:
+        return [session for _, session in self._resources(ImageSession) if session.head is head]
 
     def _change(self, head: Head, changes: dict[str, object]) -> None:
         head.output = replace(head.output, **changes)  # type: ignore[arg-type]
         head.prepare()
         self._make_stale(head)
-        self._fail_frames(head)
+        self._fail_frames(head, BUFFER_CONSTRAINTS)
+        for session in self._sessions(head):
+            session.describe()
         for _, wl_output in self._resources(WlOutput):
             if wl_output.head is head:
                 wl_output.describe()
@@ -379,16 +424,18 @@ class FakeCompositor:
 
     def _damage(self, head: Head) -> None:
         self._make_stale(head)
-        for _, frame in self._resources(Frame):
+        for _, frame in self._resources(Copy):
             if frame.head is head:
                 frame.retry(leaping=True)
 
     def _make_stale(self, head: Head) -> None:
         head.damaged = True
+        for session in self._sessions(head):
+            session.damaged = True
         for client in self.clients:
             client.stale.add(head.index)
 
     def _advance(self, clock: VirtualClock, time_ns: int) -> None:
         clock.set(time_ns)
-        for _, frame in self._resources(Frame):
+        for _, frame in self._resources(Copy):
             frame.retry()

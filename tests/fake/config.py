@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tests.fake.faults import Fault
+    from tests.fake.toplevels import Window
+    from tests.fake.wire import Argument
 
 CURRENT_AND_PREFERRED = 3
 XR24 = 0x34325258
@@ -67,6 +69,8 @@ class Output:
     offers: tuple[ShmOffer, ...] | None = None
     film: Film | None = None  # None: the picture never changes
     stamp: Stamp = truthful  # what ready says
+    constraints: tuple[tuple[str, *tuple[Argument, ...]], ...] | None = None  # of a capture session
+    says_transform: bool = True  # of a capture session's frames
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -148,6 +152,11 @@ class Config:
     dmabuf_version: int = 0  # zwp_linux_dmabuf_v1
     feedback: Feedback | None = None  # None: a table without its fd
     export_version: int = 0  # zwlr_export_dmabuf_manager_v1
+    image_copy_version: int = 0  # ext_image_copy_capture_manager_v1, and its sources of outputs
+    windows: tuple[Window, ...] = ()
+    toplevel_list_version: int = 0  # ext_foreign_toplevel_list_v1
+    toplevel_source_version: int = 0  # ext_foreign_toplevel_image_capture_source_manager_v1
+    toplevel_manager_version: int = 0  # zwlr_foreign_toplevel_manager_v1
     shm_formats: tuple[int, ...] | None = None  # None: the two required and those of the outputs
     dmabuf_offer: int | None = None  # the fourcc of a linux_dmabuf event
     decoys: int = 0  # further globals of an interface that nobody knows

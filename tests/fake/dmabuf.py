@@ -133,7 +133,7 @@ class BufferParams(Resource):
         elif self.client.open:
             buffer.destroy()
 
-    def fail(self) -> None:
+    def fail(self, _reason: int = 0) -> None:
         """Refuse the planes."""
         self.client.send(self.event("failed"))
 
@@ -182,7 +182,7 @@ class ExportFrame(Resource):
         os.write(memory, output.memory(head.index))
         self.client.outgoing_fds.append(memory)
         described = self.events(
-            ("frame", offer.width, offer.height, 0, 0, 0, 0, XR24, 0, 0, 1),
+            ("frame", offer.width, offer.height, 0, 0, int(output.y_invert), 0, XR24, 0, 0, 1),
             ("object", 0, None, offer.stride * offer.height, 0, offer.stride, 0),
         )
         if self.client.owe(Step.EXPORT, self, described, output.name):
@@ -196,7 +196,7 @@ class ExportFrame(Resource):
         if step is Step.EXPORT:
             self.client.owe(Step.EXPORTED, self, self.event("ready", 0, 0, 0), self.name)
 
-    def fail(self) -> None:
+    def fail(self, _reason: int = 0) -> None:
         """Cancel, for the time being."""
         self.client.send(self.event("cancel", 0))
 

@@ -14,6 +14,7 @@ its own.
 from __future__ import annotations
 
 import enum
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,13 +42,19 @@ class Step(enum.Enum):
     BUFFER_DONE = "zwlr_screencopy_frame_v1.buffer_done"
     OFFERED = "nothing: all is said, the client's copy is awaited"
     FLAGS = "zwlr_screencopy_frame_v1.flags, in answer to copy"
-    READY = "zwlr_screencopy_frame_v1.ready"
+    READY = "ready, of a frame of either protocol"
     AFTER_READY = "nothing any more"
     FEEDBACK = "the events of a zwp_linux_dmabuf_feedback_v1"
     PLANE = "nothing: a plane was added to a zwp_linux_buffer_params_v1"
     PARAMS = "zwp_linux_buffer_params_v1.created"
     EXPORT = "the frame and object events of a zwlr_export_dmabuf_frame_v1"
     EXPORTED = "zwlr_export_dmabuf_frame_v1.ready"
+    CONSTRAINTS = "a batch of constraints of an ext_image_copy_capture_session_v1"
+    CONSTRAINTS_DONE = "ext_image_copy_capture_session_v1.done"
+    CAPTURE = "nothing yet: the client has asked for a frame"
+    DESCRIBED = "transform, damage and presentation_time of an ext_image_copy_capture_frame_v1"
+    TOPLEVEL = "what a list of toplevels says of a window, but done"
+    TOPLEVEL_DONE = "done, of a window"
 
 
 @dataclass(frozen=True)
@@ -118,9 +125,23 @@ def protocol_error(moment: Moment) -> bool:
 
 
 def failed(moment: Moment) -> bool:
-    """Answer with ``failed``: of a screencopy frame or of the params of a dmabuf."""
+    """Answer with ``failed``: of a frame or of the params of a dmabuf; a session is stopped."""
     moment.resource.fail()
     return False
+
+
+def failing(reason: int, times: int = sys.maxsize) -> Action:
+    """Answer with ``failed`` for a reason, so many times."""
+    left = [times]
+
+    def action(moment: Moment) -> bool:
+        left[0] -= 1
+        if left[0] < 0:
+            return True
+        moment.resource.fail(reason)
+        return False
+
+    return action
 
 
 def flood(moment: Moment) -> bool:
@@ -139,6 +160,8 @@ def idle_talk(moment: Moment) -> bytes:
     """Return a valid event that a client may get at this moment and has not waited for."""
     for kind, event, arguments in (
         (protocol.ZWLR_SCREENCOPY_FRAME_V1, "flags", (0,)),
+        (protocol.EXT_IMAGE_COPY_CAPTURE_FRAME_V1, "transform", (0,)),
+        (protocol.EXT_IMAGE_COPY_CAPTURE_SESSION_V1, "shm_format", (0x34325258,)),
         (protocol.ZXDG_OUTPUT_V1, "logical_position", (0, 0)),
         (protocol.WL_OUTPUT, "mode", (0, 640, 480, 60_000)),
         (protocol.WL_SHM, "format", (0x34325258,)),

@@ -137,3 +137,95 @@ ZWLR_EXPORT_DMABUF_FRAME_V1 = Interface(
         ("cancel", "u"),
     ),
 )
+EXT_IMAGE_CAPTURE_SOURCE_V1 = Interface(
+    "ext_image_capture_source_v1",
+    requests=(("destroy", ""),),
+)
+EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1 = Interface(
+    "ext_output_image_capture_source_manager_v1",
+    requests=(("create_source", "no"), ("destroy", "")),
+)
+EXT_IMAGE_COPY_CAPTURE_MANAGER_V1 = Interface(
+    "ext_image_copy_capture_manager_v1",
+    requests=(
+        ("create_session", "nou"),
+        ("create_pointer_cursor_session", "noo"),
+        ("destroy", ""),
+    ),
+)
+EXT_IMAGE_COPY_CAPTURE_SESSION_V1 = Interface(
+    "ext_image_copy_capture_session_v1",
+    requests=(("create_frame", "n"), ("destroy", "")),
+    events=(
+        ("buffer_size", "uu"),
+        ("shm_format", "u"),
+        ("dmabuf_device", "a"),
+        ("dmabuf_format", "ua"),
+        ("done", ""),
+        ("stopped", ""),
+    ),
+)
+EXT_IMAGE_COPY_CAPTURE_FRAME_V1 = Interface(
+    "ext_image_copy_capture_frame_v1",
+    requests=(
+        ("destroy", ""),
+        ("attach_buffer", "o"),
+        ("damage_buffer", "iiii"),
+        ("capture", ""),
+    ),
+    events=(
+        ("transform", "u"),
+        ("damage", "iiii"),
+        ("presentation_time", "uuu"),
+        ("ready", ""),
+        ("failed", "u"),
+    ),
+)
+EXT_FOREIGN_TOPLEVEL_LIST_V1 = Interface(
+    "ext_foreign_toplevel_list_v1",
+    requests=(("stop", ""), ("destroy", "")),
+    events=(("toplevel", "n"), ("finished", "")),
+)
+EXT_FOREIGN_TOPLEVEL_HANDLE_V1 = Interface(
+    "ext_foreign_toplevel_handle_v1",
+    requests=(("destroy", ""),),
+    events=(
+        ("closed", ""),
+        ("done", ""),
+        ("title", "s"),
+        ("app_id", "s"),
+        ("identifier", "s"),
+    ),
+)
+EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1 = Interface(
+    "ext_foreign_toplevel_image_capture_source_manager_v1",
+    requests=(("create_source", "no"), ("destroy", "")),
+)
+ZWLR_FOREIGN_TOPLEVEL_MANAGER_V1 = Interface(
+    "zwlr_foreign_toplevel_manager_v1",
+    requests=(("stop", ""),),
+    events=(("toplevel", "n"), ("finished", "")),
+)
+ZWLR_FOREIGN_TOPLEVEL_HANDLE_V1 = Interface(
+    "zwlr_foreign_toplevel_handle_v1",
+    requests=(
+        ("set_maximized", ""),
+        ("unset_maximized", ""),
+        ("set_minimized", ""),
+        ("unset_minimized", ""),
+        ("activate", "o"),
+        ("close", ""),
+        ("set_rectangle", "oiiii"),
+        ("destroy", ""),
+    ),
+    events=(
+        ("title", "s"),
+        ("app_id", "s"),
+        ("output_enter", "o"),
+        ("output_leave", "o"),
+        ("state", "a"),
+        ("done", ""),
+        ("closed", ""),
+        ("parent", "3o"),
+    ),
+)

@@ -129,8 +129,8 @@ class Resource:
     on_destroy = destroy
     on_release = destroy
 
-    def fail(self) -> None:
-        """Say that the capture failed; only a frame can."""
+    def fail(self, reason: int = 0) -> None:
+        """Say that the capture failed; only a frame can, and of some protocols it says why."""
         raise NotImplementedError
 
     def proceed(self, step: Step) -> None:
@@ -423,7 +423,94 @@ class ScreencopyManager(Resource):
         Frame(self.client, frame_id, self.version, head, (x, y, width, height))
 
 
-class Frame(Resource):
+class Copy(Resource):
+    """A frame of either protocol: a copy that waits for its picture."""
+
+    def __init__(self, client: Client, object_id: int, version: int, head: Head) -> None:
+        """Wait for nothing yet."""
+        super().__init__(client, object_id, version)
+        self.head = head
+        self.waiting = False  # for damage or for a film's next frame
+        self.number = 0  # the frame of the film, or how many copies there were
+        self.time_ns = 0  # when what was copied was shown
+        self.ended = False  # ready or failed has been said
+
+    @property
+    def copied(self) -> int:
+        """The frame of the film that was copied last; -1 before the first."""
+        raise NotImplementedError
+
+    @property
+    def drawn_only(self) -> bool:
+        """Whether only a frame of the film will do that is drawn anew."""
+        raise NotImplementedError
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a picture that is no film is given now."""
+        raise NotImplementedError
+
+    def note_taken(self) -> None:
+        """Remember that the frame ``number`` was given."""
+        raise NotImplementedError
+
+    def write(self) -> None:
+        """Write that frame."""
+        raise NotImplementedError
+
+    def answer(self, *, leaping: bool = True) -> None:
+        """Write the picture if there is a new one, else wait until retry()."""
+        self.waiting = True
+        film = self.head.output.film
+        if film is not None:
+            self.answer_film(film, leaping=leaping)
+        elif self.is_due:
+            self.number, self.head.copies = self.head.copies, self.head.copies + 1
+            self.time_ns = self.client.compositor.config.clock.now_ns()
+            self.note_taken()
+            self.write()
+
+    def answer_film(self, film: Film, *, leaping: bool) -> None:
+        """Write the frame that is due by the rules of :mod:`tests.fake.film`."""
+        clock, copied, drawn_only = (
+            self.client.compositor.config.clock,
+            self.copied,
+            self.drawn_only,
+        )
+        current = film.number_at(clock.now_ns() - clock.base_ns)
+        if drawn_only:
+            current = film.drawn_at(current)
+        number: int | None = current
+        if current <= copied:
+            number = film.drawn_after(copied) if drawn_only else copied + 1
+        if number is None:
+            return  # the film has ended
+        self.number, self.time_ns = number, clock.base_ns + film.offset_ns(number)
+        if number <= current or (leaping and clock.leap_to(self.time_ns)):
+            self.note_taken()
+            self.write()
+        elif isinstance(clock, RealClock):
+            self.client.compositor.later((self.time_ns - clock.now_ns()) / SECOND, self.retry)
+
+    def retry(self, *, leaping: bool = False) -> None:
+        """Look again for a new picture, if one is still waited for."""
+        if self.waiting and self.client.open and not self.head.gone:
+            self.answer(leaping=leaping)
+
+    def destroy(self) -> None:
+        """Wait no more."""
+        self.waiting = False
+        super().destroy()
+
+    on_destroy = destroy
+
+    def leftover(self) -> str:
+        """Frames are to be destroyed, above all those that ended."""
+        state = "ended" if self.ended else "under way"
+        return f"{self}, {state}, was not destroyed"
+
+
+class Frame(Copy):
     """zwlr_screencopy_frame_v1."""
 
     interface = protocol.ZWLR_SCREENCOPY_FRAME_V1
@@ -432,18 +519,13 @@ class Frame(Resource):
         self, client: Client, object_id: int, version: int, head: Head, region: Region | None
     ) -> None:
         """Offer buffers."""
-        super().__init__(client, object_id, version)
-        self.head = head
+        super().__init__(client, object_id, version, head)
         self.region = region
         self.offers: tuple[ShmOffer, ...] = ()
         self.dmabuf_offer: tuple[int, int, int] | None = None  # fourcc, width, height
         self.offered = False  # all offers are made, the client may copy
         self.buffer: Buffer | None = None  # set by copy
         self.with_damage = False  # how it was copied
-        self.waiting = False  # for damage or for a film's next frame
-        self.number = 0  # the frame of the film, or how many copies there were
-        self.time_ns = 0  # when what was copied was shown
-        self.ended = False  # ready or failed has been said
         if head.gone:
             self.fail()
             return
@@ -500,44 +582,28 @@ class Frame(Resource):
         if self.take(buffer_id):
             self.answer()
 
-    def answer(self, *, leaping: bool = True) -> None:
-        """Write the picture if there is a new one, else wait until retry()."""
-        self.waiting = True
-        film = self.head.output.film
-        if film is not None:
-            self.answer_film(film, leaping=leaping)
-        elif self.head.damaged or not (self.with_damage and self.client.compositor.config.idle):
-            if self.with_damage:
-                self.head.damaged = False
-            self.number, self.head.copies = self.head.copies, self.head.copies + 1
-            self.time_ns = self.client.compositor.config.clock.now_ns()
-            self.write()
+    @property
+    def copied(self) -> int:
+        """The client's last frame of this output."""
+        return self.client.copied.get(self.head.index, -1)
 
-    def answer_film(self, film: Film, *, leaping: bool) -> None:
-        """Write the frame that is due by the rules of :mod:`tests.fake.film`."""
-        client, index, clock = self.client, self.head.index, self.client.compositor.config.clock
-        copied = client.copied.get(index, -1)
-        drawn_only = self.with_damage and index not in client.stale
-        current = film.number_at(clock.now_ns() - clock.base_ns)
-        if drawn_only:
-            current = film.drawn_at(current)
-        number: int | None = current
-        if current <= copied:
-            number = film.drawn_after(copied) if drawn_only else copied + 1
-        if number is None:
-            return  # the film has ended
-        self.number, self.time_ns = number, clock.base_ns + film.offset_ns(number)
-        if number <= current or (leaping and clock.leap_to(self.time_ns)):
-            client.copied[index] = number
-            client.stale.discard(index)
-            self.write()
-        elif isinstance(clock, RealClock):
-            client.compositor.later((self.time_ns - clock.now_ns()) / SECOND, self.retry)
+    @property
+    def drawn_only(self) -> bool:
+        """Copy takes what is shown, and so does the first copy_with_damage after damage."""
+        return self.with_damage and self.head.index not in self.client.stale
 
-    def retry(self, *, leaping: bool = False) -> None:
-        """Look again for a new picture, if one is still waited for."""
-        if self.waiting and self.client.open and not self.head.gone:
-            self.answer(leaping=leaping)
+    @property
+    def is_due(self) -> bool:
+        """A picture that never changes is given at once, unless the screen is idle."""
+        return self.head.damaged or not (self.with_damage and self.client.compositor.config.idle)
+
+    def note_taken(self) -> None:
+        """Forget the damage."""
+        if self.head.output.film is not None:
+            self.client.copied[self.head.index] = self.number
+            self.client.stale.discard(self.head.index)
+        elif self.with_damage:
+            self.head.damaged = False
 
     def take(self, buffer_id: int) -> bool:
         """Check the buffer against the offers; tell whether there is anything to write."""
@@ -595,21 +661,9 @@ class Frame(Resource):
             return output.memory(self.head.index, self.region)
         return self.head.reel(self.region).memory(output.film.drawn_at(self.number))
 
-    def fail(self) -> None:
+    def fail(self, _reason: int = 0) -> None:
         """Give up, whatever the state."""
         self.waiting = False
         if not self.ended:
             self.ended = True
             self.client.send(self.event("failed"))
-
-    def destroy(self) -> None:
-        """Wait no more."""
-        self.waiting = False
-        super().destroy()
-
-    on_destroy = destroy
-
-    def leftover(self) -> str:
-        """Frames are to be destroyed, above all those that ended."""
-        state = "ended" if self.ended else "under way"
-        return f"{self}, {state}, was not destroyed"

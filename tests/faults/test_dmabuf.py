@@ -30,7 +30,7 @@ from tests.faults.command import (
 from wayshot_cli.backends import choose
 from wayshot_cli.buffers import devices, gbm
 from wayshot_cli.errors import WayshotError
-from wayshot_cli.record import Source
+from wayshot_cli.record import OutputSource
 from wayshot_cli.still import shot
 from wayshot_cli.wayland.connection import Connection
 
@@ -47,6 +47,9 @@ NODE_IS_DRM = (
 
 CONFIG = Config(dmabuf_offer=XR24, dmabuf_version=4, feedback=Feedback(), export_version=1)
 EXPORT = ("--backend", "export-dmabuf")
+IMAGE_COPY = ("--backend", "image-copy")
+BY_IMAGE_COPY = replace(CONFIG, image_copy_version=1)
+SIZE = ("buffer_size", 64, 48)
 TEMPORARY, PERMANENT, RESIZING = range(3)
 
 
@@ -139,10 +142,17 @@ def cancelling(reason: int, count: int = sys.maxsize) -> Config:
 
 
 @pytest.mark.parametrize("transform", range(8))
-@pytest.mark.parametrize("way", [("--buffer", "dmabuf"), EXPORT], ids=["screencopy", "export"])
+@pytest.mark.parametrize(
+    "way",
+    [("--backend", "screencopy"), EXPORT, IMAGE_COPY],
+    ids=["screencopy", "export", "image-copy"],
+)
 def test_every_pixel_comes_through(shoot: Shooter, way: tuple[str, ...], transform: int) -> None:
-    config = replace(CONFIG, outputs=(Output(width=61, height=33, transform=transform),))
-    assert_shot(shoot(config, *way), picture_of(config))
+    # Only wlr-screencopy and wlr-export-dmabuf can say that a picture is upside down.
+    for y_invert in (False,) if way == IMAGE_COPY else (False, True):
+        output = Output(width=61, height=33, transform=transform, y_invert=y_invert)
+        config = replace(BY_IMAGE_COPY, outputs=(output,))
+        assert_shot(shoot(config, *way), picture_of(config))
 
 
 def test_no_way_leaves_an_fd(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,14 +179,16 @@ def test_no_way_leaves_an_fd(libraries: Path, monkeypatch: pytest.MonkeyPatch) -
                 assert held() == before, (backend, words)
 
     try:
-        for backend in ("screencopy", "export-dmabuf"):
+        for backend in ("screencopy", "export-dmabuf", "image-copy"):
             for words in ("", "two-planes", "no-modifiers", "no-map", "no-import", "no-device"):
-                take(CONFIG, backend, words)
-            take(cancelling(PERMANENT), backend)
+                take(BY_IMAGE_COPY, backend, words)
+        take(cancelling(PERMANENT), "export-dmabuf")
         for words in ("no-fd two-planes", "no-modifiers no-linear no-plain"):
             take(CONFIG, "screencopy", words)
         for step in (Step.PARAMS, Step.FLAGS, Step.EXPORTED):
             take(replace(CONFIG, faults=(Fault(step, faults.failed),)), "screencopy")
+        for step in (Step.PARAMS, Step.CONSTRAINTS, Step.CAPTURE, Step.READY):
+            take(replace(BY_IMAGE_COPY, faults=(Fault(step, faults.failed),)), "image-copy")
         take(replace(CONFIG, faults=(Fault(Step.EXPORTED, faults.hang_up),)), "export-dmabuf")
         take(replace(CONFIG, feedback=Feedback(size=17)), "export-dmabuf")
     finally:
@@ -422,7 +434,7 @@ def test_a_compositor_that_answers_at_once_is_not_asked_without_end(
         ):
             device = NODE if buffer == "dmabuf" else None
             chosen, _ = choose(connection, backend, buffer, device)
-            with Source(connection, chosen, damage=False) as source:
+            with OutputSource(connection, chosen, damage=False) as source:
                 assert source.capture()
                 end = monotonic() + 1
                 count = 0
@@ -431,6 +443,97 @@ def test_a_compositor_that_answers_at_once_is_not_asked_without_end(
     finally:
         gbm.library.cache_clear()
     assert 1 < count <= 2 * 20 + 1
+
+
+# ext-image-copy-capture: device and modifiers are the session's.
+
+
+def of_session(*events: tuple[object, ...]) -> Config:
+    """Return a compositor whose sessions ask for just these buffers."""
+    return replace(BY_IMAGE_COPY, outputs=(Output(constraints=(SIZE, *events)),))  # type: ignore[arg-type] # for lies
+
+
+LINEAR = ("dmabuf_format", XR24, struct.pack("=Q", 0))
+
+
+def test_a_session_says_which_device_and_modifiers(shoot: Shooter) -> None:
+    """Nobody asks linux-dmabuf for them, which knows nothing of the session."""
+    result = shoot(replace(BY_IMAGE_COPY, faults=(Fault(Step.FEEDBACK, faults.hang_up),)), "-v")
+    assert_shot(result, picture_of(BY_IMAGE_COPY))
+    assert "by image-copy into dmabufs" in result.stderr
+    assert "modifiers: modifier LINEAR" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "modifiers", [b"", struct.pack("=Q", 0x00FF_FFFF_FFFF_FFFF)], ids=["none", "INVALID"]
+)
+def test_a_session_that_knows_no_modifier_gets_a_linear_one(
+    shoot: Shooter, modifiers: bytes
+) -> None:
+    result = shoot(of_session(("dmabuf_format", XR24, modifiers)), *IMAGE_COPY, "-v")
+    assert "linear: modifier LINEAR" in result.stderr
+    assert_shot(result, picture_of(BY_IMAGE_COPY))
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (("dmabuf_format", XR24, b"1234567"),),
+        (("dmabuf_device", b""), LINEAR),
+        (("dmabuf_device", b"12345"), LINEAR),
+    ],
+)
+def test_broken_constraints_of_dmabufs_are_told(
+    shoot: Shooter, events: tuple[tuple[object, ...], ...]
+) -> None:
+    result = shoot(of_session(*events), *IMAGE_COPY, timeout=LONG)
+    assert_failed(result, 1, "bytes")
+    assert_told_at_once(result)
+
+
+def test_they_do_not_matter_to_shared_memory(shoot: Shooter) -> None:
+    config = of_session(("shm_format", 1), ("dmabuf_device", b""), ("dmabuf_format", 0, b"1"))
+    assert_shot(shoot(config, "--buffer", "shm", device=None), picture_of(config))
+
+
+@pytest.mark.parametrize("offered", [(), (("dmabuf_format", 0x3231564E, b""),)])
+def test_no_dmabuf_of_a_session_that_can_be_read_is_told(
+    shoot: Shooter, offered: tuple[tuple[object, ...], ...]
+) -> None:
+    result = shoot(of_session(("shm_format", 1), *offered), timeout=LONG)
+    assert_failed(result, 4, "no pixel format of dmabufs")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_the_compositor_refuses_is_passed_over_in_a_session(
+    shoot: Shooter, count: int
+) -> None:
+    config = replace(BY_IMAGE_COPY, faults=(Fault(Step.PARAMS, failing_first(count)),))
+    assert_shot(shoot(config), picture_of(config))
+
+
+@pytest.mark.parametrize("reason", [0, 1])
+def test_a_dmabuf_that_fails_once_is_tried_again(shoot: Shooter, reason: int) -> None:
+    config = replace(BY_IMAGE_COPY, faults=(Fault(Step.CAPTURE, faults.failing(reason, 1)),))
+    assert_shot(shoot(config, timeout=LONG), picture_of(config))
+
+
+def test_silence_about_a_buffer_of_a_session_ends_at_the_timeout(shoot: Shooter) -> None:
+    result = shoot(replace(BY_IMAGE_COPY, faults=(Fault(Step.PARAMS, faults.withhold),)))
+    assert_failed(result, 1, "did not answer in time")
+    assert_waited(result)
+
+
+def test_a_driver_that_libgbm_lacks_is_told_of_a_session(shoot: Shooter) -> None:
+    assert_failed(shoot(BY_IMAGE_COPY, gbm="no-device"), 4, NODE, "no driver")
+
+
+def test_without_linux_dmabuf_a_session_can_have_no_dmabufs(shoot: Shooter) -> None:
+    missing = replace(BY_IMAGE_COPY, dmabuf_version=0)
+    assert_failed(shoot(missing, *IMAGE_COPY), 4, "zwp_linux_dmabuf_v1")
+
+
+# Exports.
 
 
 @pytest.mark.parametrize("reason", [TEMPORARY, RESIZING])

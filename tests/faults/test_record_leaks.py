@@ -18,7 +18,7 @@ from wayshot_cli.encode.video import Video
 from wayshot_cli.encode.y4m import Y4m
 from wayshot_cli.errors import CaptureError, TargetLostError
 from wayshot_cli.pacing import SECOND
-from wayshot_cli.record import Recorder, Source
+from wayshot_cli.record import OutputSource, Recorder
 from wayshot_cli.sinks import RecordingFile
 from wayshot_cli.wayland.connection import Connection
 
@@ -60,7 +60,7 @@ def record_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
             return Video(file, kind, frame, None, VideoOptions())
 
         try:
-            with Connection(timeout=0.2) as link, Source(link, Screencopy(link)) as source:
+            with Connection(timeout=0.2) as link, OutputSource(link, Screencopy(link)) as source:
                 recorder = Recorder(
                     source,
                     open_stream,

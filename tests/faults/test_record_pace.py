@@ -18,7 +18,7 @@ from tests.fake.film import SECOND, backwards, far, jittery, zero
 from wayshot_cli import record
 from wayshot_cli.backends import common, screencopy
 from wayshot_cli.pacing import GRACE, LONGEST_LAG, Statistics
-from wayshot_cli.record import Recorder, Source
+from wayshot_cli.record import OutputSource, Recorder
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Simulation:
     def run(self) -> None:
         self.reader.set()
         self.due = sorted((BASE + round(at * SECOND), call) for at, call in self.script.items())
-        with Connection() as link, Source(link, screencopy.Screencopy(link)) as source:
+        with Connection() as link, OutputSource(link, screencopy.Screencopy(link)) as source:
             self.recorder = Recorder(
                 source, self.open, rate=self.rate, clock=self.clock.now_ns, **self.limits
             )

@@ -2,8 +2,8 @@
 
 The compositor is this machine's sway. What is marked ``on_both_sways`` or ``on_newer_sway``, a
 test, a class or a module, runs on the one of scripts/newer-sway as well, or on that only;
-``on_labwc`` and ``on_every_compositor`` have that script's labwc. It fails where there is none,
-unless WAYSHOT_TEST_WITHOUT_NEWER_SWAY=1 deselects it.
+``on_labwc``, ``on_newer_compositors`` and ``on_every_compositor`` have that script's labwc. It
+fails where there is none, unless WAYSHOT_TEST_WITHOUT_NEWER_SWAY=1 deselects it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def _on(*builds: Build) -> pytest.MarkDecorator:
 on_both_sways = _on(Build.HOST, Build.NEWER)
 on_newer_sway = _on(Build.NEWER)
 on_labwc = _on(Build.LABWC)
+on_newer_compositors = _on(Build.NEWER, Build.LABWC)
 on_every_compositor = _on(*Build)
 
 
@@ -53,6 +54,12 @@ def _build_of(item: pytest.Item) -> Build | None:
 def build(request: pytest.FixtureRequest) -> Build:
     """Name the compositor of a session: the one that a mark asks for."""
     return getattr(request, "param", Build.HOST)
+
+
+@pytest.fixture
+def backends(build: Build) -> tuple[str, ...]:
+    """Name the backends that the compositor can serve, the one that auto takes first."""
+    return ("screencopy",) if build is Build.HOST else ("image-copy", "screencopy")
 
 
 @pytest.fixture(scope="module")

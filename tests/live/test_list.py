@@ -54,7 +54,8 @@ def test_json_agrees_with_sway(sway: Sway) -> None:
 def test_json_has_the_documented_fields(sway: Sway) -> None:
     """No field is missing and none has crept in."""
     listing = listed(sway)
-    assert listing.keys() == {"outputs"}
+    assert listing.keys() == {"outputs", "windows"}
+    assert listing["windows"] == []
     for output in listing["outputs"]:
         assert set(output) == {
             *("name", "description", "make", "model", "x", "y", "width", "height"),

@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from tests.fake import Config, FakeCompositor, Output
+from tests.fake import Config, FakeCompositor, Output, Window
 from wayshot_cli import cli, errors
 from wayshot_cli.cli import printable
+from wayshot_cli.cli.options import complete_window
 from wayshot_cli.errors import CancelledError, CaptureError, NotFoundError, WayshotError
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, Size
@@ -36,9 +38,9 @@ class Captures:
             raise self.error
         return Frame(memoryview(bytes(48)), XRGB8888, Size(4, 3), 16)
 
-    def outputs(self, **_: Any) -> list[Any]:
+    def everything(self, _timeout: float) -> tuple[list[Any], list[Any]]:
         self.lists += 1
-        return []
+        return [], []
 
     @property
     def wishes(self) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def captures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Captures:
     """Run in an empty folder, without a compositor, a home or a pictures folder."""
     captures = Captures()
     monkeypatch.setattr("wayshot_cli.cli.shot.take_shot", captures.shot)
-    monkeypatch.setattr("wayshot_cli.cli.list.read", captures.outputs)
+    monkeypatch.setattr("wayshot_cli.cli.list.read", captures.everything)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     folder = tmp_path / "cwd"
@@ -188,6 +190,9 @@ def test_a_region_is_a_line_of_stdin_where_it_says_so(
     "words",
     [
         ["-o", "DP-1", "-g", "0,0 1x1"],
+        ["-o", "DP-1", "-w", "active"],
+        ["-g", "0,0 1x1", "-w", ""],
+        ["-w", "active", "-s", "2"],
         ["-g", "everything"],
         ["-g", "0,0 0x0"],
         *([option, value] for option in ("-s", "--timeout") for value in ("0", "-1", "nan", "inf")),
@@ -238,6 +243,13 @@ def test_wishes_reach_the_capture(captures: Captures) -> None:
     assert captures.wishes["scale"] == 1.5
     assert captures.wishes["timeout"] == 0.5
     assert captures.wishes["backend"] == "screencopy"
+
+
+def test_a_window_is_handed_over(captures: Captures) -> None:
+    assert cli.run(["-w", "title:-o -g", "a.png"]) == 0
+    assert captures.wishes["window"] == "title:-o -g"
+    assert captures.wishes["outputs"] is None
+    assert captures.wishes["region"] is None
 
 
 def test_a_delay_is_handed_over(captures: Captures) -> None:
@@ -583,6 +595,25 @@ def test_the_shell_is_offered_the_outputs_of_the_session(monkeypatch: pytest.Mon
         assert completions("wayshot record -o DP") == ["plain,DP-1"]
         assert completions("wayshot -c --output FA") == ["plain,FAKE-1", "plain,FAKE-2"]
     assert completions("wayshot -o ") == []  # nobody is there any more
+
+
+def test_the_shell_is_offered_the_windows_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = (
+        Window("1", identifier="4f1", title="two\nlines"),
+        Window("2", identifier="4f2"),
+        Window("3", identifier=None),
+        Window("4", identifier="-x"),
+    )
+    monkeypatch.delenv("WAYLAND_SOCKET", raising=False)
+    with FakeCompositor(Config(windows=windows, toplevel_list_version=1)) as compositor:
+        for name, value in compositor.environ.items():
+            monkeypatch.setenv(name, value)
+        assert completions("wayshot -w ") == ["plain,4f1", "plain,4f2", "plain,-x"]
+        assert completions("wayshot record --window 4f2") == ["plain,4f2"]
+        monkeypatch.setattr("sys.argv", ["wayshot"])
+        items = complete_window(click.Context(click.Command("x")), click.Option(["-w"]), "4f1")
+        assert [(item.value, item.help) for item in items] == [("4f1", "two\\nlines")]
+    assert completions("wayshot -w ") == []  # nobody is there any more
 
 
 def test_the_command_leaves_usr1_and_usr2_alone_from_its_first_statement() -> None:

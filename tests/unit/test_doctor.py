@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import grp
 import json
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import features
 
+from wayshot_cli import doctor
 from wayshot_cli.backends import PassedOver
+from wayshot_cli.buffers import gbm
 from wayshot_cli.cli.doctor import columns
 from wayshot_cli.doctor import (
     KINDS,
@@ -29,7 +34,11 @@ from wayshot_cli.doctor import (
     Taken,
     Trial,
 )
+from wayshot_cli.errors import UnsupportedError
 from wayshot_cli.geometry import Size
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BY_SHM = Taken("screencopy", "shared memory", waits_for_damage=True, passed_over=())
 NO_DMABUF = Problem("sway does not offer zwp_linux_dmabuf_v1")
@@ -89,6 +98,18 @@ def test_the_first_thing_that_fails_is_the_reason() -> None:
     assert SOUND._replace(trials=(DARK,), problem=gone).why_not == DARK.problem
 
 
+def test_windows_that_cannot_be_captured_are_no_reason() -> None:
+    lacking = Problem("no windows here")
+    windows = [
+        choice._replace(taken=None, problem=lacking)
+        for choice in SOUND.choices
+        if choice.target == "window"
+    ]
+    others = [choice for choice in SOUND.choices if choice.target != "window"]
+    report = SOUND._replace(choices=(*others, *windows), trials=(DARK,))
+    assert report.why_not == DARK.problem
+
+
 def test_a_session_without_outputs_says_so() -> None:
     report = SOUND._replace(trials=())
     assert not report.can_shoot
@@ -106,6 +127,22 @@ def test_advice_starts_with_what_keeps_stills_away_and_comes_once() -> None:
     assert SOUND._replace(encoders=encoders).advice == ["install PyAV", "install ffmpeg"]
     report = SOUND._replace(encoders=encoders, trials=(DARK,))
     assert report.advice == ["switch it on", "install PyAV", "install ffmpeg"]
+
+
+def test_without_pyav_and_avif_the_rest_is_told_with_advice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setattr(features, "check", lambda name: name != "avif")
+    encoders = doctor._encoders(10)
+    assert [format_.name for format_ in encoders.stills if format_.problem] == ["avif"]
+    written = [format_.name for format_ in encoders.recordings if not format_.problem]
+    assert written == ["y4m", "raw"]
+    assert encoders.codecs == {}
+    report = SOUND._replace(encoders=encoders)
+    assert any("wayshot-cli[video]" in hint for hint in report.advice)
+    assert ("recordings", "y4m raw") in rows(report, "Files")
+    assert ("stills", "not avif: Pillow was built without avif") in rows(report, "Files")
 
 
 def test_advice_on_libgbm_is_for_machines_with_a_gpu() -> None:
@@ -138,23 +175,41 @@ def test_json_has_the_verdicts_and_all_facts_by_name() -> None:
 
 
 def test_ways_are_told_by_memory() -> None:
-    assert rows(SOUND, "Ways to capture") == [
+    assert rows(SOUND, "Backends") == [
         ("screencopy", "into shared memory"),
         ("screencopy", f"not into dmabufs: {NO_DMABUF.message}"),
-        ("output or region", "captured by screencopy into shared memory"),
-        ("output or region, dmabufs", f"cannot be captured: {NO_DMABUF.message}"),
+    ]
+    assert rows(SOUND, "Stills and recordings") == [
+        ("output, region, window", "by screencopy into shared memory"),
+        ("output, region, window", f"--buffer dmabuf: not at all: {NO_DMABUF.message}"),
         ("tried DP-1", "gave a picture of 640x480"),
     ]
     rungs = (Rung("x", "shm", NO_DMABUF), Rung("x", "dmabuf", NO_DMABUF))
-    assert rows(SOUND._replace(rungs=rungs, choices=(), trials=()), "Ways to capture") == [
+    assert rows(SOUND._replace(rungs=rungs), "Backends") == [
         ("x", f"unusable: {NO_DMABUF.message}")
+    ]
+
+
+def test_targets_that_are_captured_alike_share_a_row() -> None:
+    problem = Problem("no windows here")
+    report = SOUND._replace(
+        choices=tuple(
+            choice._replace(taken=None, problem=problem) if choice.target == "window" else choice
+            for choice in choices("auto", BY_SHM, None)
+        ),
+        trials=(),
+    )
+    assert rows(report, "Stills and recordings") == [
+        ("output, region", "by screencopy into shared memory"),
+        ("window", "not at all: no windows here"),
     ]
 
 
 def test_what_was_not_asked_is_not_told() -> None:
     nobody = SOUND._replace(compositor=None, rungs=(), choices=(), trials=())
     assert rows(nobody, "Protocols") == []
-    assert rows(nobody, "Ways to capture") == []
+    assert rows(nobody, "Backends") == []
+    assert rows(nobody, "Stills and recordings") == []
 
 
 @pytest.mark.parametrize(
@@ -172,13 +227,31 @@ def test_what_was_not_asked_is_not_told() -> None:
                 is_main_device=False,
                 problem=Problem("/dev/dri/renderD128: Permission denied"),
             ),
-            "unknown driver, Permission denied",
+            "driver unknown, Permission denied",
         ),
     ],
 )
 def test_nodes_are_told_with_what_is_known(node: Node, words: str) -> None:
     report = SOUND._replace(gpu=Gpu(None, (node,), "226:128", None))
     assert (node.path, words) in rows(report, "GPU memory")
+
+
+def test_a_node_that_may_not_be_opened_is_told_with_its_group(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "renderD128"
+    path.touch()
+
+    def refuse(path: str) -> None:
+        message = f"{path}: Permission denied"
+        raise UnsupportedError(message) from PermissionError()
+
+    monkeypatch.setattr(gbm, "Device", refuse)
+    node = doctor._node(str(path), is_main=True)
+    group = grp.getgrgid(path.stat().st_gid).gr_name
+    assert node.problem == Problem(
+        f"{path}: Permission denied", f"{path} is open to the group {group!r}"
+    )
 
 
 def test_a_main_device_that_is_not_here_is_told() -> None:

@@ -16,7 +16,7 @@ from wayshot_cli.errors import CaptureError, NotFoundError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform, bounding_box, true_scale
 from wayshot_cli.layout import Piece, fit
-from wayshot_cli.pixels import ABGR16161616, BGR888, FORMATS, XRGB8888
+from wayshot_cli.pixels import ABGR8888, ABGR16161616, BGR888, FORMATS, XRGB8888
 from wayshot_cli.wayland.connection import Global
 from wayshot_cli.wayland.outputs import Output
 
@@ -566,3 +566,25 @@ class TestFitting:
         fitted = fit(frame, Size(3, 3), "pad").to_numpy()
         assert fitted[0, 0, 0] == 0x1234
         assert not fitted[2].any()
+
+    @pytest.mark.parametrize("how", ["pad", "scale"])
+    @pytest.mark.parametrize("deep", [False, True])
+    def test_a_translucent_window_lies_over_black(self, how: str, *, deep: bool) -> None:
+        if deep:
+            pixel, format_ = np.array([0x1100, 0x2200, 0x3300, 0x8000], np.uint16), ABGR16161616
+        else:
+            pixel, format_ = np.array([0x11, 0x22, 0x33, 0x80], np.uint8), ABGR8888
+        memory = memoryview(np.tile(pixel, 4).tobytes())
+        frame = Frame(
+            memory,
+            format_,
+            Size(2, 2),
+            2 * format_.bytes_per_pixel,
+            alpha=Alpha.PREMULTIPLIED,
+        )
+        fitted = fit(frame, Size(4, 2), how)
+        assert fitted.alpha is Alpha.IGNORED
+        picture = fitted.to_numpy() >> (8 if deep and how == "pad" else 0)
+        left = 1 if how == "scale" else 0
+        assert np.abs(picture[:, left : left + 2].astype(int) - [0x11, 0x22, 0x33]).max() <= 1
+        assert not np.delete(picture, [left, left + 1], axis=1).any()

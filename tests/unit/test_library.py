@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wayshot_cli
-from tests.fake import Config, FakeCompositor, Fault, Output, Step, faults
+from tests.fake import Config, FakeCompositor, Fault, Output, Step, Window, faults
+from tests.faults.windows import ONE, TWO, desktop, straight
 from tests.unit.peer import Peer
 from wayshot_cli import Box, backends
 from wayshot_cli.errors import (
@@ -82,34 +85,89 @@ def test_errors_are_one_family() -> None:
 # The ladder
 
 
-OFFERS = {"zwlr_screencopy_manager_v1": 3, "wl_shm": 1}
+SHM = {"wl_shm": 1}
+SCREENCOPY = {"zwlr_screencopy_manager_v1": 3}
+IMAGE_COPY = {
+    "ext_image_copy_capture_manager_v1": 1,
+    "ext_output_image_capture_source_manager_v1": 1,
+}
+
+SOURCES = {"ext_foreign_toplevel_image_capture_source_manager_v1": 1}
 
 
-def choose(patch: pytest.MonkeyPatch, offers: dict[str, int], wish: str) -> tuple[str, list[Any]]:
+def choose(
+    patch: pytest.MonkeyPatch,
+    offers: dict[str, int],
+    wish: str,
+    *,
+    damage: bool = True,
+    windows: bool = False,
+) -> tuple[str, list[Any]]:
     """Choose among what a compositor offers; return the name, and what was passed over."""
     with Peer(*offers.items()) as peer:
         patch.setenv("WAYLAND_SOCKET", str(peer.take_client_fd()))
         with Connection(timeout=5) as connection:
-            chosen, passed_over = backends.choose(connection, wish)
-            return chosen.name, list(passed_over)
+            chosen, passed_over = backends.choose(connection, wish, damage=damage, windows=windows)
+            return chosen.name, [rung.name for rung in passed_over]
 
 
-@pytest.mark.parametrize("missing", OFFERS)
-@pytest.mark.parametrize("wish", ["auto", "screencopy"])
+@pytest.mark.parametrize(
+    ("name", "needed"), [("screencopy", SCREENCOPY | SHM), ("image-copy", IMAGE_COPY | SHM)]
+)
 def test_what_the_compositor_lacks_is_named_with_a_way_out(
-    monkeypatch: pytest.MonkeyPatch, wish: str, missing: str
+    monkeypatch: pytest.MonkeyPatch, name: str, needed: dict[str, int]
 ) -> None:
-    offers = {name: version for name, version in OFFERS.items() if name != missing}
-    with pytest.raises(
-        UnsupportedError, match=f"screencopy: .* does not offer {missing}"
-    ) as caught:
-        choose(monkeypatch, offers, wish)
-    assert caught.value.hint
+    for missing in needed:
+        offers = {interface: needed[interface] for interface in needed if interface != missing}
+        for wish in ("auto", name):
+            with pytest.raises(
+                UnsupportedError, match=f"{name}: .* does not offer {missing}"
+            ) as caught:
+                choose(monkeypatch, offers, wish)
+            assert caught.value.hint
 
 
-@pytest.mark.parametrize("wish", ["auto", "screencopy"])
-def test_a_backend_that_can_be_served_is_chosen(monkeypatch: pytest.MonkeyPatch, wish: str) -> None:
-    assert choose(monkeypatch, OFFERS, wish) == ("screencopy", [])
+@pytest.mark.parametrize(
+    ("offers", "wish", "chosen"),
+    [
+        (SCREENCOPY, "screencopy", ("screencopy", [])),
+        (SCREENCOPY, "auto", ("screencopy", ["image-copy"])),
+        (IMAGE_COPY, "auto", ("image-copy", [])),
+        (IMAGE_COPY | SCREENCOPY, "auto", ("image-copy", [])),
+        (IMAGE_COPY | SCREENCOPY, "screencopy", ("screencopy", [])),
+    ],
+)
+def test_the_best_backend_that_can_be_served_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+    offers: dict[str, int],
+    wish: str,
+    chosen: tuple[str, list[str]],
+) -> None:
+    assert choose(monkeypatch, offers | SHM, wish) == chosen
+
+
+def test_frames_that_do_not_differ_are_screencopys(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = IMAGE_COPY | SCREENCOPY | SHM
+    for wish in ("auto", "screencopy"):
+        assert choose(monkeypatch, both, wish, damage=False)[0] == "screencopy"
+    with pytest.raises(UnsupportedError, match="only when something has changed"):
+        choose(monkeypatch, both, "image-copy", damage=False)
+
+
+@pytest.mark.parametrize("wish", ["auto", "image-copy"])
+def test_windows_are_image_copys(monkeypatch: pytest.MonkeyPatch, wish: str) -> None:
+    all_of_them = IMAGE_COPY | SCREENCOPY | SHM | SOURCES
+    assert choose(monkeypatch, all_of_them, wish, windows=True) == ("image-copy", [])
+    for missing in (*SOURCES, "ext_image_copy_capture_manager_v1"):
+        offers = {name: all_of_them[name] for name in all_of_them if name != missing}
+        with pytest.raises(UnsupportedError, match=f"does not offer {missing}") as caught:
+            choose(monkeypatch, offers, wish, windows=True)
+        assert caught.value.hint
+
+
+def test_a_backend_that_captures_no_windows_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnsupportedError, match="screencopy: it captures outputs, no windows"):
+        choose(monkeypatch, SCREENCOPY | SHM | SOURCES, "screencopy", windows=True)
 
 
 @pytest.mark.parametrize("wish", ["", "no-such-backend"])
@@ -117,7 +175,7 @@ def test_a_backend_that_does_not_exist_is_never_served_by_another(
     monkeypatch: pytest.MonkeyPatch, wish: str
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="no backend named"):
-        choose(monkeypatch, OFFERS, wish)
+        choose(monkeypatch, SCREENCOPY | SHM, wish)
 
 
 # Arguments
@@ -143,6 +201,11 @@ def test_a_backend_that_does_not_exist_is_never_served_by_another(
         ({"scale": -1.0}, InvalidArgumentError),
         ({"scale": float("nan")}, InvalidArgumentError),
         ({"scale": float("inf")}, InvalidArgumentError),
+        ({"window": "id-1", "output": "FAKE-1"}, InvalidArgumentError),
+        ({"window": "id-1", "region": "0,0 1x1"}, InvalidArgumentError),
+        ({"window": "id-1", "scale": 2.0}, InvalidArgumentError),
+        ({"window": "id-1"}, UnsupportedError),
+        ({"output": "focused"}, UnsupportedError),
     ],
     ids=str,
 )
@@ -460,3 +523,67 @@ def test_an_unknown_output_is_answered_with_the_known_ones() -> None:
         find_output(outputs, "FAKE-9")
     assert "FAKE-1" in f"{caught.value} {caught.value.hint}"
     assert "FAKE-2" in f"{caught.value} {caught.value.hint}"
+
+
+# Windows
+
+
+def test_a_window_is_a_frame_with_premultiplied_alpha() -> None:
+    with FakeCompositor(desktop(ONE, TWO)) as compositor, connected(compositor) as connection:
+        for wish, name in (("id-2", "two"), ("title:First", "one"), ("id-2", "two")):
+            frame = wayshot_cli.shot(window=wish, connection=connection)
+            assert frame.alpha is wayshot_cli.Alpha.PREMULTIPLIED
+            assert np.array_equal(frame.to_numpy(), straight(compositor.config, name))
+        connection.close()
+        assert compositor.violations == []
+
+
+def test_windows_are_followed_on_an_open_connection() -> None:
+    with FakeCompositor(desktop(ONE)) as compositor, connected(compositor) as connection:
+        (window,) = wayshot_cli.windows(connection=connection)
+        assert window == wayshot_cli.Window("id-1", "org.one", "First")
+        compositor.open_window(TWO)
+        compositor.change_window("one", title="Renamed", states=(2,), outputs=("FAKE-1",))
+        renamed, two = wayshot_cli.windows(connection=connection)
+        assert renamed == ("id-1", "org.one", "Renamed", ("activated",), ("FAKE-1",))
+        compositor.remove_output("FAKE-1")
+        assert wayshot_cli.windows(connection=connection)[0].outputs == ()
+        compositor.close_window("one")
+        assert wayshot_cli.windows(connection=connection) == [two]
+        assert compositor.count("ext_foreign_toplevel_list_v1", "destroy") == 0
+        for handle in ("ext_foreign_toplevel_handle_v1", "zwlr_foreign_toplevel_handle_v1"):
+            compositor.wait_for(handle, "destroy")
+
+
+def test_reading_the_windows_again_makes_nothing_new() -> None:
+    with FakeCompositor(desktop(ONE, TWO)) as compositor, connected(compositor) as connection:
+        first = wayshot_cli.windows(connection=connection)
+        objects = len(connection.proxies)
+        for _ in range(3):
+            assert wayshot_cli.windows(connection=connection) == first
+        assert len(connection.proxies) == objects
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.sets(st.integers(0, 4))),
+        max_size=6,
+    )
+)
+def test_states_are_those_of_windows_that_cannot_be_confused(
+    facts: list[tuple[str, str, set[int]]],
+) -> None:
+    windows = [
+        Window(str(n), app_id, title, f"id-{n}", tuple(states))
+        for n, (app_id, title, states) in enumerate(facts)
+    ]
+    with FakeCompositor(desktop(*windows)) as compositor, connected(compositor) as connection:
+        listed = wayshot_cli.windows(connection=connection)
+    names = [(window.app_id, window.title) for window in windows]
+    known = ["maximized", "minimized", "activated", "fullscreen"]
+    assert [window.identifier for window in listed] == [window.identifier for window in windows]
+    for window, said, name in zip(windows, listed, names, strict=True):
+        assert (said.app_id, said.title) == name
+        expected = [state for number, state in enumerate(known) if number in window.states]
+        assert list(said.states) == (expected if names.count(name) == 1 else [])

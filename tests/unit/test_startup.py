@@ -57,6 +57,7 @@ HEAVY = {
     "wayshot_cli.encode.image",
     "wayshot_cli.encode.plain",
     "wayshot_cli.wayland.dmabuf",
+    "wayshot_cli.wayland.toplevels",
     "xml",
 }
 
@@ -104,13 +105,20 @@ def loaded_by(config: Config, folder: Path, *words: str) -> set[str]:
         (Config(), ["-g", "1,2 30x10", "-c", "shot.png"]),
         (Config(outputs=(Output("FAKE-1"), Output("FAKE-2", x=64, y=9))), ["shot.png"]),
         (Config(dmabuf_offer=0x34325258, dmabuf_version=4), ["shot.png"]),
+        (Config(image_copy_version=1, dmabuf_version=4), ["shot.png"]),
     ],
-    ids=["output", "region", "two outputs", "dmabufs on offer"],
+    ids=["output", "region", "two outputs", "dmabufs on offer", "image-copy"],
 )
 def test_a_plain_shot_loads_nothing_heavy(config: Config, words: list[str], tmp_path: Path) -> None:
     loaded = loaded_by(config, tmp_path, *words)
     assert {"wayshot_cli.encode.png", "click", "pywayland._ffi"} <= loaded
     assert {name for name in loaded if name in HEAVY or name.partition(".")[0] in HEAVY} == set()
+
+
+def test_only_the_backend_that_is_taken_is_loaded(tmp_path: Path) -> None:
+    loaded = loaded_by(Config(image_copy_version=1), tmp_path, "shot.png")
+    backends = {name for name in loaded if name.startswith("wayshot_cli.backends.")}
+    assert backends == {"wayshot_cli.backends.common", "wayshot_cli.backends.image_copy"}
 
 
 def test_importing_the_package_loads_none_of_its_modules() -> None:

@@ -172,12 +172,31 @@ class TestRaw:
         if filler is not None:
             assert (pixels[:, :, 3] == filler).all()
 
-    def test_windows_lie_over_black(self) -> None:
+    @pytest.mark.parametrize(
+        ("pixel_format", "expected"),
+        [
+            ("rgb24", [30, 20, 10]),
+            ("bgr24", [10, 20, 30]),
+            ("rgb0", [30, 20, 10, 255]),
+            ("bgr0", [10, 20, 30, 255]),
+            ("rgba", [191, 128, 64, 40]),
+            (None, [10, 20, 30, 40]),  # the frame's own bytes
+        ],
+    )
+    def test_windows_lie_over_black(self, pixel_format: str | None, expected: list[int]) -> None:
         memory = memoryview(bytes([10, 20, 30, 40]))  # premultiplied blue, green, red, alpha
         frame = Frame(memory, BY_NAME["ARGB8888"], Size(1, 1), 4, alpha=Alpha.PREMULTIPLIED)
         output = Output()
-        RawVideo(output, frame, pixel_format="rgb24").write(frame, 0)
-        assert bytes(output.data) == bytes([30, 20, 10])
+        RawVideo(output, frame, pixel_format=pixel_format).write(frame, 0)
+        assert list(output.data) == expected
+
+    @pytest.mark.parametrize("pixel_format", ["bgr0", "bgr24"])
+    def test_straight_alpha_lies_over_black(self, pixel_format: str) -> None:
+        memory = memoryview(bytes([200, 100, 50, 51]))
+        frame = Frame(memory, BY_NAME["ARGB8888"], Size(1, 1), 4, alpha=Alpha.STRAIGHT)
+        output = Output()
+        RawVideo(output, frame, pixel_format=pixel_format).write(frame, 0)
+        assert list(output.data[:3]) == [40, 20, 10]
 
     def test_a_screen_that_changes_its_format_is_converted(self) -> None:
         first, other = noise(4, 4), noise(4, 4, seed=1, format_=BY_NAME["XBGR8888"])

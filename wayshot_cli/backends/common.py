@@ -3,9 +3,11 @@
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 from typing import TYPE_CHECKING, NamedTuple
 
-from wayshot_cli.errors import UnsupportedError
+from wayshot_cli.errors import CaptureError, UnsupportedError
 
 if TYPE_CHECKING:
+    from wayshot_cli.frame import Frame
+    from wayshot_cli.geometry import Box
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.interface import Interface
     from wayshot_cli.wayland.proxy import Proxy
@@ -14,14 +16,17 @@ _MAX_CLOCK_SKEW_NS = 1_000_000_000
 
 
 class Wish(NamedTuple):
-    """The memory that is wished for: ``--buffer`` and ``--device``.
+    """How it is to be captured: ``--buffer``, ``--device``, ``--no-damage`` and ``--window``.
 
     ``buffer`` is auto, shm or dmabuf; ``device`` a node of /dev/dri for dmabufs, None for the
-    compositor's own.
+    compositor's own. Without ``damage`` each frame is wanted, changed or not. With ``windows``
+    they are captured, too.
     """
 
     buffer: str = "auto"
     device: str | None = None
+    damage: bool = True
+    windows: bool = False
 
 
 ANY = Wish()
@@ -45,3 +50,13 @@ def frame_time(seconds_high: int, seconds_low: int, nanoseconds: int) -> int:
     now = clock_gettime_ns(CLOCK_MONOTONIC)
     time_ns = (seconds_high << 32 | seconds_low) * 1_000_000_000 + nanoseconds
     return time_ns if abs(now - time_ns) <= _MAX_CLOCK_SKEW_NS else now
+
+
+def cut(frame: "Frame", part: "Box | None", connection: "Connection", what: str) -> "Frame":
+    """Return the part of a frame in pixels, or all of it. Raises CaptureError outside it."""
+    if part is None:
+        return frame
+    if frame.contains(part):
+        return frame.crop(part)
+    message = f"{connection.compositor} gave a picture of {frame.size} for {what}"
+    raise CaptureError(message)

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, Wish, frame_time, require
+from wayshot_cli.backends.common import ANY, Wish, cut, frame_time, require
 from wayshot_cli.buffers.gbm import (
     BufferObject,
     DmabufLayout,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _MOST_PLANES = 4  # of any format (drm_fourcc.h)
 _MOST_KEPT = 8  # buffer objects; compositors draw into two to four in turns
+_Y_INVERT = 1  # zwp_linux_buffer_params_v1.flags, which exported frames have, too
 _PERMANENT = 1  # zwlr_export_dmabuf_frame_v1.cancel_reason; 0 and 2 (resizing) may pass
 _MAX_SIDE = 65535  # pixels
 _RETRY = 0.02  # seconds until a frame is asked for again
@@ -97,6 +98,7 @@ class Session:
         self._format: pixels.PixelFormat | None = None
         self._size = Size(0, 0)
         self._modifier = 0
+        self._transform = self._output.transform
         self._count = 0
         self._time_ns = 0
         self._ready = False
@@ -152,12 +154,7 @@ class Session:
                 scale=mapped.scale,
                 time_ns=mapped.time_ns,
             )
-        if self._part is None:
-            return frame
-        if frame.contains(self._part):
-            return frame.crop(self._part)
-        message = f"{self._compositor} gave a picture of {frame.size} for {self._what}"
-        raise CaptureError(message)
+        return cut(frame, self._part, self._backend.connection, self._what)
 
     def finish_dmabuf(self, deadline: float) -> DmabufFrame:
         """Wait in the same way, for the buffer itself: all of it, whatever region was asked for.
@@ -229,7 +226,7 @@ class Session:
             _check_rows(layout, planes[0])
         return DmabufFrame(
             GbmBuffer(self._backend.dmabufs, self._import(layout, planes), None).lend(),
-            self._output.transform,
+            self._transform,
             scale=self._output.scale,
             time_ns=self._time_ns,
         )
@@ -264,7 +261,7 @@ class Session:
         height: int,
         _offset_x: int,
         _offset_y: int,
-        _buffer_flags: int,
+        buffer_flags: int,
         _flags: int,
         code: int,
         modifier_high: int,
@@ -280,6 +277,8 @@ class Session:
             raise CaptureError(message)
         self._format, self._size, self._count = format_, Size(width, height), count
         self._modifier = modifier_high << 32 | modifier_low
+        if buffer_flags & _Y_INVERT:
+            self._transform = self._transform.y_inverted()
 
     def _on_object(
         self, _index: int, fd: int, _size: int, offset: int, stride: int, plane: int

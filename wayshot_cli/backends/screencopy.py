@@ -352,7 +352,8 @@ class Session:
                 self._start_copy(frame, loan.proxy, make_frame)
 
         self._is_asking = True
-        self._gbm_pool.acquire(DmabufLayout(format_, size), use)
+        modifiers = tuple(dmabufs.modifiers.get(format_.fourcc, ()))
+        self._gbm_pool.acquire(DmabufLayout(format_, size, modifiers), use)
 
     def _start_copy(
         self,

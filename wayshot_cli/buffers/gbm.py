@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.proxy import Proxy
 
 _SONAME = "libgbm.so.1"
-_PLANES = 4  # at most, of any buffer (linux-dmabuf, zwp_linux_buffer_params_v1.add)
+_MAX_SIDE = 65535  # pixels
 
 # linux/dma-buf.h, as on all machines whose _IOC has two bits for the direction: x86, ARM, RISC-V
 _EXPORT_SYNC_FILE = 0xC0086202
@@ -50,10 +50,14 @@ class Plane(NamedTuple):
 
 
 class DmabufLayout(NamedTuple):
-    """What the compositor asks a buffer to be; where its rows lie is the driver's to say."""
+    """What the compositor asks a buffer to be; where its rows lie is the driver's to say.
+
+    It takes one of ``modifiers``; if there are none, that is not known beforehand.
+    """
 
     format: PixelFormat
     size: Size
+    modifiers: tuple[int, ...] = ()
 
     def end(self, plane: Plane) -> int:
         """Return the byte behind the last pixel, where a plane's rows lie one after the other."""
@@ -322,11 +326,16 @@ class Memory:
     ``notes`` are lines for people: which device, what was tried, what was chosen and why.
     """
 
-    def __init__(self, connection: "Connection", named: str | None) -> None:
-        """Choose and open the device. Raises UnsupportedError with the reasons when none can be."""
+    def __init__(
+        self, connection: "Connection", named: str | None, offer: dmabuf.Offer | None = None
+    ) -> None:
+        """Choose and open the device. Raises UnsupportedError with the reasons when none can be.
+
+        Without an ``offer`` the compositor is asked for the one that holds for all its dmabufs.
+        """
         library()  # the reason that explains all others
         self.connection = connection
-        main_device, self.modifiers = dmabuf.read_offer(connection)
+        main_device, self.modifiers = offer or dmabuf.read_offer(connection)
         nodes = devices.candidates(named, main_device)
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
@@ -344,7 +353,8 @@ class Memory:
         Raises CaptureTimeoutError when the GPU is not done by the deadline, CaptureError when the
         memory cannot be mapped.
         """
-        self.wait_for_writer(bo.planes[0].fd, deadline)
+        for plane in bo.planes:
+            self.wait_for_writer(plane.fd, deadline)
         layout = bo.layout
         if bo.can_be_read_in_place and self._in_place.get(layout, True):
             try:
@@ -452,9 +462,13 @@ class GbmPool:
     def acquire(self, layout: DmabufLayout, use: Callable[[Loan], object]) -> None:
         """Call ``use`` with a buffer that nobody else uses: at once, or when a new one is accepted.
 
-        Raises CaptureError when too many frames are held, UnsupportedError when nothing
-        that GBM can allocate is accepted: here, or in the handler of the compositor's answer.
+        Raises CaptureError when the layout is impossible or too many frames are held,
+        UnsupportedError when nothing that GBM can allocate is accepted: here, or in the handler of
+        the compositor's answer.
         """
+        if not 0 < min(layout.size) <= max(layout.size) <= _MAX_SIDE:
+            message = f"the compositor asks for an impossible buffer: {layout}"
+            raise CaptureError(message)
         for buffer in self._buffers:
             if not buffer.is_lent and buffer.bo.layout == layout:
                 use(buffer.lend())
@@ -485,8 +499,7 @@ class GbmPool:
 
     def _ladder(self, layout: DmabufLayout) -> list[tuple[str, Callable[[], BufferObject]]]:
         device, lib = self._memory.device, self._memory.device.lib
-        offered = self._memory.modifiers.get(layout.format.fourcc, [])
-        modifiers = [modifier for modifier in offered if modifier != INVALID]
+        modifiers = [modifier for modifier in layout.modifiers if modifier != INVALID]
         plain = lib.GBM_BO_USE_RENDERING
         rungs: list[tuple[str, Callable[[], BufferObject]]] = [
             (_BY_FLAG, lambda: device.create(layout, plain | lib.GBM_BO_USE_LINEAR)),

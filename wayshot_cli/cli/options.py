@@ -62,7 +62,7 @@ def timeout_option() -> Decorator:
         metavar="SECONDS",
         default=DEFAULT_TIMEOUT,
         callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
-        help=f"Give up on a silent compositor; {DEFAULT_TIMEOUT:g} unless given.",
+        help=f"Longest wait for an answer, {DEFAULT_TIMEOUT:g} unless given.",
     )
 
 
@@ -73,6 +73,26 @@ def complete_output(_ctx: click.Context, _param: click.Parameter, incomplete: st
 
     try:
         return [o.name for o in outputs(timeout=1.0) if o.name.startswith(incomplete)]
+    except WayshotError:
+        return []
+
+
+def complete_window(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Complete a window's identifier; the title says which one it is."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only the shell asks this
+
+    from wayshot_cli.cli import printable  # noqa: PLC0415
+    from wayshot_cli.errors import WayshotError  # noqa: PLC0415
+    from wayshot_cli.still import windows  # noqa: PLC0415
+
+    try:
+        return [
+            CompletionItem(window.identifier, help=printable(window.title))
+            for window in windows(timeout=1.0)
+            if window.identifier and window.identifier.startswith(incomplete)
+        ]
     except WayshotError:
         return []
 
@@ -108,15 +128,19 @@ def _together(*decorators: Decorator) -> Decorator:
 target_options = _together(
     click.option(
         "-o", "--output", "outputs", multiple=True, metavar="NAME", shell_complete=complete_output,
-        help="Only this output; again for several.",
+        help="This output, or focused; again for several.",
     ),
     click.option(
         "-g", "--region", "--geometry", "region", metavar="REGION",
-        help="Only 'X,Y WxH' or WxH+X+Y; - for stdin.",
+        help="This 'X,Y WxH' or WxH+X+Y; - for stdin.",
+    ),
+    click.option(
+        "-w", "--window", metavar="ID", shell_complete=complete_window,
+        help="This ID, app_id:NAME, title:TEXT or active.",
     ),
     click.option("-c", "--cursor", is_flag=True, help="Paint the cursor."),
 )  # fmt: skip
-"""``--output``, ``--region`` and ``--cursor``: what is captured."""
+"""``--output``, ``--region``, ``--window`` and ``--cursor``: what is captured."""
 
 delay_option = click.option(
     "-d", "--delay", type=float, metavar="SECONDS", default=0.0, callback=seconds,
@@ -142,10 +166,10 @@ backend_options = _together(
 """How it is captured, and what is said of it."""
 
 
-def read_target(outputs: tuple[str, ...], region: str | None) -> Box | None:
-    """Return the region, if one is asked for; ``-`` reads it from stdin. Refuses both kinds."""
-    if outputs and region is not None:
-        message = "--output and --region exclude each other"
+def read_target(outputs: tuple[str, ...], region: str | None, window: str | None) -> Box | None:
+    """Return the region, if one is asked for; ``-`` reads it from stdin. Refuses several kinds."""
+    if bool(outputs) + (region is not None) + (window is not None) > 1:
+        message = "--output, --region and --window exclude each other"
         raise click.UsageError(message)
     if region is None:
         return None

@@ -5,7 +5,9 @@ import gc
 import importlib.util
 import os
 import shlex
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import click
@@ -32,7 +34,7 @@ from wayshot_cli.encode.yuv import COLORSPACES
 from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.pacing import SECOND, default_rate, exact_rate
 from wayshot_cli.pixels import YUV_FORMATS
-from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder, Source
+from wayshot_cli.record import ON_LOST, ON_RESIZE, OutputSource, Recorder, Source, WindowSource
 from wayshot_cli.wayland.connection import Connection
 
 FORMATS = ("y4m", "raw", *VIDEO_FORMATS)
@@ -148,7 +150,7 @@ def _settings(
 )  # fmt: skip
 @click.option(
     "--on-lost", type=click.Choice(ON_LOST), default="stop", metavar="WHAT",
-    help="When the output goes away: stop, or wait for it.",
+    help="When the target goes away: stop, or wait for it.",
 )  # fmt: skip
 @click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
@@ -157,6 +159,7 @@ def _settings(
 def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
     region: str | None,
+    window: str | None,
     format_: str | None,
     rate: Fraction | None,
     duration: float | None,
@@ -185,7 +188,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
 ) -> int:
     """Read top to bottom: check the words, capture the first frame, record, say what came of it."""
     report = (lambda _line: None) if quiet else say
-    box = read_target(outputs, region)
+    box = read_target(outputs, region, window)
     options = VideoOptions(
         **video,
         pixel_format=pixel_format,
@@ -205,17 +208,20 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
 
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(Connection(timeout=timeout))
-        chosen, passed_over = backends.choose(link, backend, buffer, device)
+        chosen, passed_over = backends.choose(
+            link, backend, buffer, device, damage=not no_damage, windows=window is not None
+        )
         if verbose:
             _say_all([f"not {rung.name}: {rung.reason}" for rung in passed_over])
             say(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
-        source = stack.enter_context(
-            Source(
-                link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
+        if window is None:
+            open_source: Callable[[], Source] = partial(
+                OutputSource, link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
                 damage=not no_damage,
-            )
-        )  # fmt: skip
-        link.sleep(delay)
+            )  # fmt: skip
+        else:
+            open_source = partial(WindowSource, link, chosen, window, cursor=cursor)
+        source = stack.enter_context(_open_after(delay, link, open_source))
         destination.rate = _settle_rate(wishes, source)
         recorder = Recorder(
             source, destination.open, rate=destination.rate,
@@ -249,6 +255,14 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         message = f"cannot write {destination.path!r}: nobody took it"
         raise WriteError(message)
     return 0
+
+
+def _open_after(delay: float, link: Connection, open_source: Callable[[], Source]) -> Source:
+    """Return the target, known to be there before the delay, as it is after it."""
+    if delay:
+        open_source().close()
+        link.sleep(delay)
+    return open_source()
 
 
 def _say_name(destination: Destination, file: str | None) -> None:

@@ -62,6 +62,7 @@ Examples:
 def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
     region: str | None,
+    window: str | None,
     format_: str | None,
     level: int | None,
     quality: int | None,
@@ -79,12 +80,15 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     verbose: bool,
 ) -> None:
     """Read top to bottom: check the words, capture, encode, write."""
-    box = read_target(outputs, region)
+    box = read_target(outputs, region, window)
+    if window is not None and scale is not None:
+        message = "--scale is not for --window"
+        raise click.UsageError(message)
     format_, options = _encoding(file, format_, level, quality, metadata=metadata)
     refuse_terminal(file)
 
     frame = take_shot(
-        outputs or None, region=box, cursor=cursor, scale=scale, delay=delay,
+        outputs or None, region=box, window=window, cursor=cursor, scale=scale, delay=delay,
         backend=backend, buffer=buffer, device=device, timeout=timeout,
         report=report if verbose else None, meanwhile=lambda: encode.load(format_),
     )  # fmt: skip

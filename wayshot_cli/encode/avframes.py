@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from wayshot_cli import kernels
 from wayshot_cli.encode.plain import PACKED, exchanged
-from wayshot_cli.frame import Alpha, Frame
-from wayshot_cli.pixels import BGR888
+from wayshot_cli.frame import Frame
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -67,8 +66,6 @@ class PackedPicture:
         """Pack a frame."""
         self.frame.make_writable()
         (plane,) = self.frame.planes
-        if self._channels > 3 and frame.alpha is not Alpha.IGNORED:  # noqa: PLR2004 - one too many
-            over_black = kernels.pack(frame, kernels.Target(8, 3))
-            frame = Frame(over_black, BGR888, frame.upright_size, 3 * frame.width)
+        frame = kernels.over_black(frame)
         source = exchanged(frame) if self._is_exchanged else frame
         kernels.blit(source, kernels.Target(8, self._channels), plane, 0, plane.line_size)

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 from wayshot_cli import kernels
-from wayshot_cli.frame import Alpha, Frame
+from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, Transform
 
 PACKED = {
@@ -68,13 +68,8 @@ def raw(frame: Frame) -> Iterator[bytes | memoryview]:
 
 
 def _bgr0(frame: Frame) -> Iterator[memoryview]:
-    """Yield rows of blue, green, red, 255.
-
-    The formats that come here with alpha (10-bit and 16-bit ones) are premultiplied windows, whose
-    colours as they stand are the picture over black.
-    """
-    other = exchanged(frame)
-    other.alpha = Alpha.IGNORED
+    """Yield rows of blue, green, red, 255."""
+    other = exchanged(kernels.over_black(frame))
     for y, rows in _strips(frame):
         yield kernels.pack(other, kernels.Target(8, 4), y=y, rows=rows)
 

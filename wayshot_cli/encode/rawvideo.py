@@ -72,6 +72,8 @@ class RawVideo:
             canvas = memoryview(bytearray(stride * self.size.height))
 
             def pack(frame: Frame) -> memoryview:
+                if not self.pixel_format.endswith("a"):
+                    frame = kernels.over_black(frame)
                 kernels.blit(exchanged(frame) if is_exchanged else frame, target, canvas, 0, stride)
                 return canvas
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Alpha
-from wayshot_cli.geometry import Size
+from wayshot_cli.geometry import Box, Size
 from wayshot_cli.kernels._kernels import ffi, lib
+from wayshot_cli.pixels import BGR888
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,6 +136,24 @@ def blit(frame: "Frame", target: Target, canvas: "Buffer", offset: int, stride: 
             message = f"{frame!r} does not fit the canvas at byte {offset}"
             raise InvalidArgumentError(message)
         lib.ws_pack(_image(frame, memory), 0, frame.height, packed, out + offset, stride)
+
+
+def over_black(frame: "Frame") -> "Frame":
+    """Return a frame as it looks over black, its alpha ignored; it shares memory if it can.
+
+    Premultiplied colours are over black already, and so are deep pictures of several outputs,
+    which are opaque but for their black holes.
+    """
+    if frame.alpha is Alpha.IGNORED:
+        return frame
+    if frame.alpha is Alpha.STRAIGHT and not frame.format.is_deep:
+        packed = pack(frame, Target(8, 3))
+        return type(frame)(
+            packed, BGR888, frame.upright_size, 3 * frame.width, time_ns=frame.time_ns
+        )
+    other = frame.crop(Box(0, 0, frame.width, frame.height))
+    other.alpha = Alpha.IGNORED
+    return other
 
 
 def is_opaque(frame: "Frame") -> bool:

@@ -29,6 +29,7 @@ from wayshot_cli.wayland.proxy import Proxy, as_void, take_raised
 
 if TYPE_CHECKING:
     from wayshot_cli.wayland.outputs import OutputFacts
+    from wayshot_cli.wayland.toplevels import Toplevels
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that a compositor has for an answer that it owes at once."""
@@ -78,6 +79,7 @@ class Connection:
         self.proxies: dict[int, Proxy] = {}
         self.globals: dict[int, Global] = {}
         self.outputs: dict[int, OutputFacts] = {}
+        self.toplevels: Toplevels | None = None
         self._singletons: dict[str, Proxy] = {}
         self._unflushed_binds = 0
         self._woken_fd = self.wake_fd = -1

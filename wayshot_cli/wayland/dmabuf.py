@@ -20,7 +20,8 @@ INVALID = 0x00FF_FFFF_FFFF_FFFF
 _FEEDBACK_SINCE = 4
 _ENTRY = struct.Struct("=I4xQ")  # fourcc, modifier
 _LARGEST_TABLE = _ENTRY.size << 16  # indices have 16 bits
-_DEV_T = struct.Struct("=Q")
+_MODIFIER = _DEV_T = struct.Struct("=Q")
+_SYS = "/sys/dev/char"
 _DOING = "asking which dmabufs it takes"
 
 
@@ -110,17 +111,17 @@ class Feedback:
             os.close(fd)
 
     def _on_main_device(self, device: bytes) -> None:
-        self.main_device = _dev_t(device)
+        self.main_device = read_device(device)
 
     def _on_target_device(self, device: bytes) -> None:
-        self._target = _dev_t(device)
+        self._target = read_device(device)
 
     def _on_formats(self, indices: bytes) -> None:
         self._indices = indices
 
     def _on_tranche_done(self) -> None:
         # Other tranches are of devices that scan out, not of the one that draws.
-        if self._target == self.main_device:
+        if self._target is not None and _same_device(self._target, self.main_device):
             for code, modifier in pick(self._table, self._indices):
                 self.modifiers.setdefault(code, []).append(modifier)
         self._target, self._indices = None, b""
@@ -151,7 +152,27 @@ def pick(table: list[tuple[int, int]], indices: bytes) -> list[tuple[int, int]]:
         raise CaptureError(message) from error
 
 
-def _dev_t(data: bytes) -> int:
+def _same_device(one: int, other: int | None) -> bool:
+    """Whether both numbers are of one device, which has several nodes."""
+    if other is None or one == other:
+        return one == other
+    folders = [f"{_SYS}/{os.major(number)}:{os.minor(number)}/device" for number in (one, other)]
+    try:
+        return os.path.samefile(*folders)
+    except OSError:
+        return False
+
+
+def read_modifiers(data: bytes) -> tuple[int, ...]:
+    """Return the modifiers of an array of them. Raises CaptureError."""
+    if len(data) % _MODIFIER.size:
+        message = f"the compositor names modifiers by {len(data)} bytes"
+        raise CaptureError(message)
+    return tuple(modifier for (modifier,) in _MODIFIER.iter_unpack(data))
+
+
+def read_device(data: bytes) -> int:
+    """Return the dev_t that an array holds. Raises CaptureError."""
     if len(data) != _DEV_T.size:
         message = f"the compositor names a device by {len(data)} bytes"
         raise CaptureError(message)

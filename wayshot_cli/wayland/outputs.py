@@ -9,6 +9,9 @@ from wayshot_cli.wayland.protocols.core import WL_OUTPUT
 from wayshot_cli.wayland.protocols.xdg_output import ZXDG_OUTPUT_MANAGER_V1
 from wayshot_cli.wayland.proxy import Proxy
 
+FOCUSED = "focused"
+"""The name that stands for the output with the active window."""
+
 _MODE_CURRENT = 1  # wl_output.mode
 _MAX_SIDE = 65535  # pixels; no output is larger, and products stay far from overflow
 _UNKNOWN = Size(0, 0)
@@ -73,6 +76,19 @@ def find_output(outputs: list[Output], name: str) -> Output:
     known = ", ".join(repr(output.name)[1:-1] for output in outputs)
     message = f"no output named {name!r}"
     raise NotFoundError(message, hint=f"known outputs: {known}" if known else None)
+
+
+def settle_names(connection: Connection, names: list[str] | None) -> list[str] | None:
+    """Return the names with ``focused`` replaced by the one that it stands for now.
+
+    Raises UnsupportedError when that cannot be told.
+    """
+    if names is None or FOCUSED not in names:
+        return names
+    from wayshot_cli.wayland.toplevels import find_focused  # noqa: PLC0415 - for this name alone
+
+    focused = find_focused(connection)
+    return [focused if name == FOCUSED else name for name in names]
 
 
 def read_outputs(connection: Connection) -> list[Output]:

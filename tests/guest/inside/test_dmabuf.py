@@ -28,7 +28,7 @@ from wayshot_cli.backends import choose
 from wayshot_cli.buffers import gbm, linear
 from wayshot_cli.buffers._gbm import ffi
 from wayshot_cli.errors import CaptureError
-from wayshot_cli.record import Source
+from wayshot_cli.record import OutputSource
 from wayshot_cli.still import shot
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import read_outputs
@@ -345,7 +345,7 @@ def test_each_frame_of_a_recording_was_shown(
     show(stage, size)
     most, numbers = 0, []
     chosen, _ = choose(connection, backend, "dmabuf")
-    with LiveFilm(stage, NAME), Source(connection, chosen) as source:
+    with LiveFilm(stage, NAME), OutputSource(connection, chosen) as source:
         for _ in range(200):
             taken = source.capture()
             assert taken
@@ -393,7 +393,7 @@ def test_a_recording_follows_a_change_of_size(
     sizes = ((64, 48), (203, 117), (320, 240))
     show(stage, sizes[0])
     chosen, _ = choose(connection, backend, "dmabuf")
-    with Source(connection, chosen) as source:
+    with OutputSource(connection, chosen) as source:
         for size in sizes:
             expected = show(stage, size)
             deadline = monotonic() + 10
@@ -408,7 +408,7 @@ def test_a_screen_that_stands_still_is_waited_for(stage: Stage, connection: Conn
     """copy_with_damage works on dmabufs as on shared memory."""
     show(stage, (64, 48))
     chosen, _ = choose(connection, "screencopy", "dmabuf")
-    with Source(connection, chosen) as source:
+    with OutputSource(connection, chosen) as source:
         assert source.capture()
         for _ in range(20):  # what is still on its way
             if source.capture(until=monotonic() + 1) is None:
@@ -430,7 +430,7 @@ def test_an_export_waits_for_the_screen(stage: Stage, connection: Connection) ->
     show(stage, (64, 48))
     seconds = 2
     chosen, _ = choose(connection, "export-dmabuf")
-    with Source(connection, chosen) as source:
+    with OutputSource(connection, chosen) as source:
         (refresh,) = source.refreshes_mhz
         assert source.capture()
         times = []

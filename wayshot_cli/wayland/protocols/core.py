@@ -55,6 +55,22 @@ WL_SHM = Protocol.interface(
     events=(("format", "u"),),
 )
 
+WL_POINTER = Protocol.interface(
+    "wl_pointer",
+    3,
+    requests=(
+        ("set_cursor", "u?oii", "wl_surface"),
+        ("release", "3"),
+    ),
+    events=(
+        ("enter", "uoff", "wl_surface"),
+        ("leave", "uo", "wl_surface"),
+        ("motion", "uff"),
+        ("button", "uuuu"),
+        ("axis", "uuf"),
+    ),
+)
+
 WL_OUTPUT = Protocol.interface(
     "wl_output",
     4,
@@ -66,5 +82,24 @@ WL_OUTPUT = Protocol.interface(
         ("scale", "2i"),
         ("name", "4s"),
         ("description", "4s"),
+    ),
+)
+
+WL_SEAT = Protocol.interface(
+    "wl_seat",
+    3,
+    requests=(("get_pointer", "n", "wl_pointer"),),
+    events=(
+        ("capabilities", "u"),
+        ("name", "2s"),
+    ),
+)
+
+WL_SURFACE = Protocol.interface(
+    "wl_surface",
+    1,
+    events=(
+        ("enter", "o", "wl_output"),
+        ("leave", "o", "wl_output"),
     ),
 )
