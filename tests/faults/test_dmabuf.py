@@ -461,7 +461,7 @@ def test_a_session_says_which_device_and_modifiers(shoot: Shooter) -> None:
     result = shoot(replace(BY_IMAGE_COPY, faults=(Fault(Step.FEEDBACK, faults.hang_up),)), "-v")
     assert_shot(result, picture_of(BY_IMAGE_COPY))
     assert "by image-copy into dmabufs" in result.stderr
-    assert "modifiers: modifier LINEAR" in result.stderr
+    assert "by the modifiers offered: dmabuf of 64x48 XRGB8888, modifier LINEAR" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -471,7 +471,7 @@ def test_a_session_that_knows_no_modifier_gets_a_linear_one(
     shoot: Shooter, modifiers: bytes
 ) -> None:
     result = shoot(of_session(("dmabuf_format", XR24, modifiers)), *IMAGE_COPY, "-v")
-    assert "linear: modifier LINEAR" in result.stderr
+    assert "by the flag for linear ones: dmabuf of 64x48 XRGB8888, modifier LINEAR" in result.stderr
     assert_shot(result, picture_of(BY_IMAGE_COPY))
 
 
