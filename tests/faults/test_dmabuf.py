@@ -461,6 +461,7 @@ def test_a_session_says_which_device_and_modifiers(shoot: Shooter) -> None:
     result = shoot(replace(BY_IMAGE_COPY, faults=(Fault(Step.FEEDBACK, faults.hang_up),)), "-v")
     assert_shot(result, picture_of(BY_IMAGE_COPY))
     assert "by image-copy into dmabufs" in result.stderr
+    assert "offers modifiers for XRGB8888: LINEAR" in result.stderr
     assert "by the modifiers offered: dmabuf of 64x48 XRGB8888, modifier LINEAR" in result.stderr
 
 
