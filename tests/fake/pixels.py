@@ -30,9 +30,12 @@ def pattern(output_index: int, x: int, y: int) -> tuple[int, int, int]:
 
 def picture(output_index: int, width: int, height: int) -> Picture:
     """Return the whole of what an output shows, upright."""
-    y, x = np.mgrid[0:height, 0:width]
-    blue = output_index << 6 | (x >> 8 & 7) << 3 | y >> 8 & 7
-    return np.dstack((x * 73 & 255, y * 151 & 255, blue & 255)).astype(np.uint8)
+    y, x = np.ogrid[0:height, 0:width]
+    upright = np.empty((height, width, 3), np.uint8)  # alone: a process in the guest has 250 MB
+    upright[:, :, 0], upright[:, :, 1] = x * 73 & 255, y * 151 & 255
+    blue = (output_index << 6 | (x >> 8 & 7) << 3) & 255
+    upright[:, :, 2] = blue.astype(np.uint8) | (y >> 8 & 7).astype(np.uint8)
+    return upright
 
 
 def to_buffer(upright: Picture, transform: int) -> Picture:

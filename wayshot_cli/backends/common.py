@@ -30,6 +30,9 @@ class Wish(NamedTuple):
     separate_cursor: bool = False
 
 
+SHM_PREFERRED = "shared memory: dmabufs, which are offered, too, are slower to read"
+"""For people, where ``auto`` has both to choose from."""
+
 ANY = Wish()
 """Whatever serves best."""
 

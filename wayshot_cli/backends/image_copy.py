@@ -10,7 +10,7 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, Wish, cut, frame_time, require
+from wayshot_cli.backends.common import ANY, SHM_PREFERRED, Wish, cut, frame_time, require
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
 from wayshot_cli.frame import Alpha, Frame
@@ -63,6 +63,7 @@ class ImageCopy:
             message = "ext-image-copy-capture gives a frame only when something has changed"
             raise UnsupportedError(message, hint="leave --no-damage out")
         self._memories: dict[int | None, Memory] = {}
+        self.prefers_shm = False  # to dmabufs that are offered, too
         if wish.buffer != "dmabuf":
             self.shm = require(connection, WL_SHM)
             return
@@ -81,7 +82,8 @@ class ImageCopy:
     @property
     def notes(self) -> list[str]:
         """What there is to tell of devices and their buffers so far, for people."""
-        return [note for memory in self._memories.values() for note in memory.notes]
+        choice = [SHM_PREFERRED] if self.prefers_shm else []
+        return choice + [note for memory in self._memories.values() for note in memory.notes]
 
     def memory_of(self, device: int | None) -> "Memory":
         """Return the memory of a device that a session names, opened at the first call.
@@ -389,6 +391,7 @@ class Session:
         shm_format = self._choose(map(pixels.by_shm_code, constraints.shm_codes))
         dmabuf_format = self._choose(map(pixels.by_fourcc, constraints.modifiers))
         if shm_format and buffer != "dmabuf":
+            self._backend.prefers_shm = buffer == "auto" and dmabuf_format is not None
             row = size.width * shm_format.bytes_per_pixel
             self._copy_into_shm(session, ShmLayout(shm_format, size, row + -row % _ROW_UNIT))
         elif dmabuf_format and buffer != "shm":

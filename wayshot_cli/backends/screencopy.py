@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, Wish, frame_time, require
+from wayshot_cli.backends.common import ANY, SHM_PREFERRED, Wish, frame_time, require
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
 from wayshot_cli.frame import Frame
@@ -67,7 +67,7 @@ class Screencopy:
     def prefer_shm(self) -> None:
         """Note why dmabufs that are offered, too, are not taken."""
         if self.wish.buffer == "auto":
-            self._choice = "shared memory: dmabufs, which are offered, too, are slower to read"
+            self._choice = SHM_PREFERRED
 
     def do_without_shm(self, problem: str) -> None:
         """Turn to dmabufs. Raises UnsupportedError when they cannot be had either."""

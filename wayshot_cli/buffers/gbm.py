@@ -522,7 +522,7 @@ class GbmPool:
         if layout != self._layout:
             self._layout = layout
             self._refused.clear()
-            names = map(modifier_name, self._memory.modifiers.get(layout.format.fourcc, []))
+            names = map(modifier_name, layout.modifiers)
             compositor, offered = self._memory.connection.compositor, ", ".join(names) or "none"
             self._memory.notes.append(
                 f"{compositor} offers modifiers for {layout.format}: {offered}"

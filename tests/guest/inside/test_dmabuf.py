@@ -235,7 +235,7 @@ def test_verbose_says_what_was_chosen_and_why(stage: Stage, tmp_path: Path) -> N
     assert lines[2] == f"exported {dmabuf}"
 
     lines = said(stage, path)
-    assert lines[0] == "sway: capturing by screencopy into shared memory"
+    assert lines[0] == "sway: capturing by image-copy into shared memory"
     assert lines[1] == "shared memory: dmabufs, which are offered, too, are slower to read"
     lines = said(stage, "--buffer", "shm", path)
     assert not any("dmabuf" in line for line in lines)
