@@ -181,7 +181,7 @@ class ExportFrame(Resource):
         os.write(memory, output.memory(head.index))
         self.client.outgoing_fds.append(memory)
         described = self.events(
-            ("frame", offer.width, offer.height, 0, 0, 0, 0, XR24, 0, 0, 1),
+            ("frame", offer.width, offer.height, 0, 0, int(output.y_invert), 0, XR24, 0, 0, 1),
             ("object", 0, None, offer.stride * offer.height, 0, offer.stride, 0),
         )
         if self.client.owe(Step.EXPORT, self, described, output.name):

@@ -133,8 +133,11 @@ def cancelling(reason: int, count: int = sys.maxsize) -> Config:
     ids=["screencopy", "export", "image-copy"],
 )
 def test_every_pixel_comes_through(shoot: Shooter, way: tuple[str, ...], transform: int) -> None:
-    config = replace(BY_IMAGE_COPY, outputs=(Output(width=61, height=33, transform=transform),))
-    assert_shot(shoot(config, *way), picture_of(config))
+    # Only wlr-screencopy and wlr-export-dmabuf can say that a picture is upside down.
+    for y_invert in (False,) if way == IMAGE_COPY else (False, True):
+        output = Output(width=61, height=33, transform=transform, y_invert=y_invert)
+        config = replace(BY_IMAGE_COPY, outputs=(output,))
+        assert_shot(shoot(config, *way), picture_of(config))
 
 
 def test_no_way_leaves_an_fd(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:

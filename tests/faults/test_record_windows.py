@@ -243,6 +243,19 @@ class TestLost:
         assert (result.code, result.words) == (0, "")
 
 
+def test_the_active_window_is_the_one_that_is_so_after_the_delay(tmp_path: Path) -> None:
+    config = desktop(replace(ONE, states=(ACTIVATED,)), TWO, idle=True)
+    options = ("-w", "active", "-d", "1", "--duration", "0.5", "a.raw")
+    with recording(config, tmp_path, *RAW, *options) as running:
+        running.compositor.wait_for("wl_registry", "bind", 8)
+        time.sleep(0.3)
+        running.compositor.change_window("one", states=())
+        running.compositor.change_window("two", states=(ACTIVATED,))
+        result = running.result()
+    assert (result.code, result.words) == (0, "")
+    assert_shown(pictures(result, size=SIZE), premultiplied(config, "two"))
+
+
 class TestRefusals:
     """Before anything is recorded."""
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wayshot_cli
-from tests.fake import Config, FakeCompositor, Fault, Output, Step, faults
+from tests.fake import Config, FakeCompositor, Fault, Output, Step, Window, faults
 from tests.faults.windows import ONE, TWO, desktop, straight
 from tests.unit.peer import Peer
 from wayshot_cli import Box, backends
@@ -561,3 +563,28 @@ def test_reading_the_windows_again_makes_nothing_new() -> None:
         for _ in range(3):
             assert wayshot_cli.windows(connection=connection) == first
         assert len(connection.proxies) == objects
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.sets(st.integers(0, 4))),
+        max_size=6,
+    )
+)
+def test_states_are_those_of_windows_that_cannot_be_confused(
+    facts: list[tuple[str, str, set[int]]],
+) -> None:
+    windows = [
+        Window(str(n), app_id, title, f"id-{n}", tuple(states))
+        for n, (app_id, title, states) in enumerate(facts)
+    ]
+    with FakeCompositor(desktop(*windows)) as compositor, connected(compositor) as connection:
+        listed = wayshot_cli.windows(connection=connection)
+    names = [(window.app_id, window.title) for window in windows]
+    known = ["maximized", "minimized", "activated", "fullscreen"]
+    assert [window.identifier for window in listed] == [window.identifier for window in windows]
+    for window, said, name in zip(windows, listed, names, strict=True):
+        assert (said.app_id, said.title) == name
+        expected = [state for number, state in enumerate(known) if number in window.states]
+        assert list(said.states) == (expected if names.count(name) == 1 else [])

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.proxy import Proxy
 
 _MOST_PLANES = 4  # of any format (drm_fourcc.h)
+_Y_INVERT = 1  # zwp_linux_buffer_params_v1.flags, which exported frames have, too
 _PERMANENT = 1  # zwlr_export_dmabuf_frame_v1.cancel_reason; 0 and 2 (resizing) may pass
 _MAX_SIDE = 65535  # pixels
 _RETRY = 0.02  # seconds until a frame is asked for again
@@ -92,6 +93,7 @@ class Session:
         self._format: pixels.PixelFormat | None = None
         self._size = Size(0, 0)
         self._modifier = 0
+        self._transform = self._output.transform
         self._count = 0
         self._time_ns = 0
         self._ready = False
@@ -225,7 +227,7 @@ class Session:
         self._planes.clear()  # they are its own now
         return DmabufFrame(
             GbmBuffer(dmabufs, bo, None).lend(),
-            self._output.transform,
+            self._transform,
             scale=self._output.scale,
             time_ns=self._time_ns,
         )
@@ -236,7 +238,7 @@ class Session:
         height: int,
         _offset_x: int,
         _offset_y: int,
-        _buffer_flags: int,
+        buffer_flags: int,
         _flags: int,
         code: int,
         modifier_high: int,
@@ -252,6 +254,8 @@ class Session:
             raise CaptureError(message)
         self._format, self._size, self._count = format_, Size(width, height), count
         self._modifier = modifier_high << 32 | modifier_low
+        if buffer_flags & _Y_INVERT:
+            self._transform = self._transform.y_inverted()
 
     def _on_object(
         self, _index: int, fd: int, _size: int, offset: int, stride: int, plane: int

@@ -24,11 +24,13 @@ class Candidate(NamedTuple):
 def candidates(named: str | None, main_device: int | None) -> list[Candidate]:
     """Return the nodes to try, best first.
 
-    What the user names stands alone. Else the render node of the compositor's main device comes
-    first, and after it all others: on some machine they share its memory, and a
-    compositor that cannot take a buffer says so.
+    What the user names stands alone, a primary node for its render node. Else the render node
+    of the compositor's main device comes first, and after it all others: on some machines they
+    share its memory, and a compositor that cannot take a buffer says so.
     """
     if named is not None:
+        if (node := _render_node_of(named)) not in (None, named):
+            return [Candidate(node, f"the render node of {named}, named by --device")]
         return [Candidate(named, "named by --device")]
     nodes = []
     if main_device is not None and (node := render_node(main_device)):
@@ -53,9 +55,17 @@ def render_node(device: int) -> str | None:
     return next((os.path.join(_DEV, name) for name in _render_nodes(folder)), None)
 
 
-def is_drm(fd: int) -> bool:
-    """Whether an open file is a node of a DRM device."""
-    facts = os.fstat(fd)
+def _render_node_of(path: str) -> str | None:
+    """Return the render node of the device that a node belongs to, None where there is none."""
+    try:
+        return render_node(os.stat(path).st_rdev) if is_drm(path) else None
+    except OSError:
+        return None
+
+
+def is_drm(file: int | str) -> bool:
+    """Whether an open file, or a path, is a node of a DRM device. Raises OSError."""
+    facts = os.stat(file)
     return stat.S_ISCHR(facts.st_mode) and os.major(facts.st_rdev) == _DRM_MAJOR
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.proxy import Proxy
 
 _SONAME = "libgbm.so.1"
-_PLANES = 4  # at most, of any buffer (linux-dmabuf, zwp_linux_buffer_params_v1.add)
+_MAX_SIDE = 65535  # pixels
 
 # linux/dma-buf.h, as on all machines whose _IOC has two bits for the direction: x86, ARM, RISC-V
 _EXPORT_SYNC_FILE = 0xC0086202
@@ -37,7 +37,7 @@ _SYNC_READ = 1
 
 
 class Plane(NamedTuple):
-    """One plane of a dmabuf. The fd belongs to whoever has the list that it is in."""
+    """One plane of a dmabuf. The fd belongs to its buffer object, once there is one."""
 
     fd: int
     offset: int
@@ -328,7 +328,6 @@ class Memory:
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
         self.notes.append(f"{node.path}: {node.why}, served by GBM's {self.device.driver!r}")
-        self._has_fences = True
         self._in_place: dict[DmabufLayout, bool] = {}  # how buffers of a layout are read
 
     def read(self, bo: BufferObject, keep: object, deadline: float) -> tuple[memoryview, int]:
@@ -339,7 +338,8 @@ class Memory:
         Raises CaptureTimeoutError when the GPU is not done by the deadline, CaptureError when the
         memory cannot be mapped.
         """
-        self.wait_for_writer(bo.planes[0].fd, deadline)
+        for plane in bo.planes:
+            self.wait_for_writer(plane.fd, deadline)
         layout = bo.layout
         if bo.can_be_read_in_place and self._in_place.get(layout, True):
             try:
@@ -361,9 +361,9 @@ class Memory:
     def wait_for_writer(self, fd: int, deadline: float) -> None:
         """Wait until what was queued on the GPU has been written to a dmabuf.
 
-        Kernels before 6.0, and drivers without fences, cannot tell: that is noted once, and the
-        compositor's ``ready`` has to do. Raises CaptureTimeoutError at the deadline.
+        Raises CaptureTimeoutError at the deadline.
         """
+        doing = "waiting for the GPU to finish"
         request = bytearray(_SYNC_FILE.pack(_SYNC_READ, -1))
         try:
             fcntl.ioctl(fd, _EXPORT_SYNC_FILE, request)
@@ -371,13 +371,13 @@ class Memory:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                 message = f"cannot wait for the GPU: {error.strerror}"
                 raise CaptureError(message) from error
-            if self._has_fences:
-                self._has_fences = False
-                self.notes.append(f"no fence to wait for: {error.strerror}")
+            # Kernels before 6.0 give no fence. The buffer itself can be polled, too, but that
+            # may also wait for what is queued on it meanwhile.
+            self.connection.wait_for_fence(fd, doing, deadline)
             return
         fence = _SYNC_FILE.unpack(request)[1]
         try:
-            self.connection.wait_for_fence(fence, "waiting for the GPU to finish", deadline)
+            self.connection.wait_for_fence(fence, doing, deadline)
         finally:
             os.close(fence)
 
@@ -447,9 +447,13 @@ class GbmPool:
     def acquire(self, layout: DmabufLayout, use: Callable[[Loan], object]) -> None:
         """Call ``use`` with a buffer that nobody else uses: at once, or when a new one is accepted.
 
-        Raises CaptureError when too many frames are held, UnsupportedError when nothing
-        that GBM can allocate is accepted: here, or in the handler of the compositor's answer.
+        Raises CaptureError when the layout is impossible or too many frames are held,
+        UnsupportedError when nothing that GBM can allocate is accepted: here, or in the handler of
+        the compositor's answer.
         """
+        if not 0 < min(layout.size) <= max(layout.size) <= _MAX_SIDE:
+            message = f"the compositor asks for an impossible buffer: {layout}"
+            raise CaptureError(message)
         for buffer in self._buffers:
             if not buffer.is_lent and buffer.bo.layout == layout:
                 use(buffer.lend())
