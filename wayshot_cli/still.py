@@ -58,6 +58,9 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     names = _names(output)
     box = _box(region)
     _check(names, box, window, scale)
+    if cursor not in {False, True, "separate"}:
+        message = f"{cursor!r} is no way to show the cursor"
+        raise InvalidArgumentError(message, hint='it takes True, False or "separate"')
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(Connection(timeout=timeout))

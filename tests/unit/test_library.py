@@ -198,6 +198,7 @@ def test_a_backend_that_does_not_exist_is_never_served_by_another(
         ({"region": (1, 2, 3)}, InvalidArgumentError),
         ({"region": (0.5, 0, 10, 10)}, InvalidArgumentError),
         ({"scale": 0.0}, InvalidArgumentError),
+        ({"cursor": "apart"}, InvalidArgumentError),
         ({"scale": -1.0}, InvalidArgumentError),
         ({"scale": float("nan")}, InvalidArgumentError),
         ({"scale": float("inf")}, InvalidArgumentError),

@@ -57,13 +57,11 @@ SEPARATE_CURSORS = ("image-copy",)
 BUFFERS = ("shm", "dmabuf")
 """Names that ``--buffer`` takes beside ``auto``."""
 
-_DMABUFS_HINT = "shared memory needs none of that: leave --backend, --buffer and --device away"
-
 _HINT = (
     "wayshot needs ext-image-copy-capture or wlr-screencopy, as sway, labwc, COSMIC, Hyprland, "
     "river and Wayfire have them; on GNOME and KDE use their own screenshot tools"
 )
-_HINT_FOR_DMABUFS = "shared memory needs none of that: leave --backend, --buffer and --device away"
+_DMABUFS_HINT = "shared memory needs none of that: leave --backend, --buffer and --device away"
 _WINDOWS_HINT = (
     "windows need ext-image-copy-capture and ext-foreign-toplevel-list, as sway 1.12 and "
     "labwc 0.20 have them; a region of the screen needs neither"

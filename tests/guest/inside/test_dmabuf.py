@@ -156,7 +156,11 @@ def test_the_pixels_are_those_of_shared_memory_and_of_grim(
 ) -> None:
     """To the last of them, and those that were painted."""
     expected = show(stage, size)
-    for backend, buffer in (("screencopy", "shm"), *((backend, "dmabuf") for backend in BACKENDS)):
+    for backend, buffer in (
+        ("image-copy", "shm"),
+        ("screencopy", "shm"),
+        *((backend, "dmabuf") for backend in BACKENDS),
+    ):
         with shot(connection=connection, backend=backend, buffer=buffer) as frame:
             assert np.array_equal(frame.to_numpy(), expected), (backend, buffer)
     assert np.array_equal(grim(stage, tmp_path), expected)
@@ -204,8 +208,8 @@ def test_the_cursor_is_painted_where_it_is_if_asked_for(stage: Stage, tmp_path: 
             assert {*columns} <= {*range(x - 16, x + 33)}, way
             assert len(rows) > 50
             pictures.append(picture)
-    assert np.array_equal(pictures[1], pictures[0])
-    assert np.array_equal(pictures[2], pictures[0])
+    for picture in pictures[1:]:
+        assert np.array_equal(picture, pictures[0])
 
 
 def said(stage: Stage, *arguments: str | Path) -> list[str]:
@@ -273,7 +277,7 @@ def test_captures_leave_no_fd_and_no_buffer(
     assert held() == before
     assert before[1] == 0
     assert not counted.objects
-    assert 20 <= counted.made <= (20 if backend == "screencopy" else 20 * SWAPCHAIN)
+    assert 20 <= counted.made <= (20 * SWAPCHAIN if backend == "export-dmabuf" else 20)
     deadline = monotonic() + 10
     while dmabufs() > in_the_kernel:  # the compositor lets go in its own time
         assert monotonic() < deadline, f"{dmabufs()} after {in_the_kernel}"
