@@ -67,12 +67,11 @@ class ImageCopy:
             self.shm = require(connection, WL_SHM)
             return
         from wayshot_cli.buffers import gbm  # noqa: PLC0415 - shared memory needs none
-        from wayshot_cli.wayland.protocols.linux_dmabuf import (  # noqa: PLC0415
-            ZWP_LINUX_DMABUF_V1,
-        )
+        from wayshot_cli.wayland import dmabuf  # noqa: PLC0415
 
+        # The device is named by sessions; that there can be none is known now.
         gbm.library()
-        require(connection, ZWP_LINUX_DMABUF_V1)
+        dmabuf.bind(connection).destroy()
 
     @property
     def memory(self) -> str:
@@ -142,9 +141,10 @@ class ImageCopy:
 class Target(NamedTuple):
     """What a session captures.
 
-    ``what`` names it in errors. ``box`` is what its pictures show in logical coordinates, None for
-    a window, which lies nowhere; ``part`` what is cut out of them, in pixels; ``transform`` that
-    of the buffer where the compositor says none.
+    ``what`` names it in errors, ``create_source`` makes an ext_image_capture_source_v1 of it,
+    ``is_lost`` says whether it is known to be gone. ``box`` is what its pictures show in logical
+    coordinates, None for a window, which lies nowhere; ``part`` what is cut out of them, in
+    pixels; ``transform`` that of the buffer where the compositor says none.
     """
 
     what: str
@@ -400,7 +400,8 @@ class Session:
                 f"no pixel format of {self._backend.memory} that wayshot can read "
                 f"(offered: {offered})"
             )
-            raise UnsupportedError(message, hint="take --backend screencopy")
+            other = "take --backend screencopy" if self._target.box else None
+            raise UnsupportedError(message, hint=other)
 
     def _choose(self, offered: "Iterable[PixelFormat | None]") -> "PixelFormat | None":
         """Return the best of the formats that can be read, None without one.
