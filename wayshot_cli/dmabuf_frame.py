@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class DmabufFrame:
     """A picture in a dmabuf, for whoever wants it on the GPU: EGL, GL, an encoder, another process.
 
+    To be closed, or the buffer and what else was opened for it stay until they are collected.
+
     ``size`` is the buffer's, in pixels of ``format`` (``format.fourcc`` is DRM's number),
     ``modifier`` says how they are tiled. ``transform`` is how the upright picture was turned
     to make the buffer; whoever draws it undoes that, by ``transform.matrix``. ``scale``
@@ -28,8 +30,9 @@ class DmabufFrame:
     - The memory goes back to the session that it came from, which captures into it again, when the
       DmabufFrame, all its EGL images and all views of the Frames that ``map()`` returned are gone.
     - All of these outlive the session and the connection, the ``wl_buffer`` alone does not.
-    - The fds of ``planes``, the ``buffer_object`` and textures hold the memory, but not
-      its content: they show this picture as long as the DmabufFrame is open.
+    - The fds of ``planes`` are open as long as the DmabufFrame or its ``buffer_object`` is there.
+    - The ``buffer_object``, duplicates of the fds, and textures keep the memory, but not what it
+      shows: that is this picture only while one of those above is left.
 
     Where ``is_shared``, as wlr-export-dmabuf has it, the buffer is the compositor's own, and drawn
     into again as soon as the compositor likes, whoever holds it: nothing but a copy is safe.

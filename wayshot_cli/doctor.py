@@ -35,8 +35,17 @@ from wayshot_cli.wayland import dmabuf
 from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, Connection, socket_path
 from wayshot_cli.wayland.outputs import Output, read_outputs
 from wayshot_cli.wayland.protocols.core import WL_OUTPUT, WL_SHM
+from wayshot_cli.wayland.protocols.ext_foreign_toplevel_list import EXT_FOREIGN_TOPLEVEL_LIST_V1
+from wayshot_cli.wayland.protocols.ext_image_capture_source import (
+    EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1,
+    EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1,
+)
+from wayshot_cli.wayland.protocols.ext_image_copy_capture import EXT_IMAGE_COPY_CAPTURE_MANAGER_V1
 from wayshot_cli.wayland.protocols.linux_dmabuf import ZWP_LINUX_DMABUF_V1
 from wayshot_cli.wayland.protocols.wlr_export_dmabuf import ZWLR_EXPORT_DMABUF_MANAGER_V1
+from wayshot_cli.wayland.protocols.wlr_foreign_toplevel_management import (
+    ZWLR_FOREIGN_TOPLEVEL_MANAGER_V1,
+)
 from wayshot_cli.wayland.protocols.wlr_screencopy import ZWLR_SCREENCOPY_MANAGER_V1
 from wayshot_cli.wayland.protocols.xdg_output import ZXDG_OUTPUT_MANAGER_V1
 
@@ -59,20 +68,26 @@ PROTOCOLS = (
     WL_SHM,
     WL_OUTPUT,
     ZXDG_OUTPUT_MANAGER_V1,
+    EXT_IMAGE_COPY_CAPTURE_MANAGER_V1,
+    EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1,
+    EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1,
+    EXT_FOREIGN_TOPLEVEL_LIST_V1,
+    ZWLR_FOREIGN_TOPLEVEL_MANAGER_V1,
     ZWLR_SCREENCOPY_MANAGER_V1,
     ZWP_LINUX_DMABUF_V1,
     ZWLR_EXPORT_DMABUF_MANAGER_V1,
 )
 """The globals that wayshot knows how to use."""
 
-TARGETS = ("output", "region")
+TARGETS = ("output", "region", "window")
 KINDS = ("still", "recording")
-BUFFERS = ("auto", "dmabuf")
+"""What something is chosen for."""
 
 SOURCES = ("monitor", "window", "virtual")
 CURSOR_MODES = ("hidden", "embedded", "metadata")
 """The bits of AvailableSourceTypes and AvailableCursorModes (org.freedesktop.portal.ScreenCast)."""
 
+_PLAIN = ("output", "still", "auto")  # what the verdict is on
 _SCREEN_CAST = DBusAddress(
     "/org/freedesktop/portal/desktop",
     "org.freedesktop.portal.Desktop",
@@ -257,7 +272,7 @@ class Report(NamedTuple):
         if self.can_shoot:
             return None
         problems = (
-            *(choice.problem for choice in self.choices if choice.buffer == "auto"),
+            *(choice.problem for choice in self.choices if choice[:3] == _PLAIN),
             *(trial.problem for trial in self.trials if trial.buffer == "auto"),
             self.problem,
         )
@@ -271,7 +286,8 @@ class Report(NamedTuple):
 
     def _problems(self) -> "Iterator[Problem | None]":
         yield self.why_not
-        yield from (choice.problem for choice in self.choices if choice.buffer == "auto")
+        if self.can_shoot:  # else it is known already
+            yield from (choice.problem for choice in self.choices if choice.buffer == "auto")
         yield from (node.problem for node in self.gpu.nodes)
         if self.gpu.nodes:
             yield self.gpu.libgbm
@@ -361,13 +377,17 @@ class _Asker:
 
 
 def _choices(link: Connection, buffer: str) -> list[Choice]:
-    try:
-        backend, passed_over = backends.choose(link, buffer=buffer)
-        taken = Taken(backend.name, backend.memory, backend.waits_for_damage, tuple(passed_over))
-        problem = None
-    except UnsupportedError as error:
-        taken, problem = None, Problem.of(error)
-    return [Choice(target, kind, buffer, taken, problem) for target in TARGETS for kind in KINDS]
+    choices = []
+    for target in TARGETS:
+        taken, problem = None, None
+        try:
+            backend, passed_over = backends.choose(link, buffer=buffer, windows=target == "window")
+            waits = backend.waits_for_damage
+            taken = Taken(backend.name, backend.memory, waits, tuple(passed_over))
+        except UnsupportedError as error:
+            problem = Problem.of(error)
+        choices += [Choice(target, kind, buffer, taken, problem) for kind in KINDS]
+    return choices
 
 
 def _rungs(link: Connection) -> list[Rung]:
@@ -421,10 +441,11 @@ def _gpu(asker: _Asker) -> Gpu:
 
 def _node(path: str, *, is_main: bool) -> Node:
     driver, served_by, problem = None, None, None
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # also of what may not be opened
         driver = os.path.basename(os.readlink(f"/sys/class/drm/{path[9:]}/device/driver"))
     try:
-        served_by = gbm.Device(path).driver
+        device = gbm.Device(path)
+        driver, served_by = device.kernel_driver, device.driver
     except UnsupportedError as error:
         problem = Problem.of(error)
         if isinstance(error.__cause__, PermissionError):

@@ -50,6 +50,8 @@ _STUCK = 0.5  # seconds without progress after which a reader is given up at the
 _LOOK_AROUND = 0.25  # seconds after which an idle writer looks whether its reader is there
 _SHORTEST_STEP = 1_000_000  # nanoseconds: Matroska counts milliseconds
 _ON_ITS_WAY = SECOND // 20  # what a frame takes from its time until it is here, at most
+_PACE = 0.5  # of the screen's interval: then a question comes in time for the next frame
+_USUAL_REFRESH = 60_000  # millihertz, where none is known
 _RETRY = 0.05  # seconds until an output is tried again that failed, as during a mode change
 
 
@@ -75,6 +77,7 @@ class Source(ABC):
         self._sessions: dict[object, Session] = {}
         self._frames: dict[object, Frame] = {}
         self._owed_by = math.inf
+        self._not_before = 0.0
         self._failing_since: float | None = None
 
     @property
@@ -171,10 +174,21 @@ class Source(ABC):
         False at ``until``.
         """
         connection, sessions = self.connection, self._sessions.values()
+
+        def is_eventful() -> bool:
+            return any(s.is_started and s.is_done for s in sessions) or not self.is_current
+
+        pause = 0.0 if self._damage or all(s.is_started for s in sessions) else self._not_before
+        if monotonic() < pause:
+            if _rest(connection, min(until, pause), is_eventful):
+                return True
+            if until < pause:
+                return False
         for target, session in self._sessions.items():
             if not session.is_started:
                 session.start(damage=self._damage and target in self._frames)
                 self._owed_by = connection.deadline()
+                self._not_before = monotonic() + self._shortest_wait
         doing = next(iter(sessions)).doing
         new = [s for target, s in self._sessions.items() if target not in self._frames]
         connection.wait(
@@ -185,9 +199,7 @@ class Source(ABC):
             self._owed_by,
         )
         if self._damage:
-            return _rest(
-                connection, until, lambda: any(s.is_done for s in sessions) or not self.is_current
-            )
+            return _rest(connection, until, is_eventful)
         with contextlib.suppress(CaptureTimeoutError):
             connection.wait(
                 lambda: any(s.is_done for s in sessions), doing, min(until, self._owed_by)
@@ -197,6 +209,12 @@ class Source(ABC):
             return False
         message = f"{connection.compositor} did not answer in time while {doing}"
         raise CaptureTimeoutError(message)
+
+    @property
+    def _shortest_wait(self) -> float:
+        """Seconds between two questions: some compositors answer at once, not by the frame."""
+        refresh = max(self.refreshes_mhz, default=0)
+        return _PACE * 1000 / (refresh if refresh > 0 else _USUAL_REFRESH)
 
     def _collect(self) -> None:
         for target, session in self._sessions.items():
@@ -405,7 +423,7 @@ class Recorder:
         self._stuck_for = stuck_for
         self._clock = clock
         refresh = max(source.refreshes_mhz, default=0)
-        self._interval = 1000 * SECOND // (refresh if refresh > 0 else 60_000)
+        self._interval = 1000 * SECOND // (refresh if refresh > 0 else _USUAL_REFRESH)
         self._pacer = None
         if rate:
             self._pacer = Pacer(rate, Fraction(refresh, 1000) if refresh > 0 else None)

@@ -109,6 +109,7 @@ class BufferParams(Resource):
             raise ProtocolError(self, ALREADY_USED, f"plane {plane}")
         self.planes[plane] = Plane(fd, offset, stride)
         self.modifier = high << 32 | low
+        self.client.owe(Step.PLANE, self, b"")
 
     def on_create(self, width: int, height: int, fourcc: int, _flags: int) -> None:
         """Make the buffer of the first plane, or fail."""
@@ -181,7 +182,7 @@ class ExportFrame(Resource):
         os.write(memory, output.memory(head.index))
         self.client.outgoing_fds.append(memory)
         described = self.events(
-            ("frame", offer.width, offer.height, 0, 0, 0, 0, XR24, 0, 0, 1),
+            ("frame", offer.width, offer.height, 0, 0, int(output.y_invert), 0, XR24, 0, 0, 1),
             ("object", 0, None, offer.stride * offer.height, 0, offer.stride, 0),
         )
         if self.client.owe(Step.EXPORT, self, described, output.name):

@@ -45,6 +45,7 @@ class Step(enum.Enum):
     READY = "ready, of a frame of either protocol"
     AFTER_READY = "nothing any more"
     FEEDBACK = "the events of a zwp_linux_dmabuf_feedback_v1"
+    PLANE = "nothing: a plane was added to a zwp_linux_buffer_params_v1"
     PARAMS = "zwp_linux_buffer_params_v1.created"
     EXPORT = "the frame and object events of a zwlr_export_dmabuf_frame_v1"
     EXPORTED = "zwlr_export_dmabuf_frame_v1.ready"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -26,8 +27,10 @@ from tests.faults.command import (
     picture_of,
     wayshot,
 )
+from wayshot_cli.backends import choose
 from wayshot_cli.buffers import devices, gbm
 from wayshot_cli.errors import WayshotError
+from wayshot_cli.record import OutputSource
 from wayshot_cli.still import shot
 from wayshot_cli.wayland.connection import Connection
 
@@ -35,6 +38,12 @@ XR24 = 0x34325258
 SOURCE = Path(__file__).parents[1] / "fake" / "gbm.c"
 NODE = "/dev/null"
 """Stands in for a render node; the fake libgbm does not touch it."""
+
+NODE_IS_DRM = (
+    "import os; from wayshot_cli.buffers import devices; "
+    f"devices._DRM_MAJOR = os.major(os.stat({NODE!r}).st_rdev)"
+)
+"""For sitecustomize, which every Python runs first: DRM has the number of that node."""
 
 CONFIG = Config(dmabuf_offer=XR24, dmabuf_version=4, feedback=Feedback(), export_version=1)
 EXPORT = ("--backend", "export-dmabuf")
@@ -51,11 +60,17 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = folder / "libgbm.so.1"
     flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
     subprocess.run(["cc", *flags, "-o", target, SOURCE], check=True)
-    # What every Python runs first: here DRM has the number of /dev/null.
-    (folder / "sitecustomize.py").write_text(
-        "import os; from wayshot_cli.buffers import devices; "
-        f"devices._DRM_MAJOR = os.major(os.stat({NODE!r}).st_rdev)"
-    )
+    (folder / "sitecustomize.py").write_text(NODE_IS_DRM)
+    return folder
+
+
+@pytest.fixture
+def no_library(tmp_path: Path) -> Path:
+    """Return a folder with which there is no libgbm, whatever the machine has."""
+    folder = tmp_path / "no-library"
+    folder.mkdir()
+    absent = "from wayshot_cli.buffers import gbm; gbm._SONAME = 'libgbm-absent.so.1'"
+    (folder / "sitecustomize.py").write_text(f"{NODE_IS_DRM}; {absent}")
     return folder
 
 
@@ -133,8 +148,11 @@ def cancelling(reason: int, count: int = sys.maxsize) -> Config:
     ids=["screencopy", "export", "image-copy"],
 )
 def test_every_pixel_comes_through(shoot: Shooter, way: tuple[str, ...], transform: int) -> None:
-    config = replace(BY_IMAGE_COPY, outputs=(Output(width=61, height=33, transform=transform),))
-    assert_shot(shoot(config, *way), picture_of(config))
+    # Only wlr-screencopy and wlr-export-dmabuf can say that a picture is upside down.
+    for y_invert in (False,) if way == IMAGE_COPY else (False, True):
+        output = Output(width=61, height=33, transform=transform, y_invert=y_invert)
+        config = replace(BY_IMAGE_COPY, outputs=(output,))
+        assert_shot(shoot(config, *way), picture_of(config))
 
 
 def test_no_way_leaves_an_fd(libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,9 +210,12 @@ def test_every_version_of_linux_dmabuf_will_do(shoot: Shooter, version: int) -> 
 @pytest.mark.parametrize(
     ("refused", "taken"),
     [
-        ("", "modifiers: modifier LINEAR"),
-        ("no-modifiers", "linear: modifier LINEAR"),
-        ("no-modifiers no-linear", "plain: modifier INVALID"),
+        ("", "by the modifiers offered: dmabuf of 64x48 XRGB8888, modifier LINEAR"),
+        ("no-modifiers", "by the flag for linear ones: dmabuf of 64x48 XRGB8888, modifier LINEAR"),
+        (
+            "no-modifiers no-linear",
+            "as the driver likes: dmabuf of 64x48 XRGB8888, modifier INVALID",
+        ),
     ],
 )
 def test_what_gbm_refuses_is_passed_over(shoot: Shooter, refused: str, taken: str) -> None:
@@ -205,7 +226,7 @@ def test_what_gbm_refuses_is_passed_over(shoot: Shooter, refused: str, taken: st
 
 
 @pytest.mark.parametrize(
-    ("count", "taken"), [(1, "linear: modifier LINEAR"), (2, "plain: modifier INVALID")]
+    ("count", "taken"), [(1, "by the flag for linear ones"), (2, "as the driver likes")]
 )
 def test_what_the_compositor_refuses_is_passed_over(shoot: Shooter, count: int, taken: str) -> None:
     config = replace(CONFIG, faults=(Fault(Step.PARAMS, failing_first(count)),))
@@ -217,7 +238,7 @@ def test_what_the_compositor_refuses_is_passed_over(shoot: Shooter, count: int, 
 @pytest.mark.parametrize("refused", ["no-modifiers no-linear no-plain", "no-fd two-planes"])
 def test_a_driver_that_allocates_nothing_is_told(shoot: Shooter, refused: str) -> None:
     result = shoot(CONFIG, gbm=refused)
-    assert_failed(result, 4, NODE, "modifiers:", "linear:", "plain:")
+    assert_failed(result, 4, NODE, "by the modifiers", "by the flag", "as the driver likes")
 
 
 def test_a_compositor_that_takes_no_buffer_is_told(shoot: Shooter) -> None:
@@ -234,14 +255,49 @@ def test_silence_ends_at_the_timeout(shoot: Shooter, step: Step) -> None:
     assert_waited(result)
 
 
-@pytest.mark.parametrize("action", [faults.protocol_error, faults.hang_up])
-@pytest.mark.parametrize("step", [Step.PARAMS, Step.FEEDBACK, Step.FLAGS])
-def test_a_connection_that_ends_is_told_at_once(
-    shoot: Shooter, step: Step, action: faults.Action
+@pytest.mark.parametrize(
+    ("action", "how"),
+    [(faults.protocol_error, "reported error 77 on"), (faults.hang_up, "closed the connection")],
+)
+@pytest.mark.parametrize(
+    ("way", "step", "doing"),
+    [
+        ((), Step.FEEDBACK, "asking which dmabufs it takes"),
+        ((), Step.PLANE, "capturing output 'FAKE-1' by wlr-screencopy into dmabufs"),
+        ((), Step.PARAMS, "capturing output 'FAKE-1' by wlr-screencopy into dmabufs"),
+        ((), Step.FLAGS, "capturing output 'FAKE-1' by wlr-screencopy into dmabufs"),
+        ((), Step.READY, "capturing output 'FAKE-1' by wlr-screencopy into dmabufs"),
+        (EXPORT, Step.FEEDBACK, "asking which dmabufs it takes"),
+        (EXPORT, Step.EXPORT, "capturing output 'FAKE-1' by wlr-export-dmabuf"),
+        (EXPORT, Step.EXPORTED, "capturing output 'FAKE-1' by wlr-export-dmabuf"),
+    ],
+)
+def test_a_connection_that_ends_is_told_at_once(  # noqa: PLR0913, PLR0917 - parameters
+    shoot: Shooter, way: tuple[str, ...], step: Step, doing: str, action: faults.Action, how: str
 ) -> None:
-    result = shoot(replace(CONFIG, faults=(Fault(step, action),)), timeout=LONG)
-    assert_failed(result, 1)
+    result = shoot(replace(CONFIG, faults=(Fault(step, action),)), *way, timeout=LONG)
+    assert_failed(result, 1, how, f"while {doing}")
     assert_told_at_once(result)
+
+
+@pytest.mark.parametrize("way", [(), EXPORT], ids=["screencopy", "export"])
+def test_a_missing_libgbm_is_told(no_library: Path, tmp_path: Path, way: tuple[str, ...]) -> None:
+    result = Shooter(no_library, tmp_path)(CONFIG, *way)
+    assert_failed(result, 4, "libgbm cannot be loaded")
+    assert "install libgbm" in result.stderr
+
+
+@pytest.mark.parametrize("step", [Step.FEEDBACK, Step.PLANE, Step.PARAMS])
+def test_auto_never_meets_what_is_wrong_with_dmabufs(shoot: Shooter, step: Step) -> None:
+    config = replace(CONFIG, faults=(Fault(step, faults.protocol_error),))
+    result = shoot(config, "-v", device=None, gbm="no-device")
+    assert_shot(result, picture_of(config))
+    assert "shared memory: dmabufs, which are offered, too, are slower to read" in result.stderr
+    assert not shoot.log.exists()
+
+
+def test_auto_needs_no_libgbm(no_library: Path, tmp_path: Path) -> None:
+    assert_shot(Shooter(no_library, tmp_path)(CONFIG, device=None), picture_of(CONFIG))
 
 
 @pytest.mark.parametrize("refused", ["no-map", "short-stride"])
@@ -262,7 +318,9 @@ def test_a_driver_that_cannot_import_is_told(shoot: Shooter) -> None:
 def test_a_device_that_is_none_is_refused(
     shoot: Shooter, device: str, reason: str, way: tuple[str, ...]
 ) -> None:
-    assert_failed(shoot(CONFIG, *way, device=device), 4, device, reason)
+    result = shoot(CONFIG, *way, device=device)
+    assert_failed(result, 4, device, reason)
+    assert "leave --backend, --buffer and --device away" in result.stderr
 
 
 def test_a_device_and_shared_memory_contradict_each_other(shoot: Shooter) -> None:
@@ -327,7 +385,7 @@ def test_auto_turns_to_dmabufs_where_nothing_else_can_be_read(shoot: Shooter) ->
     outputs = (Output(offers=(ShmOffer(0x3231564E, 64, 48, 64),)),)
     config = replace(CONFIG, outputs=outputs)
     result = shoot(config, device=None, timeout=LONG)
-    assert_failed(result, 4, "/dev/dri")
+    assert_failed(result, 4, "shared memory", "0x3231564e", "dmabufs cannot be had", "/dev/dri")
 
 
 def test_auto_gets_its_picture_from_the_dmabuf(
@@ -350,7 +408,41 @@ def test_auto_gets_its_picture_from_the_dmabuf(
     finally:
         gbm.library.cache_clear()
     assert np.array_equal(frame.to_numpy(), picture_of(config))
-    assert f"{NODE}: a test, served by GBM's 'fake'" in said
+    assert f"{NODE}: a test, driver unknown, served by GBM's 'fake'" in said
+    assert (
+        "dmabufs: no pixel format of shared memory that wayshot can read (offered: 0x3231564e)"
+        in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("backend", "buffer"),
+    [("screencopy", "shm"), ("screencopy", "dmabuf"), ("export-dmabuf", "dmabuf")],
+)
+def test_a_compositor_that_answers_at_once_is_not_asked_without_end(
+    libraries: Path, monkeypatch: pytest.MonkeyPatch, backend: str, buffer: str
+) -> None:
+    """Where damage is not waited for, twice per frame of the screen at most."""
+    monkeypatch.setattr(gbm, "_SONAME", str(libraries / "libgbm.so.1"))
+    monkeypatch.setattr(devices, "_DRM_MAJOR", os.major(os.stat(NODE).st_rdev))
+    gbm.library.cache_clear()
+    config = replace(CONFIG, outputs=(Output(refresh=20_000),))
+    try:
+        with (
+            FakeCompositor(config) as compositor,
+            Connection(str(compositor.socket_path), timeout=LONG) as connection,
+        ):
+            device = NODE if buffer == "dmabuf" else None
+            chosen, _ = choose(connection, backend, buffer, device)
+            with OutputSource(connection, chosen, damage=False) as source:
+                assert source.capture()
+                end = monotonic() + 1
+                count = 0
+                while source.capture(until=end):
+                    count += 1
+    finally:
+        gbm.library.cache_clear()
+    assert 1 < count <= 2 * 20 + 1
 
 
 # ext-image-copy-capture: device and modifiers are the session's.
@@ -452,7 +544,7 @@ def test_an_export_cancelled_for_a_moment_is_tried_again(shoot: Shooter, reason:
 
 def test_an_export_cancelled_again_and_again_ends_at_the_timeout(shoot: Shooter) -> None:
     result = shoot(cancelling(TEMPORARY), *EXPORT)
-    assert_failed(result, 1, "FAKE-1")
+    assert_failed(result, 1, "only cancelled exports of output 'FAKE-1'")
     assert_waited(result)
 
 

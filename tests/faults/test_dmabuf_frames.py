@@ -10,6 +10,7 @@ import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tests.faults.command import LONG, picture_of
 from wayshot_cli.backends import choose
 from wayshot_cli.buffers import devices, egl, gbm, linear
 from wayshot_cli.errors import (
+    CaptureTimeoutError,
     ClosedError,
     InvalidArgumentError,
     NotFoundError,
@@ -246,6 +248,23 @@ def test_a_buffer_is_captured_into_again_when_all_that_shows_it_is_gone(
         assert address() != first
         del view
         assert address() == first
+
+
+def test_a_gpu_that_does_not_finish_is_waited_for_until_the_deadline(
+    frame: DmabufFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What gives no fence is polled itself."""
+    read_end, write_end = os.pipe()
+    try:
+        (plane,) = frame.planes
+        monkeypatch.setattr(frame.buffer_object, "planes", [plane._replace(fd=read_end)])
+        with pytest.raises(CaptureTimeoutError, match="waiting for the GPU to finish"):
+            frame.map(monotonic() + 0.05)
+        os.write(write_end, b"!")
+        assert np.array_equal(frame.map(monotonic() + LONG).to_numpy(), picture_of(CONFIG))
+    finally:
+        os.close(read_end)
+        os.close(write_end)
 
 
 def test_shared_memory_is_no_dmabuf(connection: Connection) -> None:

@@ -56,7 +56,7 @@ def test_a_sound_compositor() -> None:
     assert [(choice["target"], choice["kind"]) for choice in facts["choices"]] == [
         (target, kind)
         for _ in ("auto", "dmabuf")
-        for target in ("output", "region")
+        for target in ("output", "region", "window")
         for kind in ("still", "recording")
     ]
     assert facts["choices"][0]["taken"]["backend"] == "screencopy"

@@ -219,6 +219,18 @@ class Client:
         self.request(surface, 6)
         self.wait(drawn, 0)
 
+    def point(self, x: int, y: int, width: int, height: int) -> None:
+        """Plug in a pointer, at a place in all of the outputs, which are so wide and high.
+
+        It stays until the client is closed.
+        """
+        manager = self.bind("zwlr_virtual_pointer_manager_v1", 1)
+        any_seat, pointer = 0, self._new_id()
+        self.request(manager, 0, any_seat, pointer)
+        self.request(pointer, 1, int(time.monotonic() * 1000), x, y, width, height)
+        self.request(pointer, 4)
+        self.roundtrip()
+
     def dump(self, output: str) -> Picture:
         """Read the pixels of ``output`` as the compositor stores them: before any transform."""
         manager = self.bind("zwlr_screencopy_manager_v1", 1)
@@ -242,18 +254,6 @@ class Client:
             raise WireError(message)
         bgrx = np.frombuffer(memory, np.uint8).reshape(height, width, 4)
         return bgrx[..., 2::-1].copy()
-
-    def point(self, x: int, y: int, width: int, height: int) -> None:
-        """Put a pointer at ``x``, ``y`` of a space of that size, which all outputs share.
-
-        It is there until the client is closed, and so is the cursor.
-        """
-        manager, pointer = self.bind("zwlr_virtual_pointer_manager_v1", 1), self._new_id()
-        no_seat = 0
-        self.request(manager, 0, no_seat, pointer)
-        self.request(pointer, 1, 0, x, y, width, height)
-        self.request(pointer, 4)
-        self.roundtrip()
 
     def heads(self) -> dict[str, Head]:
         """Read how each output is set, by its name; not those that are off."""

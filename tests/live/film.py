@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from tests.live.client import Event
     from tests.stage import Stage
 
-PATIENCE = 10.0
-"""Seconds that the process has to show its first frame, to pause or to end."""
+PATIENCE = 60.0
+"""Seconds that the process has to show its first frame, to pause or to end; the guest is slow."""
 
 PAUSE, RESUME = b"p", b"r"
 

@@ -3,6 +3,7 @@
 import os
 import struct
 from pathlib import Path
+from stat import S_IFCHR
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,25 @@ def test_only_tranches_of_the_main_device_count() -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_the_main_device_may_be_named_by_any_of_its_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for numbers, folder in {"226:0": "a", "226:128": "a", "226:129": "b"}.items():
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / numbers).mkdir()
+        (tmp_path / numbers / "device").symlink_to(tmp_path / folder)
+    monkeypatch.setattr(dmabuf, "_SYS", str(tmp_path))
+    feedback = Feedback()
+    said = feedback.handlers
+    said["format_table"](memfd(packed([(1, 10), (1, 11), (1, 12)])), 48)
+    said["main_device"](device(226, 0))
+    for index, minor in enumerate((128, 129, 130)):
+        said["tranche_target_device"](device(226, minor))
+        said["tranche_formats"](struct.pack("=H", index))
+        said["tranche_done"]()
+    assert feedback.modifiers == {1: [10]}
+
+
 def test_the_fd_of_a_broken_table_is_closed() -> None:
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(CaptureError):
@@ -166,6 +186,24 @@ def test_a_named_node_stands_alone(nodes: Path) -> None:
     assert nodes.is_dir()
     found = devices.candidates("/dev/dri/card7", os.makedev(226, 2))
     assert [node.path for node in found] == ["/dev/dri/card7"]
+
+
+def test_a_named_primary_node_stands_for_its_render_node(
+    nodes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test plays the kernel: none but root can make a device."""
+    named = str(nodes / "card0")
+    true_stat = os.stat
+
+    def stat(path: str | int) -> os.stat_result:
+        facts = list(true_stat(path))
+        facts[0] = S_IFCHR
+        return os.stat_result(facts, {"st_rdev": os.makedev(226, 0)})
+
+    monkeypatch.setattr(os, "stat", stat)
+    (found,) = devices.candidates(named, None)
+    assert found.path == str(nodes / "renderD128")
+    assert named in found.why
 
 
 def test_a_node_that_cannot_be_used_is_passed_over_with_its_reason() -> None:
@@ -237,6 +275,11 @@ def test_a_fence_is_waited_for_until_the_deadline() -> None:
                 connection.wait_for_fence(read_end, "testing", monotonic() + 0.05)
             os.write(write_end, b"!")
             connection.wait_for_fence(read_end, "testing", monotonic() - 1)
+            connection.close()
+            connection.wait_for_fence(read_end, "testing", monotonic() - 1)
+            os.read(read_end, 1)
+            with pytest.raises(CaptureTimeoutError, match="while testing"):
+                connection.wait_for_fence(read_end, "testing", monotonic() + 0.05)
         finally:
             os.close(read_end)
             os.close(write_end)

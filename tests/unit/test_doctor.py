@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import grp
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import features
 
 from wayshot_cli import doctor
 from wayshot_cli.backends import PassedOver
@@ -96,6 +98,18 @@ def test_the_first_thing_that_fails_is_the_reason() -> None:
     assert SOUND._replace(trials=(DARK,), problem=gone).why_not == DARK.problem
 
 
+def test_windows_that_cannot_be_captured_are_no_reason() -> None:
+    lacking = Problem("no windows here")
+    windows = [
+        choice._replace(taken=None, problem=lacking)
+        for choice in SOUND.choices
+        if choice.target == "window"
+    ]
+    others = [choice for choice in SOUND.choices if choice.target != "window"]
+    report = SOUND._replace(choices=(*others, *windows), trials=(DARK,))
+    assert report.why_not == DARK.problem
+
+
 def test_a_session_without_outputs_says_so() -> None:
     report = SOUND._replace(trials=())
     assert not report.can_shoot
@@ -113,6 +127,22 @@ def test_advice_starts_with_what_keeps_stills_away_and_comes_once() -> None:
     assert SOUND._replace(encoders=encoders).advice == ["install PyAV", "install ffmpeg"]
     report = SOUND._replace(encoders=encoders, trials=(DARK,))
     assert report.advice == ["switch it on", "install PyAV", "install ffmpeg"]
+
+
+def test_without_pyav_and_avif_the_rest_is_told_with_advice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setattr(features, "check", lambda name: name != "avif")
+    encoders = doctor._encoders(10)
+    assert [format_.name for format_ in encoders.stills if format_.problem] == ["avif"]
+    written = [format_.name for format_ in encoders.recordings if not format_.problem]
+    assert written == ["y4m", "raw"]
+    assert encoders.codecs == {}
+    report = SOUND._replace(encoders=encoders)
+    assert any("wayshot-cli[video]" in hint for hint in report.advice)
+    assert ("recordings", "y4m raw") in rows(report, "Files")
+    assert ("stills", "not avif: Pillow was built without avif") in rows(report, "Files")
 
 
 def test_advice_on_libgbm_is_for_machines_with_a_gpu() -> None:
@@ -150,13 +180,28 @@ def test_ways_are_told_by_memory() -> None:
         ("screencopy", f"not into dmabufs: {NO_DMABUF.message}"),
     ]
     assert rows(SOUND, "Stills and recordings") == [
-        ("output or region", "by screencopy into shared memory"),
-        ("output or region, --buffer dmabuf", f"none: {NO_DMABUF.message}"),
+        ("output, region, window", "by screencopy into shared memory"),
+        ("output, region, window", f"--buffer dmabuf: not at all: {NO_DMABUF.message}"),
         ("tried DP-1", "gave a picture of 640x480"),
     ]
     rungs = (Rung("x", "shm", NO_DMABUF), Rung("x", "dmabuf", NO_DMABUF))
     assert rows(SOUND._replace(rungs=rungs), "Backends") == [
         ("x", f"unusable: {NO_DMABUF.message}")
+    ]
+
+
+def test_targets_that_are_captured_alike_share_a_row() -> None:
+    problem = Problem("no windows here")
+    report = SOUND._replace(
+        choices=tuple(
+            choice._replace(taken=None, problem=problem) if choice.target == "window" else choice
+            for choice in choices("auto", BY_SHM, None)
+        ),
+        trials=(),
+    )
+    assert rows(report, "Stills and recordings") == [
+        ("output, region", "by screencopy into shared memory"),
+        ("window", "not at all: no windows here"),
     ]
 
 

@@ -174,22 +174,25 @@ def test_checksums_combine_over_lengths_beyond_the_modulus() -> None:
 
 
 @pytest.mark.usefixtures("small_bands")
+@pytest.mark.parametrize(
+    ("owner", "name"), [(kernels.PngFilter, "filter"), (png._Deflater, "_take_filters")]
+)
 def test_what_fails_in_a_thread_is_raised_and_no_thread_is_left(
-    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
+    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch, owner: type, name: str
 ) -> None:
+    """Also by those who wait for what it was to give them."""
     cores(4)
-    filtered = kernels.PngFilter.filter
+    work = getattr(owner, name)
     failed = threading.Event()
 
-    def fail(self: kernels.PngFilter, y: int, rows: int) -> None:
+    def fail(*arguments: object) -> object:
         if threading.current_thread() is threading.main_thread():
             failed.wait()
-            filtered(self, y, rows)
-        else:
-            failed.set()
-            raise MemoryError
+            return work(*arguments)
+        failed.set()
+        raise MemoryError
 
-    monkeypatch.setattr(kernels.PngFilter, "filter", fail)
+    monkeypatch.setattr(owner, name, fail)
     before = threading.active_count()
     with pytest.raises(MemoryError):
         encoded(text_like(200, 700))
@@ -233,13 +236,16 @@ def test_nobody_waits_for_a_band_that_was_taken_up_and_dropped(
     take = png._Crew._take
     main = threading.main_thread()
     before = threading.active_count()
+    is_taken = threading.Event()
 
     def drop(self: png._Crew) -> int | None:
-        index = take(self)
         if threading.current_thread() is main:
+            assert take(self) == 0
+            is_taken.set()
+            time.sleep(0.1)  # for the others to wait for it
             raise KeyboardInterrupt
-        time.sleep(0.02)  # the main thread gets one, too
-        return index
+        is_taken.wait()
+        return take(self)
 
     monkeypatch.setattr(png._Crew, "_take", drop)
     with pytest.raises(KeyboardInterrupt):

@@ -57,6 +57,7 @@ SEPARATE_CURSORS = ("image-copy",)
 BUFFERS = ("shm", "dmabuf")
 """Names that ``--buffer`` takes beside ``auto``."""
 
+_DMABUFS_HINT = "shared memory needs none of that: leave --backend, --buffer and --device away"
 
 _HINT = (
     "wayshot needs ext-image-copy-capture or wlr-screencopy, as sway, labwc, COSMIC, Hyprland, "
@@ -104,6 +105,8 @@ def choose(  # noqa: PLR0913 - all that can be wished for
         buffer = "dmabuf"
     passed_over: list[PassedOver] = []
     hint = _WINDOWS_HINT if windows else _HINT
+    if buffer == "dmabuf" or wish == "export-dmabuf":
+        hint = _DMABUFS_HINT
     for name in AUTO if wish == "auto" else (wish,):
         try:
             if windows and name not in WINDOWS:

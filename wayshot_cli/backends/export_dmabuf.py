@@ -5,11 +5,13 @@ soon as it likes. So a picture to be read is copied right after ``ready``.
 """
 
 import os
+from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
 from wayshot_cli.backends.common import ANY, Wish, cut, frame_time, require
 from wayshot_cli.buffers.gbm import (
+    BufferObject,
     DmabufLayout,
     GbmBuffer,
     Memory,
@@ -20,6 +22,7 @@ from wayshot_cli.buffers.gbm import (
 from wayshot_cli.dmabuf_frame import DmabufFrame
 from wayshot_cli.errors import (
     CaptureError,
+    CaptureTimeoutError,
     TargetLostError,
     UnsupportedError,
 )
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.proxy import Proxy
 
 _MOST_PLANES = 4  # of any format (drm_fourcc.h)
+_Y_INVERT = 1  # zwp_linux_buffer_params_v1.flags, which exported frames have, too
+_MOST_KEPT = 8  # buffer objects; compositors draw into two to four in turns
 _PERMANENT = 1  # zwlr_export_dmabuf_frame_v1.cancel_reason; 0 and 2 (resizing) may pass
 _MAX_SIDE = 65535  # pixels
 _RETRY = 0.02  # seconds until a frame is asked for again
@@ -81,6 +86,7 @@ class Session:
         self._part = region and region.scaled(output.integer_scale)
         self.box = region.moved(output.box.x, output.box.y) if region else output.box
         self._cursor = int(cursor)
+        self._imported: dict[tuple[object, ...], BufferObject] = {}
         self._frame: Proxy | None = None
         self._planes: dict[int, Plane] = {}
         self._forget()
@@ -92,6 +98,7 @@ class Session:
         self._format: pixels.PixelFormat | None = None
         self._size = Size(0, 0)
         self._modifier = 0
+        self._transform = self._output.transform
         self._count = 0
         self._time_ns = 0
         self._ready = False
@@ -164,6 +171,7 @@ class Session:
     def close(self) -> None:
         """End what is under way; frames stay valid."""
         self.cancel()
+        self._imported.clear()
 
     def cancel(self) -> None:
         """Forget the frame that is under way, if any. Harmless twice."""
@@ -201,6 +209,9 @@ class Session:
             message = f"{self._compositor} cancelled for good the export of {self._what}"
             raise CaptureError(message)
         connection.sleep(_RETRY)
+        if monotonic() >= deadline:
+            message = f"{self._compositor} has only cancelled exports of {self._what}"
+            raise CaptureTimeoutError(message)
         return False
 
     def _adopt(self) -> DmabufFrame:
@@ -213,7 +224,21 @@ class Session:
         layout = DmabufLayout(self._format, self._size)
         if self._modifier in (LINEAR, INVALID):
             _check_rows(layout, planes[0])
+        return DmabufFrame(
+            GbmBuffer(self._backend.dmabufs, self._import(layout, planes), None).lend(),
+            self._transform,
+            scale=self._output.scale,
+            time_ns=self._time_ns,
+        )
+
+    def _import(self, layout: DmabufLayout, planes: list[Plane]) -> BufferObject:
+        """Return the buffer object of a dmabuf: the same one when it comes again."""
         dmabufs = self._backend.dmabufs
+        if any(bo.layout != layout for bo in self._imported.values()):
+            self._imported.clear()
+        identity = self._modifier, *(_identify(plane) for plane in planes)
+        if None not in identity and (known := self._imported.get(identity)):
+            return known
         try:
             bo = dmabufs.device.adopt(layout, self._modifier, planes)
         except OSError as error:
@@ -223,12 +248,12 @@ class Session:
             )
             raise UnsupportedError(message, hint="take --backend screencopy") from error
         self._planes.clear()  # they are its own now
-        return DmabufFrame(
-            GbmBuffer(dmabufs, bo, None).lend(),
-            self._output.transform,
-            scale=self._output.scale,
-            time_ns=self._time_ns,
-        )
+        if not self._imported:
+            dmabufs.notes.append(f"exported {bo}")
+        elif len(self._imported) == _MOST_KEPT:
+            del self._imported[next(iter(self._imported))]
+        self._imported[identity] = bo
+        return bo
 
     def _on_frame(  # noqa: PLR0913, PLR0917 - zwlr_export_dmabuf_frame_v1.frame has them all
         self,
@@ -236,7 +261,7 @@ class Session:
         height: int,
         _offset_x: int,
         _offset_y: int,
-        _buffer_flags: int,
+        buffer_flags: int,
         _flags: int,
         code: int,
         modifier_high: int,
@@ -252,6 +277,8 @@ class Session:
             raise CaptureError(message)
         self._format, self._size, self._count = format_, Size(width, height), count
         self._modifier = modifier_high << 32 | modifier_low
+        if buffer_flags & _Y_INVERT:
+            self._transform = self._transform.y_inverted()
 
     def _on_object(
         self, _index: int, fd: int, _size: int, offset: int, stride: int, plane: int
@@ -268,6 +295,13 @@ class Session:
 
     def _on_cancel(self, reason: int) -> None:
         self._cancelled = reason
+
+
+def _identify(plane: Plane) -> tuple[int, int, int] | None:
+    """Return what no other dmabuf has while this one is open, None where the kernel cannot tell."""
+    if os.readlink(f"/proc/self/fd/{plane.fd}").startswith("anon_inode:"):
+        return None  # before Linux 5.3 all dmabufs have one inode
+    return os.fstat(plane.fd).st_ino, plane.offset, plane.stride
 
 
 def _check_rows(layout: DmabufLayout, plane: Plane) -> None:

@@ -41,6 +41,7 @@ class Screencopy:
         self.wish = wish
         self.manager = require(connection, ZWLR_SCREENCOPY_MANAGER_V1)
         self.dmabufs: Memory | None = None
+        self._choice: str | None = None
         if wish.buffer != "dmabuf":
             self.shm = require(connection, WL_SHM)
             return
@@ -60,7 +61,22 @@ class Screencopy:
     @property
     def notes(self) -> list[str]:
         """What there is to tell of the device and its buffers so far, for people."""
-        return self.dmabufs.notes if self.dmabufs else []
+        choice = [self._choice] if self._choice else []
+        return choice + (self.dmabufs.notes if self.dmabufs else [])
+
+    def prefer_shm(self) -> None:
+        """Note why dmabufs that are offered, too, are not taken."""
+        if self.wish.buffer == "auto":
+            self._choice = "shared memory: dmabufs, which are offered, too, are slower to read"
+
+    def do_without_shm(self, problem: str) -> None:
+        """Turn to dmabufs. Raises UnsupportedError when they cannot be had either."""
+        self._choice = f"dmabufs: {problem}"
+        try:
+            self.need_dmabufs()
+        except UnsupportedError as error:
+            message = f"{problem}, and dmabufs cannot be had: {error}"
+            raise UnsupportedError(message, hint=error.hint) from error
 
     def need_dmabufs(self) -> "Memory":
         """Return the device for dmabufs, opened at the first call. Raises UnsupportedError."""
@@ -102,7 +118,7 @@ class Session:
         self._output = output
         self._what = f"output {output.name!r}"
         # For errors: what a wait for this session is about.
-        self.doing = f"capturing {self._what} by wlr-screencopy"
+        self.doing = f"capturing {self._what} by wlr-screencopy into {backend.memory}"
         self._frame: Proxy | None = None
         self._request = "copy"
         self._region = region
@@ -194,7 +210,7 @@ class Session:
     def _finish(self, deadline: float) -> "Frame | DmabufFrame":
         frame = self._wait(deadline)
         if frame is None and self._dmabuf_offer and not (self._layout or self._backend.dmabufs):
-            self._backend.need_dmabufs()  # there is nothing else to copy into
+            self._backend.do_without_shm(self._nothing_readable("shared memory"))
             self.start()
             return self._finish(deadline)
         if self._part and (frame is None or frame.upright_size != self._part.size):
@@ -286,18 +302,20 @@ class Session:
         if self._frame is None or self.is_copying or self._is_asking:
             return  # a second copy of the same frame would be a protocol error of ours
         if self._layout and self._backend.wish.buffer != "dmabuf":
+            if self._dmabuf_offer:
+                self._backend.prefer_shm()
             self._copy_into_shm(self._frame, self._layout)
         elif self._dmabuf_offer and self._backend.dmabufs:
             self._copy_into_dmabuf(self._frame, self._backend.dmabufs, *self._dmabuf_offer)
         elif self._dmabuf_offer:
             self._failed = True  # a device is opened by ``finish()``: that takes asking
         else:
-            offered = ", ".join(f"{code:#x}" for code in self._offered_codes) or "none"
-            message = (
-                f"no pixel format of {self._backend.memory} that wayshot can read "
-                f"(offered: {offered})"
-            )
-            raise UnsupportedError(message)
+            hint = "take --buffer shm" if self._backend.wish.buffer == "dmabuf" else None
+            raise UnsupportedError(self._nothing_readable(self._backend.memory), hint=hint)
+
+    def _nothing_readable(self, memory: str) -> str:
+        offered = ", ".join(f"{code:#x}" for code in self._offered_codes) or "none"
+        return f"no pixel format of {memory} that wayshot can read (offered: {offered})"
 
     def _copy_into_shm(self, frame: "Proxy", layout: ShmLayout) -> None:
         if self._shm_pool is None:

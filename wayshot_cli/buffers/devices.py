@@ -1,15 +1,23 @@
 """Render nodes: which device's memory a compositor can write into."""
 
+import fcntl
 import os
 import stat
+import struct
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from wayshot_cli.buffers._gbm import ffi
 from wayshot_cli.errors import UnsupportedError
 
 _SYS = "/sys/dev/char"
 _DEV = "/dev/dri"
 _DRM_MAJOR = 226  # Linux, Documentation/admin-guide/devices.txt
+
+# struct drm_version and DRM_IOCTL_VERSION (drm.h), see gbm.py for which machines
+_VERSION = struct.Struct("@3iNPNPNP")  # numbers; length and address of name, date, description
+_GET_VERSION = 0xC000_6400 | _VERSION.size << 16
+_LONGEST_NAME = 64
 
 T = TypeVar("T")
 
@@ -24,11 +32,13 @@ class Candidate(NamedTuple):
 def candidates(named: str | None, main_device: int | None) -> list[Candidate]:
     """Return the nodes to try, best first.
 
-    What the user names stands alone. Else the render node of the compositor's main device comes
-    first, and after it all others: on some machine they share its memory, and a
-    compositor that cannot take a buffer says so.
+    What the user names stands alone, a primary node for its render node. Else the render node
+    of the compositor's main device comes first, and after it all others: on some machines they
+    share its memory, and a compositor that cannot take a buffer says so.
     """
     if named is not None:
+        if (node := _render_node_of(named)) not in (None, named):
+            return [Candidate(node, f"the render node of {named}, named by --device")]
         return [Candidate(named, "named by --device")]
     nodes = []
     if main_device is not None and (node := render_node(main_device)):
@@ -53,9 +63,29 @@ def render_node(device: int) -> str | None:
     return next((os.path.join(_DEV, name) for name in _render_nodes(folder)), None)
 
 
-def is_drm(fd: int) -> bool:
-    """Whether an open file is a node of a DRM device."""
-    facts = os.fstat(fd)
+def driver(fd: int) -> str | None:
+    """Return the name of the kernel's driver of an open node, None where it does not say."""
+    name = ffi.new("char[]", _LONGEST_NAME)
+    address = int(ffi.cast("uintptr_t", name))
+    request = bytearray(_VERSION.pack(0, 0, 0, len(name) - 1, address, 0, 0, 0, 0))
+    try:
+        fcntl.ioctl(fd, _GET_VERSION, request)
+    except OSError:
+        return None
+    return str(ffi.string(name).decode(errors="replace"))
+
+
+def _render_node_of(path: str) -> str | None:
+    """Return the render node of the device that a node belongs to, None where there is none."""
+    try:
+        return render_node(os.stat(path).st_rdev) if is_drm(path) else None
+    except OSError:
+        return None
+
+
+def is_drm(file: int | str) -> bool:
+    """Whether an open file, or a path, is a node of a DRM device. Raises OSError."""
+    facts = os.stat(file)
     return stat.S_ISCHR(facts.st_mode) and os.major(facts.st_rdev) == _DRM_MAJOR
 
 

@@ -28,16 +28,21 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.proxy import Proxy
 
 _SONAME = "libgbm.so.1"
-_PLANES = 4  # at most, of any buffer (linux-dmabuf, zwp_linux_buffer_params_v1.add)
+_MAX_SIDE = 65535  # pixels
 
 # linux/dma-buf.h, as on all machines whose _IOC has two bits for the direction: x86, ARM, RISC-V
 _EXPORT_SYNC_FILE = 0xC0086202
 _SYNC_FILE = struct.Struct("=Ii")  # flags, fd
 _SYNC_READ = 1
 
+# The rungs of the ladder of ways to allocate, for people
+_BY_MODIFIERS = "by the modifiers offered"
+_BY_FLAG = "by the flag for linear ones"
+_AS_IT_LIKES = "as the driver likes"
+
 
 class Plane(NamedTuple):
-    """One plane of a dmabuf. The fd belongs to whoever has the list that it is in."""
+    """One plane of a dmabuf. The fd belongs to its buffer object, once there is one."""
 
     fd: int
     offset: int
@@ -113,6 +118,7 @@ class Device:
             os.close(fd)
             message = f"{path}: not a DRM device"
             raise UnsupportedError(message)
+        self.kernel_driver = devices.driver(fd)
         pointer = self.lib.gbm_create_device(fd)
         if pointer == ffi.NULL:
             os.close(fd)
@@ -214,6 +220,12 @@ class BufferObject:
         """The ``struct gbm_bo *`` as a number, for other bindings; not theirs to destroy."""
         return int(ffi.cast("uintptr_t", self._pointer))
 
+    def __str__(self) -> str:
+        """Say how it lies in memory."""
+        count = len(self.planes)
+        planes = f"{count} plane{'s' if count > 1 else ''}, stride {self.planes[0].stride}"
+        return f"dmabuf of {self.layout}, modifier {modifier_name(self.modifier)}, {planes}"
+
     def _plane(self, number: int) -> Plane:
         lib, pointer = self.device.lib, self._pointer
         fd = lib.gbm_bo_get_fd_for_plane(pointer, number)
@@ -295,7 +307,7 @@ def close_planes(planes: Sequence[Plane]) -> None:
 @functools.cache
 def library() -> Any:
     """Return libgbm. Raises UnsupportedError where there is none, or too old a one."""
-    hint = "install libgbm (Debian: libgbm1), or take --buffer shm"
+    hint = "install libgbm (Debian: libgbm1), or leave --backend, --buffer and --device away"
     try:
         lib = ffi.dlopen(_SONAME)
         lib.gbm_bo_create_with_modifiers2, lib.gbm_bo_get_fd_for_plane  # noqa: B018 - Mesa 21.1
@@ -327,8 +339,10 @@ class Memory:
         nodes = devices.candidates(named, main_device)
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
-        self.notes.append(f"{node.path}: {node.why}, served by GBM's {self.device.driver!r}")
-        self._has_fences = True
+        driver = self.device.kernel_driver or "unknown"
+        self.notes.append(
+            f"{node.path}: {node.why}, driver {driver}, served by GBM's {self.device.driver!r}"
+        )
         self._in_place: dict[DmabufLayout, bool] = {}  # how buffers of a layout are read
 
     def read(self, bo: BufferObject, keep: object, deadline: float) -> tuple[memoryview, int]:
@@ -339,7 +353,8 @@ class Memory:
         Raises CaptureTimeoutError when the GPU is not done by the deadline, CaptureError when the
         memory cannot be mapped.
         """
-        self.wait_for_writer(bo.planes[0].fd, deadline)
+        for plane in bo.planes:
+            self.wait_for_writer(plane.fd, deadline)
         layout = bo.layout
         if bo.can_be_read_in_place and self._in_place.get(layout, True):
             try:
@@ -361,9 +376,9 @@ class Memory:
     def wait_for_writer(self, fd: int, deadline: float) -> None:
         """Wait until what was queued on the GPU has been written to a dmabuf.
 
-        Kernels before 6.0, and drivers without fences, cannot tell: that is noted once, and the
-        compositor's ``ready`` has to do. Raises CaptureTimeoutError at the deadline.
+        Raises CaptureTimeoutError at the deadline.
         """
+        doing = "waiting for the GPU to finish"
         request = bytearray(_SYNC_FILE.pack(_SYNC_READ, -1))
         try:
             fcntl.ioctl(fd, _EXPORT_SYNC_FILE, request)
@@ -371,13 +386,13 @@ class Memory:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                 message = f"cannot wait for the GPU: {error.strerror}"
                 raise CaptureError(message) from error
-            if self._has_fences:
-                self._has_fences = False
-                self.notes.append(f"no fence to wait for: {error.strerror}")
+            # Kernels before 6.0 give no fence. The buffer itself can be polled, too, but that
+            # may also wait for what is queued on it meanwhile.
+            self.connection.wait_for_fence(fd, doing, deadline)
             return
         fence = _SYNC_FILE.unpack(request)[1]
         try:
-            self.connection.wait_for_fence(fence, "waiting for the GPU to finish", deadline)
+            self.connection.wait_for_fence(fence, doing, deadline)
         finally:
             os.close(fence)
 
@@ -447,9 +462,13 @@ class GbmPool:
     def acquire(self, layout: DmabufLayout, use: Callable[[Loan], object]) -> None:
         """Call ``use`` with a buffer that nobody else uses: at once, or when a new one is accepted.
 
-        Raises CaptureError when too many frames are held, UnsupportedError when nothing
-        that GBM can allocate is accepted: here, or in the handler of the compositor's answer.
+        Raises CaptureError when the layout is impossible or too many frames are held,
+        UnsupportedError when nothing that GBM can allocate is accepted: here, or in the handler of
+        the compositor's answer.
         """
+        if not 0 < min(layout.size) <= max(layout.size) <= _MAX_SIDE:
+            message = f"the compositor asks for an impossible buffer: {layout}"
+            raise CaptureError(message)
         for buffer in self._buffers:
             if not buffer.is_lent and buffer.bo.layout == layout:
                 use(buffer.lend())
@@ -463,6 +482,11 @@ class GbmPool:
         if layout != self._layout:
             self._layout = layout
             self._refused.clear()
+            names = map(modifier_name, self._memory.modifiers.get(layout.format.fourcc, []))
+            compositor, offered = self._memory.connection.compositor, ", ".join(names) or "none"
+            self._memory.notes.append(
+                f"{compositor} offers modifiers for {layout.format}: {offered}"
+            )
         self._climb(layout, use)
 
     def close(self) -> None:
@@ -478,11 +502,12 @@ class GbmPool:
         modifiers = [modifier for modifier in layout.modifiers if modifier != INVALID]
         plain = lib.GBM_BO_USE_RENDERING
         rungs: list[tuple[str, Callable[[], BufferObject]]] = [
-            ("linear", lambda: device.create(layout, plain | lib.GBM_BO_USE_LINEAR)),
-            ("plain", lambda: device.create(layout, plain)),
+            (_BY_FLAG, lambda: device.create(layout, plain | lib.GBM_BO_USE_LINEAR)),
+            (_AS_IT_LIKES, lambda: device.create(layout, plain)),
         ]
         if modifiers:
-            rungs.insert(0, ("modifiers", lambda: device.create_with_modifiers(layout, modifiers)))
+            make = functools.partial(device.create_with_modifiers, layout, modifiers)
+            rungs.insert(0, (_BY_MODIFIERS, make))
         return rungs
 
     def _climb(self, layout: DmabufLayout, use: Callable[[Loan], object]) -> None:
@@ -499,7 +524,7 @@ class GbmPool:
             return
         reasons = "; ".join(f"{name}: {reason}" for name, reason in self._refused.items())
         message = f"{self._memory.device.path}: no dmabuf for {layout} ({reasons})"
-        raise UnsupportedError(message)
+        raise UnsupportedError(message, hint="take another --device, or --buffer shm")
 
     def _refuse(self, name: str, reason: str) -> None:
         self._refused[name] = reason
@@ -514,10 +539,7 @@ class GbmPool:
             buffer = GbmBuffer(self._memory, bo, proxy)
             self._buffers.append(buffer)
             if len(self._buffers) == 1:
-                self._memory.notes.append(
-                    f"dmabuf of {bo.layout}, {name}: modifier {modifier_name(bo.modifier)}, "
-                    f"{len(bo.planes)} plane(s), stride {bo.planes[0].stride}"
-                )
+                self._memory.notes.append(f"allocated {name}: {bo}")
             use(buffer.lend())
 
         def on_failed() -> None:

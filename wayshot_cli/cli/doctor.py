@@ -150,21 +150,26 @@ def _backends(report: "Report") -> Iterator[Row]:
 
 
 def _captures(report: "Report") -> Iterator[Row]:
-    chosen: dict[str, list[Choice]] = {}
+    within_reach = {choice.target for choice in report.choices if choice.taken}
+    ways: dict[str, list[str]] = {}
     for choice in report.choices:
-        chosen.setdefault(_taken(choice), []).append(choice)
-    for taken, choices in chosen.items():
-        targets = " or ".join(dict.fromkeys(choice.target for choice in choices))
-        is_pinned = all(choice.buffer != "auto" for choice in choices)
-        yield f"{targets}, --buffer dmabuf" if is_pinned else targets, taken
+        if choice.buffer == "auto" or choice.target in within_reach:
+            ways.setdefault(choice.target, []).append(_way(choice))
+    targets: dict[tuple[str, ...], list[str]] = {}
+    for target, lines in ways.items():
+        # A recording's way is most often a still's.
+        targets.setdefault(tuple(dict.fromkeys(lines)), []).append(target)
+    for words, names in targets.items():
+        yield from ((", ".join(names), line) for line in words)
     for trial in report.trials:
         yield f"tried {trial.output}", _tried(trial)
 
 
-def _taken(choice: "Choice") -> str:
+def _way(choice: "Choice") -> str:
+    pinned = "" if choice.buffer == "auto" else f"--buffer {choice.buffer}: "
     if choice.taken:
-        return f"by {choice.taken.backend} into {choice.taken.memory}"
-    return f"none: {choice.problem.message if choice.problem else ''}"
+        return f"{pinned}by {choice.taken.backend} into {choice.taken.memory}"
+    return f"{pinned}not at all: {choice.problem and choice.problem.message}"
 
 
 def _tried(trial: "Trial") -> str:
@@ -198,7 +203,7 @@ def _files(encoders: "Encoders") -> Iterator[Row]:
                 reason = format_.problem.message.removeprefix(f"{format_.name} is ")
                 reasons.setdefault(reason, []).append(format_.name)
         for reason, names in reasons.items():
-            yield "", f"not {' '.join(names)}: {reason}"
+            yield kind, f"not {' '.join(names)}: {reason}"
     if encoders.codecs:
         yield "codecs", " ".join(name for name, is_there in encoders.codecs.items() if is_there)
         if lacking := [name for name, is_there in encoders.codecs.items() if not is_there]:

@@ -6,15 +6,13 @@ and the Adler-32 of the whole is combined from theirs. Bands depend on the pictu
 size alone, so that the file does not depend on the machine.
 
 Memory may change while it is encoded: a GPU without fences may still draw into it. So each pixel is
-read once. What a band needs of the one above, its end as it was filtered and its last row as
-it was read, it gets from there.
+read once, and what a band needs of the one above, its end as it was filtered and its last row as it
+was read, comes from there. Read again, it might be something else, and not fit what was deflated.
 """
 
 import os
 import struct
-from _queue import (
-    SimpleQueue,
-)  # queue itself would bring threading, which small pictures do without
+from _queue import SimpleQueue  # queue would bring threading along
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -90,8 +88,8 @@ class _Deflater:
         return -(-self._frame.height // self._rows)
 
     def __call__(self, index: int) -> _Band:
-        filters = self._take_filters()
         try:
+            filters = self._take_filters()
             window, rows, zeros = self._filter(filters, index)
         except BaseException as error:
             self._seams[index + 1].put(error)
@@ -106,8 +104,9 @@ class _Deflater:
 
     def abandon(self) -> None:
         """Let nobody wait any more for a band that nobody will make."""
+        error = RuntimeError("the band above was abandoned")
         for seam in self._seams:
-            seam.put(RuntimeError("the band above was abandoned"))
+            seam.put(error)
 
     def _filter(self, filters: kernels.PngFilter, index: int) -> tuple[bytes, memoryview, int]:
         """Return the window before a band, its filtered rows, and how many bytes of them are 0."""

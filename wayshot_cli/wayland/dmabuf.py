@@ -21,6 +21,7 @@ _FEEDBACK_SINCE = 4
 _ENTRY = struct.Struct("=I4xQ")  # fourcc, modifier
 _LARGEST_TABLE = _ENTRY.size << 16  # indices have 16 bits
 _MODIFIER = _DEV_T = struct.Struct("=Q")
+_SYS = "/sys/dev/char"
 _DOING = "asking which dmabufs it takes"
 
 
@@ -120,7 +121,7 @@ class Feedback:
 
     def _on_tranche_done(self) -> None:
         # Other tranches are of devices that scan out, not of the one that draws.
-        if self._target == self.main_device:
+        if self._target is not None and _same_device(self._target, self.main_device):
             for code, modifier in pick(self._table, self._indices):
                 self.modifiers.setdefault(code, []).append(modifier)
         self._target, self._indices = None, b""
@@ -149,6 +150,17 @@ def pick(table: list[tuple[int, int]], indices: bytes) -> list[tuple[int, int]]:
     except (IndexError, struct.error) as error:
         message = f"the compositor names dmabuf formats that are not in its table: {error}"
         raise CaptureError(message) from error
+
+
+def _same_device(one: int, other: int | None) -> bool:
+    """Whether both numbers are of one device, which has several nodes."""
+    if other is None or one == other:
+        return one == other
+    folders = [f"{_SYS}/{os.major(number)}:{os.minor(number)}/device" for number in (one, other)]
+    try:
+        return os.path.samefile(*folders)
+    except OSError:
+        return False
 
 
 def read_modifiers(data: bytes) -> tuple[int, ...]:

@@ -21,6 +21,8 @@ RENDERER = {
     "WLR_RENDER_DRM_DEVICE": RENDER_NODE,
     # vgem is no GPU: Mesa draws with the processor.
     "WLR_RENDERER_ALLOW_SOFTWARE": "1",
+    # Software puts no fences into dmabufs: what its threads had yet to draw, nobody could wait for.
+    "LP_NUM_THREADS": "0",
 }
 
 PATIENCE = 60.0

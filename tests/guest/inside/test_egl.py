@@ -72,7 +72,7 @@ def pixels(frame: DmabufFrame) -> Picture:
 
 
 def settled(connection: Connection, expected: Picture, backend: str = "screencopy") -> DmabufFrame:
-    """Take a picture, again and again until it is the expected one: see test_dmabuf.finished()."""
+    """Take a picture, again and again until it is the expected one."""
     deadline = monotonic() + 10
     while True:
         frame = shot_dmabuf(NAME, connection=connection, backend=backend)
