@@ -415,6 +415,7 @@ class TestCapture:
         config = desktop(ONE, faults=(Fault(step, faults.withhold),))
         result = shoot(config, tmp_path, "-w", "id-1")
         assert_failed(result, 1, "did not answer", "id-1", "First")
+        assert "another program" in result.stderr
         assert_waited(result)
 
     def test_a_window_that_becomes_larger_meanwhile_is_taken_as_it_is_then(

@@ -535,6 +535,10 @@ def test_a_window_is_a_frame_with_premultiplied_alpha() -> None:
             frame = wayshot_cli.shot(window=wish, connection=connection)
             assert frame.alpha is wayshot_cli.Alpha.PREMULTIPLIED
             assert np.array_equal(frame.to_numpy(), straight(compositor.config, name))
+        objects = len(connection.proxies)
+        for _ in range(3):
+            wayshot_cli.shot(window="id-1", connection=connection)
+        assert len(connection.proxies) == objects
         connection.close()
         assert compositor.violations == []
 

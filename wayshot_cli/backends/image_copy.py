@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from wayshot_cli import pixels
 from wayshot_cli.backends.common import ANY, SHM_PREFERRED, Wish, cut, frame_time, require
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
-from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
+from wayshot_cli.errors import CaptureError, CaptureTimeoutError, TargetLostError, UnsupportedError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform, bounding_box
 from wayshot_cli.wayland.protocols.core import WL_SHM
@@ -348,7 +348,15 @@ class Session:
     def _wait(self, deadline: float) -> "Callable[[], Frame | DmabufFrame]":
         """Wait for ``ready``, trying again after failures; return what makes the frame."""
         while True:
-            self._backend.connection.wait(lambda: self.is_done, self.doing, deadline)
+            try:
+                self._backend.connection.wait(lambda: self.is_done, self.doing, deadline)
+            except CaptureTimeoutError as error:
+                if self._target.box is None:  # as wlroots does, up to 0.20
+                    error.hint = (
+                        "if another program captures it, too, some compositors answer only when "
+                        "the window changes"
+                    )
+                raise
             if self._ready and self._make_frame:
                 return self._make_frame
             self._recover(deadline)
