@@ -54,6 +54,7 @@ class Connection:
     Every wait polls three things: the display, a wake-up pipe that ``wake()`` writes to from
     any thread or signal handler, and a deadline. So whatever the compositor does, the caller
     gets an answer or an error in bounded time, and the error says what was being done.
+    Other sources of events, as a portal's bus, are waited for in the same place (``watch``).
 
     Use from one thread at a time. ``close()`` (or leaving the ``with`` block) frees
     everything; frames that were captured stay valid.
@@ -80,6 +81,7 @@ class Connection:
         self.outputs: dict[int, OutputFacts] = {}
         self._singletons: dict[str, Proxy] = {}
         self._unflushed_binds = 0
+        self._watched: dict[int, Callable[[], object]] = {}
         self._woken_fd = self.wake_fd = -1
         self._display = ffi.NULL
         fd = _connect(display, self.deadline())
@@ -205,6 +207,20 @@ class Connection:
             message = f"the GPU did not finish in time while {what}"
             raise CaptureTimeoutError(message)
 
+    def watch(self, fd: int, on_readable: Callable[[], object]) -> None:
+        """Have every wait call ``on_readable()`` when there is something to read from ``fd``.
+
+        It must read what there is and not wait; what it raises reaches whoever waits.
+        """
+        self._require_open()
+        self._watched[fd] = on_readable
+        self._poll.register(fd, select.POLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """Forget a watched fd, before it is closed. Harmless twice."""
+        if self._watched.pop(fd, None):
+            self._poll.unregister(fd)
+
     def sleep(self, seconds: float) -> None:
         """Let time pass, dispatching events. Raises what ``wait`` raises, but for the time-out."""
         with contextlib.suppress(CaptureTimeoutError):
@@ -269,6 +285,9 @@ class Connection:
         for fd, happened in self._poll.poll(remaining * 1000):
             if fd == self._woken_fd:
                 self._raise_cancelled(what)
+            if on_readable := self._watched.get(fd):
+                on_readable()
+                continue
             # libwayland sees the end only between messages; behind half a one it reads on forever.
             if happened & select.POLLHUP and own_lib.ws_at_end(fd):
                 raise self._hang_up(what)
