@@ -23,7 +23,7 @@ from wayshot_cli.errors import (
     WayshotError,
 )
 from wayshot_cli.pacing import SECOND, Pacer, Statistics, Timeline
-from wayshot_cli.wayland.connection import LONGEST_TIMEOUT
+from wayshot_cli.waiting import LONGEST_TIMEOUT
 from wayshot_cli.wayland.outputs import are_current, read_outputs
 
 if TYPE_CHECKING:

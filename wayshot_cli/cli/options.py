@@ -10,7 +10,7 @@ import click
 
 from wayshot_cli import backends, sinks
 from wayshot_cli.geometry import Box, parse_region
-from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
+from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -1,7 +1,7 @@
 """Builds ``_pipewire``: what of libpipewire is called, as a Python module, like buffers/build_gbm.
 
-Run by setup.py through cffi_modules. Structs that libpipewire may lengthen are never made here, only
-read through pointers. What it calls back lies in kernels/: ABI mode has no callbacks.
+Run by setup.py through cffi_modules. Structs that libpipewire may lengthen are only read here,
+through pointers. What it calls back lies in kernels/: ABI mode has no callbacks.
 """
 
 from cffi import FFI
