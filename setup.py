@@ -5,6 +5,7 @@ from setuptools import setup
 setup(
     cffi_modules=[
         "wayshot_cli/kernels/build_kernels.py:ffibuilder",
+        "wayshot_cli/backends/pipewire/build_pipewire.py:ffibuilder",
         "wayshot_cli/buffers/build_gbm.py:ffibuilder",
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},

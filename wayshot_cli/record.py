@@ -24,7 +24,7 @@ from wayshot_cli.errors import (
     WayshotError,
 )
 from wayshot_cli.pacing import SECOND, Pacer, Statistics, Timeline
-from wayshot_cli.wayland.connection import LONGEST_TIMEOUT
+from wayshot_cli.waiting import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
     from wayshot_cli.backends import Backend, Session

@@ -9,7 +9,8 @@ from wayshot_cli.backends.common import PortalWish, Target
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, parse_region
-from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, Connection
+from wayshot_cli.waiting import DEFAULT_TIMEOUT
+from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output, read_outputs
 
 

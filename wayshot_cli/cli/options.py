@@ -11,7 +11,7 @@ import click
 from wayshot_cli import backends, sinks
 from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
 from wayshot_cli.geometry import Box, Size, parse_region
-from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
+from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
     from fractions import Fraction

@@ -17,7 +17,7 @@ from wayshot_cli.errors import (
     UnsupportedError,
     WayshotError,
 )
-from wayshot_cli.wayland.connection import LONGEST_TIMEOUT
+from wayshot_cli.waiting import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
     from wayshot_cli.wayland.connection import Connection
