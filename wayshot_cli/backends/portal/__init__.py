@@ -10,7 +10,7 @@ from wayshot_cli.backends.common import ANY, Target, Wish
 from wayshot_cli.backends.portal import screenshot
 from wayshot_cli.backends.portal.desktop import Desktop, desktop_name
 from wayshot_cli.backends.portal.screencast import Cast, CastWish, ScreenCast
-from wayshot_cli.backends.portal.streams import as_outputs
+from wayshot_cli.backends.portal.streams import as_outputs, match
 from wayshot_cli.backends.portal.tokens import TokenStore
 from wayshot_cli.errors import InvalidArgumentError, TargetLostError, UnsupportedError
 from wayshot_cli.geometry import Box, Size, Transform, bounding_box
@@ -128,7 +128,14 @@ class Portal:
             store.put(key, None)  # for the user to choose better the next time
             raise
         if not is_certain:
-            self._wish.warn("which output it is, the portal's dialog decides, not --output")
+            chosen = match(self.cast.streams[0], outputs)
+            self._wish.warn(
+                f"the portal's dialog decides, not --output: it was {chosen.name!r}"
+                if chosen
+                else "which output it is, the portal's dialog decides, not --output"
+            )
+            if chosen:
+                store.put(key, None)  # it is no permission for what was wanted
         return shown
 
     def _fall_back(self, error: UnsupportedError) -> None:
