@@ -14,6 +14,7 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from wayshot_cli import layout
+from wayshot_cli.backends.common import Target
 from wayshot_cli.errors import (
     CancelledError,
     CaptureError,
@@ -24,7 +25,6 @@ from wayshot_cli.errors import (
 )
 from wayshot_cli.pacing import SECOND, Pacer, Statistics, Timeline
 from wayshot_cli.waiting import LONGEST_TIMEOUT
-from wayshot_cli.wayland.outputs import are_current, read_outputs
 
 if TYPE_CHECKING:
     from wayshot_cli.backends import Backend, Session
@@ -80,9 +80,7 @@ class Source:
         """
         self.connection = connection
         self._backend = backend
-        self._names = names
-        self._region = region
-        self._cursor = cursor
+        self._target = Target(names, region, cursor=cursor)
         self._damage = damage and backend.waits_for_damage
         self._outputs: list[Output] = []
         self._plan: layout.Plan | None = None
@@ -132,7 +130,12 @@ class Source:
     @property
     def is_current(self) -> bool:
         """Whether the outputs are still as they were when the sessions were opened."""
-        return are_current(self._outputs, self.connection)
+        return self._backend.are_current(self._outputs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the target cannot come back."""
+        return self._backend.is_over
 
     def restart(self) -> None:
         """Forget what is under way: the next capture shows the screen as it is then."""
@@ -171,13 +174,13 @@ class Source:
         return self._plan
 
     def _reopen(self) -> layout.Plan:
-        self._outputs = read_outputs(self.connection)
-        plan = layout.plan(self._outputs, names=self._names, region=self._region)
+        self._outputs = self._backend.read_outputs(self._target)
+        plan = self._target.plan(self._outputs)
         if plan != self._plan:
             self.close()
             self._sessions = {
                 output: self._backend.open(
-                    output, region=plan.request_region(output), cursor=self._cursor
+                    output, region=plan.request_region(output), cursor=self._target.cursor
                 )
                 for output in plan.outputs
             }
@@ -407,7 +410,7 @@ class Recorder:
         try:
             picture = self._source.capture(end)
         except TargetLostError:
-            if self._on_lost == "stop":
+            if self._on_lost == "stop" or self._source.is_over:
                 raise
             self._source.restart()
             self._source.wait_for_outputs(end)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from wayshot_cli import backends, layout
+from wayshot_cli.backends.common import PortalWish, Target
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, parse_region
@@ -23,9 +24,11 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     backend: str = "auto",
     buffer: str = "auto",
     device: str | None = None,
+    portal: PortalWish | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     connection: Connection | None = None,
     report: Callable[[str], object] | None = None,
+    warn: Callable[[str], object] | None = None,
     meanwhile: Callable[[], object] | None = None,
 ) -> Frame:
     """Take a picture of an output, of several, of a region, or (by default) of everything.
@@ -34,14 +37,16 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     coordinates; they exclude each other. ``scale`` asks for that many pixels per logical unit
     instead of the native ones. ``delay`` waits that many seconds, once all is known to be there.
     ``backend`` and ``buffer`` pin how it is captured and into what (shm, dmabuf), ``device`` the
-    node of /dev/dri whose memory dmabufs are.
+    node of /dev/dri whose memory dmabufs are. ``portal`` says what the desktop's portal is asked
+    for, and pins it.
     ``timeout`` in seconds bounds each answer of the compositor.
     An open ``connection`` can be handed in and stays open, with the time-out that it has.
-    ``report`` is called with a line for each step, for people; ``meanwhile`` once, while
-    the compositor copies.
+    ``report`` is called with a line for each step, for people, ``warn`` with what they must
+    know of the picture; ``meanwhile`` once, while the compositor copies.
 
     The frame outlives the connection. Raises the errors of ``wayshot_cli.errors``:
-    NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError.
+    NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError, and
+    CancelledError when the user says no in a dialog.
     """
     names = _names(output)
     box = _box(region)
@@ -54,14 +59,20 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(Connection(timeout=timeout))
-        chosen, passed_over = backends.choose(link, backend, buffer, device)
+        is_free = (names, box, cursor) == (None, None, False) and (buffer, device) == ("auto", None)
+        chosen, passed_over = backends.choose(
+            link, backend, buffer, device, portal=portal, warn=warn or report,
+            screenshot=is_free and backend == "auto" and portal is None,
+        )  # fmt: skip
+        stack.callback(chosen.close)
         for rung in passed_over:
             report(f"not {rung.name}: {rung.reason}")
         report(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
-        plan = layout.plan(read_outputs(link), names=names, region=box, scale=scale)
+        target = Target(names, box, scale, cursor)
+        plan = target.plan(chosen.read_outputs(target))
         if delay:
             link.sleep(delay)
-            plan = layout.plan(read_outputs(link), names=names, region=box, scale=scale)
+            plan = target.plan(chosen.read_outputs(target))
         sessions: list[backends.Session] = []
         for o in plan.outputs:
             # A rescaled region needs the pixels around it, too.

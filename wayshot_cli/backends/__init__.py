@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
-from wayshot_cli.backends.common import Wish
+from wayshot_cli.backends.common import PortalWish, Wish, nobody
 from wayshot_cli.backends.screencopy import Screencopy
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
     from wayshot_cli.backends import export_dmabuf, screencopy
+    from wayshot_cli.backends.portal import Portal, screenshot
 
-Backend: TypeAlias = Union[Screencopy, "export_dmabuf.ExportDmabuf"]
-Session: TypeAlias = Union["screencopy.Session", "export_dmabuf.Session"]
+Backend: TypeAlias = Union[Screencopy, "export_dmabuf.ExportDmabuf", "Portal"]
+Session: TypeAlias = Union["screencopy.Session", "export_dmabuf.Session", "screenshot.Session"]
 
 
 def _export_dmabuf(connection: Connection, wish: Wish) -> Backend:
@@ -21,14 +22,24 @@ def _export_dmabuf(connection: Connection, wish: Wish) -> Backend:
     return ExportDmabuf(connection, wish)
 
 
+def _portal(connection: Connection, wish: Wish) -> Backend:
+    from wayshot_cli.backends.portal import Portal  # noqa: PLC0415 - where nothing else serves
+
+    return Portal(connection, wish)
+
+
 BACKENDS: dict[str, Callable[[Connection, Wish], Backend]] = {
     "screencopy": Screencopy,
     "export-dmabuf": _export_dmabuf,
+    "portal": _portal,
 }
 """Backends by the name that ``--backend`` takes beside ``auto``."""
 
-AUTO = ("screencopy",)
-"""Those that ``auto`` tries, best first: what is exported may be drawn over while it is read."""
+AUTO = ("screencopy", "portal")
+"""Those that ``auto`` tries, best first: what is exported may be drawn over while it is read.
+
+The portal comes last, for it may ask the user.
+"""
 
 BUFFERS = ("shm", "dmabuf")
 """Names that ``--buffer`` takes beside ``auto``."""
@@ -41,14 +52,23 @@ class PassedOver(NamedTuple):
     reason: str
 
 
-def choose(
-    connection: Connection, wish: str = "auto", buffer: str = "auto", device: str | None = None
+def choose(  # noqa: PLR0913 - what was wished for, all of it optional
+    connection: Connection,
+    wish: str = "auto",
+    buffer: str = "auto",
+    device: str | None = None,
+    *,
+    portal: PortalWish | None = None,
+    screenshot: bool = False,
+    warn: Callable[[str], object] = nobody,
 ) -> tuple[Backend, list[PassedOver]]:
     """Return the best backend that this compositor can serve, and those passed over.
 
     ``wish`` pins one, ``buffer`` its memory, ``device`` the node for dmabufs, and so
-    their use. Raises UnsupportedError with the reasons when none is left, InvalidArgumentError when
-    there is none of that name or the wishes contradict each other.
+    their use; ``portal`` says what the portal is asked for, and so pins it. With ``screenshot`` it
+    may take one where it casts nothing; ``warn`` is told what people must know. Raises
+    UnsupportedError with the reasons when none is left, InvalidArgumentError when there is none
+    of that name or the wishes contradict each other.
     """
     for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
         if name not in ("auto", *known):
@@ -59,14 +79,20 @@ def choose(
             message = f"{device} is a device for dmabufs, not for shared memory"
             raise InvalidArgumentError(message)
         buffer = "dmabuf"
+    if portal is not None:
+        if wish not in ("auto", "portal"):
+            message = f"the portal's wishes are not for {wish}"
+            raise InvalidArgumentError(message)
+        wish = "portal"
+    wishes = Wish(buffer, device, portal or PortalWish(), screenshot, warn)
     passed_over: list[PassedOver] = []
     hint = (
-        "wayshot needs wlr-screencopy, as sway, Hyprland, river, labwc and Wayfire have it; "
-        "on GNOME and KDE use their own screenshot tools"
+        "wayshot needs wlr-screencopy, as sway, Hyprland, river, labwc and Wayfire have it, "
+        "or the portal of another desktop"
     )
     for name in AUTO if wish == "auto" else (wish,):
         try:
-            return BACKENDS[name](connection, Wish(buffer, device)), passed_over
+            return BACKENDS[name](connection, wishes), passed_over
         except UnsupportedError as error:
             passed_over.append(PassedOver(name, str(error)))
             hint = error.hint or hint

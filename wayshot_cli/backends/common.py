@@ -1,11 +1,17 @@
 """What the backends share."""
 
+from collections.abc import Callable
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 from typing import TYPE_CHECKING, NamedTuple
 
 from wayshot_cli.errors import UnsupportedError
+from wayshot_cli.layout import Plan, plan
+from wayshot_cli.wayland.outputs import Output, are_current, read_outputs
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from wayshot_cli.geometry import Box, Size
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.interface import Interface
     from wayshot_cli.wayland.proxy import Proxy
@@ -13,19 +19,75 @@ if TYPE_CHECKING:
 _MAX_CLOCK_SKEW_NS = 1_000_000_000
 
 
+PORTAL_SOURCES = ("monitor", "window", "virtual")
+"""What the portal can be asked to cast; the first is the one that it is asked for by default."""
+
+
+class PortalWish(NamedTuple):
+    """What the portal is asked for: ``--portal-source``, ``-size`` and ``-remote-desktop``.
+
+    ``source`` is one of PORTAL_SOURCES; ``size`` in pixels and ``rate`` in frames per second
+    are a preference, which sizes a virtual monitor.
+    """
+
+    source: str = PORTAL_SOURCES[0]
+    size: "Size | None" = None
+    rate: "Fraction | None" = None
+    remote_desktop: bool = False
+
+
+def nobody(_line: str) -> None:
+    """Tell nobody."""
+
+
 class Wish(NamedTuple):
-    """The memory that is wished for: ``--buffer`` and ``--device``.
+    """How it is to be captured: ``--buffer``, ``--device`` and the portal's options.
 
     ``buffer`` is auto, shm or dmabuf; ``device`` a node of /dev/dri for dmabufs, None for the
-    compositor's own.
+    compositor's own. ``screenshot`` says that the desktop's own picture of everything will do;
+    ``warn`` is told what people must know of what they get.
     """
 
     buffer: str = "auto"
     device: str | None = None
+    portal: PortalWish = PortalWish()
+    screenshot: bool = False
+    warn: Callable[[str], object] = nobody
 
 
 ANY = Wish()
 """Whatever serves best."""
+
+
+class Target(NamedTuple):
+    """What is to be captured: named outputs, a logical region, or (neither) everything."""
+
+    names: list[str] | None = None
+    region: "Box | None" = None
+    scale: float | None = None
+    cursor: bool = False
+
+    def plan(self, outputs: list[Output]) -> Plan:
+        """Say who of the outputs is captured. Raises what ``layout.plan`` raises."""
+        return plan(outputs, names=self.names, region=self.region, scale=self.scale)
+
+
+class OutputBackend:
+    """A backend that captures the compositor's outputs, without asking the user."""
+
+    connection: "Connection"
+    is_over = False  # whether nothing can be captured any more: outputs may come back
+
+    def read_outputs(self, target: Target) -> list[Output]:  # noqa: ARG002 - all of them
+        """Return the outputs that can be captured. Raises what ``wayland.outputs`` raises."""
+        return read_outputs(self.connection)
+
+    def are_current(self, outputs: list[Output]) -> bool:
+        """Whether the outputs are still as ``read_outputs`` returned them."""
+        return are_current(outputs, self.connection)
+
+    def close(self) -> None:
+        """Do nothing: what is left ends with the connection."""
 
 
 def require(connection: "Connection", interface: "Interface") -> "Proxy":

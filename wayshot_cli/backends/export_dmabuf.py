@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, Wish, frame_time, require
+from wayshot_cli.backends.common import ANY, OutputBackend, Wish, frame_time, require
 from wayshot_cli.buffers.gbm import DmabufLayout, Memory, Plane, close_planes, modifier_name
 from wayshot_cli.errors import (
     CaptureError,
@@ -32,7 +32,7 @@ _MAX_SIDE = 65535  # pixels
 _RETRY = 0.02  # seconds until a frame is asked for again
 
 
-class ExportDmabuf:
+class ExportDmabuf(OutputBackend):
     """The backend: opens sessions on outputs of one connection. It knows no damage."""
 
     name = "export-dmabuf"

@@ -11,11 +11,12 @@ from wayshot_cli.cli.shot import shot
 _SUBCOMMANDS = {
     "completions": "wayshot_cli.cli.completions",
     "list": "wayshot_cli.cli.list",
+    "portal": "wayshot_cli.cli.portal",
     "record": "wayshot_cli.cli.record",
 }
 
 # Not written yet; a script that uses one for a file would break the day it is.
-_RESERVED = {"color", "config", "doctor", "headless", "portal"}
+_RESERVED = {"color", "config", "doctor", "headless"}
 
 
 class App(click.Group):

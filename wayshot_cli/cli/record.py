@@ -21,7 +21,9 @@ from wayshot_cli.cli.options import (
     backend_options,
     complete_file,
     delay_option,
+    portal_options,
     positive,
+    read_portal,
     read_target,
     refuse_terminal,
     target_options,
@@ -30,6 +32,7 @@ from wayshot_cli.encode import rawvideo, y4m
 from wayshot_cli.encode.stream import VIDEO_FORMATS, VideoOptions
 from wayshot_cli.encode.yuv import COLORSPACES
 from wayshot_cli.errors import InvalidArgumentError, WriteError
+from wayshot_cli.geometry import Size
 from wayshot_cli.pacing import SECOND, default_rate, exact_rate
 from wayshot_cli.pixels import YUV_FORMATS
 from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder, Source
@@ -153,6 +156,7 @@ def _settings(
 @click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @backend_options
+@portal_options(hidden=False)
 @click.argument("file", required=False, shell_complete=complete_file)
 def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
@@ -174,8 +178,11 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     buffer: str,
     device: str | None,
     timeout: float,
+    portal_source: str | None,
+    portal_size: tuple[Size, Fraction | None] | None,
     file: str | None,
     *,
+    portal_remote_desktop: bool,
     cursor: bool,
     no_damage: bool,
     no_clobber: bool,
@@ -205,7 +212,11 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
 
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(Connection(timeout=timeout))
-        chosen, passed_over = backends.choose(link, backend, buffer, device)
+        chosen, passed_over = backends.choose(
+            link, backend, buffer, device, warn=report,
+            portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
+        )  # fmt: skip
+        stack.callback(chosen.close)
         if verbose:
             _say_all([f"not {rung.name}: {rung.reason}" for rung in passed_over])
             say(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")

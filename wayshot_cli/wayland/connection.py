@@ -200,11 +200,12 @@ class Connection(Waiter):
         if remaining <= 0:
             message = f"{self.compositor} did not answer in time while {what}"
             raise CaptureTimeoutError(message)
-        self._poll.register(lib.wl_display_get_fd(self._display), events)
-        for fd, happened in self._poll_fds(remaining, what).items():
-            # libwayland sees the end only between messages; behind half a one it reads on forever.
-            if happened & select.POLLHUP and own_lib.ws_at_end(fd):
-                raise self._hang_up(what)
+        fd = lib.wl_display_get_fd(self._display)
+        self._poll.register(fd, events)
+        happened = self._poll_fds(remaining, what).get(fd, 0)
+        # libwayland sees the end only between messages; behind half a one it reads on forever.
+        if happened & select.POLLHUP and own_lib.ws_at_end(fd):
+            raise self._hang_up(what)
 
     def _dispatch(self, what: str) -> None:
         result = lib.wl_display_dispatch_pending(self._display)
