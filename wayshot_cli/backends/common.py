@@ -100,10 +100,14 @@ def require(connection: "Connection", interface: "Interface") -> "Proxy":
 
 
 def frame_time(seconds_high: int, seconds_low: int, nanoseconds: int) -> int:
-    """Return what ``ready`` says as CLOCK_MONOTONIC nanoseconds.
+    """Return what ``ready`` says as CLOCK_MONOTONIC nanoseconds."""
+    return trusted_time((seconds_high << 32 | seconds_low) * 1_000_000_000 + nanoseconds)
 
-    Some compositors stamp zero or another clock: arrival is then the better truth.
+
+def trusted_time(time_ns: int) -> int:
+    """Return the time that a frame comes with, if it is near now on CLOCK_MONOTONIC.
+
+    Some stamp zero or another clock: arrival is then the better truth.
     """
     now = clock_gettime_ns(CLOCK_MONOTONIC)
-    time_ns = (seconds_high << 32 | seconds_low) * 1_000_000_000 + nanoseconds
     return time_ns if abs(now - time_ns) <= _MAX_CLOCK_SKEW_NS else now

@@ -4,10 +4,8 @@ libgbm is opened when the first device is, and never by a shot into shared memor
 """
 
 import errno
-import fcntl
 import functools
 import os
-import struct
 import weakref
 from _thread import RLock
 from collections.abc import Callable, Sequence
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wayshot_cli.buffers import devices
 from wayshot_cli.buffers._gbm import ffi
+from wayshot_cli.buffers.fences import writer_fence
 from wayshot_cli.errors import CaptureError, UnsupportedError
 from wayshot_cli.geometry import Size
 from wayshot_cli.pixels import PixelFormat
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
 
 _SONAME = "libgbm.so.1"
 _MAX_SIDE = 65535  # pixels
-
-# linux/dma-buf.h, as on all machines whose _IOC has two bits for the direction: x86, ARM, RISC-V
-_EXPORT_SYNC_FILE = 0xC0086202
-_SYNC_FILE = struct.Struct("=Ii")  # flags, fd
-_SYNC_READ = 1
 
 
 class Plane(NamedTuple):
@@ -269,9 +263,8 @@ class Memory:
         Kernels before 6.0, and drivers without fences, cannot tell: that is noted once, and the
         compositor's ``ready`` has to do. Raises CaptureTimeoutError at the deadline.
         """
-        request = bytearray(_SYNC_FILE.pack(_SYNC_READ, -1))
         try:
-            fcntl.ioctl(fd, _EXPORT_SYNC_FILE, request)
+            fence = writer_fence(fd)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                 message = f"cannot wait for the GPU: {error.strerror}"
@@ -280,7 +273,6 @@ class Memory:
                 self._has_fences = False
                 self.notes.append(f"no fence to wait for: {error.strerror}")
             return
-        fence = _SYNC_FILE.unpack(request)[1]
         try:
             self.connection.wait_for_fence(fence, "waiting for the GPU to finish", deadline)
         finally:

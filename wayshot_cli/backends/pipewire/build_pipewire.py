@@ -17,6 +17,7 @@ int pw_thread_loop_start(struct pw_thread_loop *);
 void pw_thread_loop_stop(struct pw_thread_loop *);
 void pw_thread_loop_lock(struct pw_thread_loop *);
 void pw_thread_loop_unlock(struct pw_thread_loop *);
+bool pw_thread_loop_in_thread(struct pw_thread_loop *);
 struct pw_loop *pw_thread_loop_get_loop(struct pw_thread_loop *);
 
 struct pw_properties *pw_properties_new_string(const char *);
