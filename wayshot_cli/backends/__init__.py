@@ -10,10 +10,12 @@ from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
     from wayshot_cli.backends import export_dmabuf, screencopy
-    from wayshot_cli.backends.portal import Portal, screenshot
+    from wayshot_cli.backends.portal import Portal, screenshot, session
 
 Backend: TypeAlias = Union[Screencopy, "export_dmabuf.ExportDmabuf", "Portal"]
-Session: TypeAlias = Union["screencopy.Session", "export_dmabuf.Session", "screenshot.Session"]
+Session: TypeAlias = Union[
+    "screencopy.Session", "export_dmabuf.Session", "screenshot.Session", "session.Session"
+]
 
 
 def _export_dmabuf(connection: Connection, wish: Wish) -> Backend:

@@ -18,6 +18,7 @@ from wayshot_cli.wayland.connection import Global
 from wayshot_cli.wayland.outputs import Output, read_outputs
 
 if TYPE_CHECKING:
+    from wayshot_cli.backends.portal import session
     from wayshot_cli.wayland.connection import Connection
 
 
@@ -75,13 +76,18 @@ class Portal:
         self,
         output: Output,
         *,
-        region: Box | None = None,  # noqa: ARG002 - see as_outputs: never asked for
+        region: Box | None = None,
         cursor: bool = False,  # noqa: ARG002 - settled when the cast was asked for
-    ) -> screenshot.Session:
-        """Return a session on a stream."""
+    ) -> "screenshot.Session | session.Session":
+        """Return a session on a stream. Raises UnsupportedError without PipeWire."""
+        assert region is None  # noqa: S101 - plan() asks for none of an output without a mode
         if self._screenshot:
             return screenshot.Session(self._screenshot, output.box, self.notes.append)
-        raise NotImplementedError
+        from wayshot_cli.backends.portal.session import open_session  # noqa: PLC0415 - libpipewire
+
+        assert self.cast  # noqa: S101 - its outputs are known
+        stream = next(s for s in self.cast.streams if s.node_id == output.offer.name)
+        return open_session(self.cast, stream, self.connection, output.box, self._wish)
 
     def close(self) -> None:
         """End the cast and hang up. Harmless twice."""
