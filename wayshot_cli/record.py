@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wayshot_cli.encode.stream import Stream
     from wayshot_cli.frame import Frame
     from wayshot_cli.geometry import Box, Size
-    from wayshot_cli.wayland.connection import Connection
+    from wayshot_cli.waiting import Waiter
     from wayshot_cli.wayland.outputs import Output
 
 QUEUE = 4
@@ -65,7 +65,7 @@ class Source:
 
     def __init__(  # noqa: PLR0913 - a target and how it is captured
         self,
-        connection: "Connection",
+        connection: "Waiter",
         backend: "Backend",
         *,
         names: list[str] | None = None,
@@ -240,7 +240,7 @@ class Source:
         self._outputs = []
 
 
-def _rest(connection: "Connection", until: float, done: Callable[[], bool] = lambda: False) -> bool:
+def _rest(connection: "Waiter", until: float, done: Callable[[], bool] = lambda: False) -> bool:
     """Dispatch events until ``done()``, and return True, or until the time, and return False."""
     try:
         connection.wait(done, "recording", min(until, monotonic() + LONGEST_TIMEOUT))

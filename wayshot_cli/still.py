@@ -25,6 +25,7 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     buffer: str = "auto",
     device: str | None = None,
     portal: PortalWish | None = None,
+    pipewire_node: int | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     connection: Connection | None = None,
     report: Callable[[str], object] | None = None,
@@ -38,7 +39,8 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     instead of the native ones. ``delay`` waits that many seconds, once all is known to be there.
     ``backend`` and ``buffer`` pin how it is captured and into what (shm, dmabuf), ``device`` the
     node of /dev/dri whose memory dmabufs are. ``portal`` says what the desktop's portal is asked
-    for, and pins it.
+    for, and pins it. ``pipewire_node`` names a node of PipeWire's to take the picture from, for
+    which no compositor is needed.
     ``timeout`` in seconds bounds each answer of the compositor.
     An open ``connection`` can be handed in and stays open, with the time-out that it has.
     ``report`` is called with a line for each step, for people, ``warn`` with what they must
@@ -58,10 +60,11 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
         raise InvalidArgumentError(message)
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
-        link = connection or stack.enter_context(Connection(timeout=timeout))
+        link = connection or stack.enter_context(backends.connect(timeout, pipewire_node))
         is_free = (names, box, cursor) == (None, None, False) and (buffer, device) == ("auto", None)
         chosen, passed_over = backends.choose(
-            link, backend, buffer, device, portal=portal, warn=warn or report,
+            link, backend, buffer, device,
+            pipewire_node=pipewire_node, portal=portal, warn=warn or report,
             screenshot=is_free and backend == "auto" and portal is None,
         )  # fmt: skip
         stack.callback(chosen.close)
@@ -83,8 +86,7 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
             session.start()
         if meanwhile:
             # After this the buffers are with the compositor, and we have nothing to do.
-            link.roundtrip(sessions[0].doing)
-            link.flush(sessions[0].doing)
+            link.settle(sessions[0].doing)
             meanwhile()
         deadline = link.deadline()
         pieces = [layout.Piece(session.box, session.finish(deadline)) for session in sessions]

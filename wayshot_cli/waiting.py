@@ -43,6 +43,11 @@ class Waiter:
         self._woken_fd, self.wake_fd = _wake_pipe()
         self._poll.register(self._woken_fd, select.POLLIN)
 
+    @property
+    def compositor(self) -> str:
+        """Who is waited for, for people."""
+        return "PipeWire"
+
     def deadline(self) -> float:
         """Return the time.monotonic() by which an answer asked for now is owed."""
         return monotonic() + self.timeout
@@ -90,6 +95,9 @@ class Waiter:
         if not ready:
             message = f"the GPU did not finish in time while {what}"
             raise CaptureTimeoutError(message)
+
+    def settle(self, what: str) -> None:
+        """Let what was asked for get under way, so that time can be spent on something else."""
 
     def sleep(self, seconds: float) -> None:
         """Let time pass, handling events. Raises what ``wait`` raises, but for the time-out."""

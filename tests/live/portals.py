@@ -1,4 +1,4 @@
-"""Real portals: PipeWire, WirePlumber, xdg-desktop-portal and a backend of it, on a bus of their own.
+"""Real portals: PipeWire, xdg-desktop-portal and a backend of it, on a bus of their own.
 
 They run as whoever runs the tests, for the portal looks into its clients' processes; a compositor
 may be another user's.
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from jeepney import DBusAddress, Properties, message_bus
+from jeepney import DBusAddress, MessageType, Properties, message_bus
 from jeepney.io.blocking import open_dbus_connection
 
 from tests.live.dmabuf_proxy import DmabufProxy
@@ -138,7 +138,8 @@ class Services:
         with open_dbus_connection(self.bus.address) as bus:
             get = Properties(address).get("AvailableSourceTypes")
             reply = bus.send_and_get_reply(get, timeout=PATIENCE)
-            return reply.header.message_type.name == "method_return" and reply.body[0][1] != 0
+            is_there = reply.header.message_type is MessageType.method_return
+            return is_there and reply.body[0] != ("u", 0)
 
     def _end_all(self) -> None:
         while self._processes:

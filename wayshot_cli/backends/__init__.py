@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 from wayshot_cli.backends.common import PortalWish, Wish, nobody
 from wayshot_cli.backends.screencopy import Screencopy
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
+from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
     from wayshot_cli.backends import export_dmabuf, screencopy
-    from wayshot_cli.backends.portal import Portal, screenshot, session
+    from wayshot_cli.backends.pipewire import node, session
+    from wayshot_cli.backends.portal import Portal, screenshot
 
-Backend: TypeAlias = Union[Screencopy, "export_dmabuf.ExportDmabuf", "Portal"]
+Backend: TypeAlias = Union[Screencopy, "export_dmabuf.ExportDmabuf", "Portal", "node.Node"]
 Session: TypeAlias = Union[
     "screencopy.Session", "export_dmabuf.Session", "screenshot.Session", "session.Session"
 ]
@@ -28,6 +30,17 @@ def _portal(connection: Connection, wish: Wish) -> Backend:
     from wayshot_cli.backends.portal import Portal  # noqa: PLC0415 - where nothing else serves
 
     return Portal(connection, wish)
+
+
+def _node(
+    waiter: Waiter, number: int, backend: str, wish: Wish, portal: PortalWish | None
+) -> "node.Node":
+    from wayshot_cli.backends.pipewire.node import Node  # noqa: PLC0415 - only when pinned
+
+    if backend != "auto" or portal is not None or wish.device is not None:
+        message = f"PipeWire node {number} is captured without another backend, or a device"
+        raise InvalidArgumentError(message)
+    return Node(waiter, number, wish)
 
 
 BACKENDS: dict[str, Callable[[Connection, Wish], Backend]] = {
@@ -54,12 +67,20 @@ class PassedOver(NamedTuple):
     reason: str
 
 
+def connect(timeout: float, pipewire_node: int | None = None) -> Waiter:
+    """Return a connection to the compositor; for a node of PipeWire's none is needed."""
+    if pipewire_node is None:
+        return Connection(timeout=timeout)
+    return Waiter(timeout)
+
+
 def choose(  # noqa: PLR0913 - what was wished for, all of it optional
-    connection: Connection,
+    connection: Waiter,
     wish: str = "auto",
     buffer: str = "auto",
     device: str | None = None,
     *,
+    pipewire_node: int | None = None,
     portal: PortalWish | None = None,
     screenshot: bool = False,
     warn: Callable[[str], object] = nobody,
@@ -68,9 +89,9 @@ def choose(  # noqa: PLR0913 - what was wished for, all of it optional
 
     ``wish`` pins one, ``buffer`` its memory, ``device`` the node for dmabufs, and so
     their use; ``portal`` says what the portal is asked for, and so pins it. With ``screenshot`` it
-    may take one where it casts nothing; ``warn`` is told what people must know. Raises
-    UnsupportedError with the reasons when none is left, InvalidArgumentError when there is none
-    of that name or the wishes contradict each other.
+    may take one where it casts nothing; ``warn`` is told what people must know. A
+    ``pipewire_node`` is captured by itself. Raises UnsupportedError with the reasons when none is
+    left, InvalidArgumentError when there is none of that name or the wishes contradict each other.
     """
     for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
         if name not in ("auto", *known):
@@ -81,6 +102,9 @@ def choose(  # noqa: PLR0913 - what was wished for, all of it optional
             message = f"{device} is a device for dmabufs, not for shared memory"
             raise InvalidArgumentError(message)
         buffer = "dmabuf"
+    if pipewire_node is not None:
+        return _node(connection, pipewire_node, wish, Wish(buffer, device), portal), []
+    assert isinstance(connection, Connection)  # noqa: S101 - see connect
     if portal is not None:
         if wish not in ("auto", "portal"):
             message = f"the portal's wishes are not for {wish}"

@@ -23,6 +23,7 @@ STDOUT = "-"
 
 _LONGEST_LINE = 4096  # of a region on stdin
 _MAX_SIDE = 65535  # pixels
+_ANY_NODE = 0xFFFFFFFF  # PW_ID_ANY
 _FASTEST = 1000  # frames per second
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -168,6 +169,8 @@ def _size_and_rate(
 def portal_options(*, hidden: bool) -> Decorator:
     """``--portal-source``, ``-size`` and ``-remote-desktop``: what the portal is asked for.
 
+    And ``--pipewire-node``, which needs none.
+
     The help of a still is to fit a screen: there they are hidden, and left to the man page.
     """
     return _together(
@@ -182,6 +185,10 @@ def portal_options(*, hidden: bool) -> Decorator:
         click.option(
             "--portal-remote-desktop", is_flag=True, hidden=hidden,
             help="Cast as part of a remote desktop.",
+        ),
+        click.option(
+            "--pipewire-node", type=click.IntRange(0, _ANY_NODE - 1), metavar="ID", hidden=hidden,
+            help="A node of PipeWire's, without a portal.",
         ),
     )  # fmt: skip
 

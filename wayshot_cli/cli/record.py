@@ -36,7 +36,6 @@ from wayshot_cli.geometry import Size
 from wayshot_cli.pacing import SECOND, default_rate, exact_rate
 from wayshot_cli.pixels import YUV_FORMATS
 from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder, Source
-from wayshot_cli.wayland.connection import Connection
 
 FORMATS = ("y4m", "raw", *VIDEO_FORMATS)
 _FASTEST = 1000  # frames per second that can be asked for; and seconds per frame
@@ -178,6 +177,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     buffer: str,
     device: str | None,
     timeout: float,
+    pipewire_node: int | None,
     portal_source: str | None,
     portal_size: tuple[Size, Fraction | None] | None,
     file: str | None,
@@ -211,9 +211,9 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         raise click.UsageError(message)
 
     with contextlib.ExitStack() as stack:
-        link = stack.enter_context(Connection(timeout=timeout))
+        link = stack.enter_context(backends.connect(timeout, pipewire_node))
         chosen, passed_over = backends.choose(
-            link, backend, buffer, device, warn=report,
+            link, backend, buffer, device, pipewire_node=pipewire_node, warn=report,
             portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
         )  # fmt: skip
         stack.callback(chosen.close)

@@ -80,6 +80,7 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     buffer: str,
     device: str | None,
     timeout: float,
+    pipewire_node: int | None,
     portal_source: str | None,
     portal_size: "tuple[Size, Fraction | None] | None",
     file: str | None,
@@ -98,6 +99,7 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     frame = take_shot(
         outputs or None, region=box, cursor=cursor, scale=scale, delay=delay,
         backend=backend, buffer=buffer, device=device, timeout=timeout,
+        pipewire_node=pipewire_node,
         portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
         report=report if verbose else None, warn=report, meanwhile=lambda: encode.load(format_),
     )  # fmt: skip

@@ -141,6 +141,11 @@ class Connection(Waiter):
         while not self._flush():
             self._wait_for_fd(select.POLLOUT, deadline, what)
 
+    def settle(self, what: str) -> None:
+        """Wait until the compositor knows of all that was asked, and of the answers to that."""
+        self.roundtrip(what)
+        self.flush(what)
+
     def roundtrip(self, what: str) -> None:
         """Wait until the compositor has answered all that was sent so far."""
         answered: list[int] = []

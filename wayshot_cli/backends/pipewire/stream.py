@@ -54,7 +54,7 @@ _TYPES = {
 }
 
 # enum pw_stream_state
-_ERROR, _UNCONNECTED = -1, 0
+_ERROR, _UNCONNECTED, _STREAMING = -1, 0, 3
 
 _LONGEST_POD = 1 << 16  # bytes; what producers agree to has some hundred
 _LARGEST_META = 1 << 23  # bytes; a cursor of 1024x1024 has half of it
@@ -88,7 +88,7 @@ class Stream:
     from one thread at a time. ``close()`` at the end; a stream that is dropped ends as well.
 
     ``dropped`` counts, by the reason, buffers that showed no picture; ``agreed`` is the
-    format in force, None before there is one.
+    format in force, None before there is one; ``is_streaming`` says that pictures can come.
     """
 
     def __init__(  # noqa: PLR0913 - a target, and how its pictures are to be
@@ -114,6 +114,7 @@ class Stream:
         """
         self.what = f"PipeWire node {serial if node is None else node}"
         self.agreed: Agreed | None = None
+        self.is_streaming = False
         self.dropped: collections.Counter[str] = collections.Counter()
         self._prefer = prefer or Preference()
         self._alpha = alpha
@@ -336,7 +337,8 @@ class Stream:
         os.eventfd_write(self.fd, 1)
 
     def on_state_changed(self, state: int, words: str) -> None:
-        """Judge what ends a stream."""
+        """Note what state the stream is in, and judge what ends it."""
+        self.is_streaming = state == _STREAMING
         if state == _UNCONNECTED:
             self.fail(CaptureError(f"PipeWire closed the connection to {self.what}"))
         elif state == _ERROR:
@@ -397,8 +399,7 @@ class Stream:
             else:
                 self._forget()
                 self._held = held
-        if self.has_news:
-            self._signal()
+        self._signal()
 
     def _judge(self, pw_buffer: Any) -> _Held:
         """Read what a buffer says of itself. Raises UnusableError when it shows no picture."""

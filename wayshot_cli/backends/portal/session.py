@@ -22,7 +22,7 @@ class Session(session.Session):
     def __init__(
         self, stream: Stream, waiter: "Waiter", box: "Box", cast: "screencast.Cast"
     ) -> None:
-        """Take what ``open_session`` made."""
+        """Take what ``connect`` made, to close it, and the cast that it is of."""
         super().__init__(stream, waiter, box)
         self._cast = cast
 
@@ -33,25 +33,19 @@ class Session(session.Session):
 
     def finish(self, deadline: float) -> "Frame":
         """Wait for the frame that was asked for; raises TargetLostError when the cast has ended."""
+        if self._cast.is_closed:
+            self.cancel()
+            message = f"the screen cast was ended while {self.doing}"
+            raise TargetLostError(message)
         try:
-            if self._cast.is_closed:
-                self.cancel()
-                message = f"the screen cast was ended while {self.doing}"
-                raise TargetLostError(message)
             return super().finish(deadline)
         except TargetLostError:
-            self._cast.has_lost_a_stream = True  # which may show before the portal says so
+            self._cast.has_lost_a_stream = True  # the portal may say so later
             raise
 
 
-def open_session(
-    cast: "screencast.Cast",
-    stream: "screencast.Stream",
-    waiter: "Waiter",
-    box: "Box",
-    wish: "Wish",
-) -> Session:
-    """Return a session on a stream of a cast, with a connection to PipeWire of its own."""
+def connect(cast: "screencast.Cast", stream: "screencast.Stream", wish: "Wish") -> Stream:
+    """Return a stream of a cast as PipeWire's, over a connection of its own."""
     prefer = Preference()
     if wish.portal.size:
         prefer = prefer._replace(size=wish.portal.size)
@@ -59,7 +53,7 @@ def open_session(
         prefer = prefer._replace(rate=wish.portal.rate)
     fd = cast.open_remote()
     try:
-        pipewire = Stream(
+        return Stream(
             stream.node_id,
             serial=stream.serial,
             fd=fd,
@@ -69,8 +63,3 @@ def open_session(
         )
     finally:
         os.close(fd)
-    try:
-        return Session(pipewire, waiter, box, cast)
-    except BaseException:
-        pipewire.close()
-        raise

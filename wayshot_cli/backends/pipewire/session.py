@@ -1,0 +1,105 @@
+"""Sessions on streams of PipeWire, with the contract of the other backends' sessions."""
+
+from time import monotonic
+from typing import TYPE_CHECKING, Self
+
+from wayshot_cli.errors import CaptureTimeoutError
+from wayshot_cli.geometry import Box
+
+if TYPE_CHECKING:
+    from wayshot_cli.backends.pipewire.stream import Stream
+    from wayshot_cli.frame import Frame
+    from wayshot_cli.waiting import Waiter
+
+
+class Session:
+    """Captures a stream, a frame at a time, as ``screencopy.Session`` does an output.
+
+    A producer sends what it likes, when it likes, mostly when something has changed. So to ask for
+    a frame is to be ready for one; where nothing has changed since the last one, that one is it.
+    """
+
+    def __init__(self, stream: "Stream", waiter: "Waiter", box: Box) -> None:
+        """Take a stream, to close it; ``box`` is what it shows, in logical coordinates."""
+        self.box = box
+        self.doing = f"capturing {stream.what}"
+        self._stream = stream
+        self._waiter = waiter
+        self._last: Frame | None = None
+        self._is_started = False
+        self._wants_new = False
+        self._owed_by = 0.0
+        waiter.watch(stream.fd, stream.on_news)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether a frame has been asked for that ``finish()`` has not returned yet."""
+        return self._is_started
+
+    @property
+    def is_copying(self) -> bool:
+        """Whether all is said that the producer needs: it is from the start."""
+        return self._is_started
+
+    @property
+    def is_done(self) -> bool:
+        """Whether ``finish()`` need not wait.
+
+        That is so, too, once the first frame is overdue: ``finish()`` knows why, others do not.
+        """
+        if self._stream.has_news:
+            return True
+        return not self._wants_new if self._last else monotonic() >= self._owed_by
+
+    def start(self, *, damage: bool = False) -> None:
+        """Ask for a frame; with ``damage`` for one that has not been returned yet."""
+        self._is_started, self._wants_new = True, damage
+        self._owed_by = self._waiter.deadline()
+
+    def finish(self, deadline: float) -> "Frame":
+        """Wait for the frame that was asked for; ``deadline`` is a time.monotonic().
+
+        What comes but cannot be read leaves the last frame standing. Raises CaptureTimeoutError,
+        which says what is missing, and what ``Stream.take`` raises.
+        """
+
+        def wait_for_fence(fence: int) -> None:
+            self._waiter.wait_for_fence(fence, "waiting for the GPU to finish", deadline)
+
+        try:
+            while True:
+                self._waiter.wait(lambda: self.is_done, self.doing, deadline)
+                frame = self._stream.take(wait_for_fence) or self._last
+                if frame:
+                    self._last = frame
+                    # Whoever closes it closes not ours.
+                    return frame.crop(Box(0, 0, *frame.upright_size))
+                if monotonic() >= self._owed_by:
+                    raise self._stream.silence()
+        except CaptureTimeoutError as error:
+            raise self._stream.silence() from error
+        finally:
+            self._is_started = False
+
+    def set_active(self, active: bool) -> None:  # noqa: FBT001 - as ``Stream.set_active``
+        """Let the producer rest, or go on."""
+        self._stream.set_active(active)
+
+    def cancel(self) -> None:
+        """Forget that a frame was asked for. Harmless twice."""
+        self._is_started = False
+
+    def close(self) -> None:
+        """End the stream; frames stay valid. Harmless twice."""
+        self.cancel()
+        self._waiter.unwatch(self._stream.fd)
+        self._stream.close()
+        self._last = None
+
+    def __enter__(self) -> Self:
+        """Return the session itself, to be closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the session."""
+        self.close()
