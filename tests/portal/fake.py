@@ -80,7 +80,9 @@ class Behaviour:
     old_paths: bool = False  # requests have another path than predicted
     session: Variant | None = None  # the session's handle, None: the right one
     signature: str = "ua{sv}"  # of Response
-    remote: str = "socket"  # what OpenPipeWireRemote gives: socket, file or text
+    remote: str = (
+        "socket"  # what OpenPipeWireRemote gives: socket, file, text, or a PipeWire's path
+    )
     uri: str = ""  # of the screenshot
     valid_tokens: set[str] | None = None  # None: all; others end Start with 2
     interlude: Callable[[FakePortal, str], None] | None = None  # before each answer
@@ -148,6 +150,10 @@ class FakePortal:
         """Say that the session was closed, as the user can at any time."""
         emitter = DBusAddress(f"{PATH}/session/1", interface="org.freedesktop.portal.Session")
         self._send(new_signal(emitter, "Closed"))
+
+    def leave(self) -> None:
+        """Give up its name, as when it ends."""
+        self._send(message_bus.ReleaseName(NAME))
 
     def forge_response(self) -> None:
         """Have somebody else say that all that is asked for is refused."""
@@ -260,12 +266,16 @@ class FakePortal:
         if self.behaviour.remote == "text":
             self._send(new_method_return(message, "s", ("no fd",)))
             return
-        ours, theirs = socket.socketpair()
-        fd = theirs.detach()
         if self.behaviour.remote == "file":
-            os.close(fd)
             fd = os.open(os.devnull, os.O_RDONLY)
-        self.remotes.append(ours)
+        elif self.behaviour.remote == "socket":
+            ours, theirs = socket.socketpair()
+            self.remotes.append(ours)
+            fd = theirs.detach()
+        else:
+            remote = socket.socket(socket.AF_UNIX)
+            remote.connect(self.behaviour.remote)
+            fd = remote.detach()
         self._send(new_method_return(message, "h", (fd,)))
         os.close(fd)
 
