@@ -111,6 +111,8 @@ class Source:
                     continue  # what has come may not be what was asked for
                 self._collect()
             except TargetLostError:  # perhaps only one of several
+                if self.is_over:
+                    raise
                 self._look_again()
             except CaptureTimeoutError:
                 raise

@@ -81,6 +81,7 @@ class Behaviour:
     session: Variant | None = None  # the session's handle, None: the right one
     signature: str = "ua{sv}"  # of Response
     remote: str = "socket"  # what OpenPipeWireRemote gives: socket, file or text
+    uri: str = ""  # of the screenshot
     valid_tokens: set[str] | None = None  # None: all; others end Start with 2
     interlude: Callable[[FakePortal, str], None] | None = None  # before each answer
 
@@ -244,6 +245,8 @@ class FakePortal:
     def _usual(self, method: str) -> tuple[int, Any]:
         if method == "CreateSession":
             return 0, {"session_handle": self.behaviour.session or ("s", f"{PATH}/session/1")}
+        if method == "Screenshot":
+            return 0, {"uri": ("s", self.behaviour.uri)}
         if method != "Start":
             return 0, {}
         valid = self.behaviour.valid_tokens

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import stat
@@ -39,6 +40,7 @@ from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.fake import FakeCompositor
     from tests.portal.bus import SessionBus
@@ -428,6 +430,103 @@ class TestTargets:
         behaviour = Behaviour(results={"Start": started((43, {}))})
         with pytest.raises(UnsupportedError), asking(bus, behaviour, Target(scale=2.0)):
             pass
+
+
+@pytest.mark.usefixtures("compositor")
+class TestTokens:
+    @staticmethod
+    def kept(state: Path) -> dict[str, str]:
+        """Return the tokens of this desktop."""
+        path = state / "wayshot" / "portal.json"
+        return dict(json.loads(path.read_text())["GNOME"]) if path.exists() else {}
+
+    @staticmethod
+    def keep(state: Path, **tokens: str) -> None:
+        """Have tokens from an earlier time; ``_`` stands for a space."""
+        (state / "wayshot").mkdir(parents=True)
+        own = {name.replace("__", "-").replace("_", " "): token for name, token in tokens.items()}
+        (state / "wayshot" / "portal.json").write_text(json.dumps({"GNOME": own}))
+
+    def test_each_spares_the_next_dialog_and_is_used_once(
+        self, bus: SessionBus, state: Path
+    ) -> None:
+        target = Target(["FAKE-1"])
+        for used in (None, "token-1", "token-2"):
+            number = 0 if used is None else int(used[-1])
+            behaviour = Behaviour(
+                results={"Start": started(restore_token=("s", f"token-{number + 1}"))}
+            )
+            with asking(bus, behaviour, target) as (fake, _, _):
+                options = fake.call("SelectSources").options
+                assert options.get("restore_token", ("s", None)) == ("s", used)
+                assert self.kept(state) == {"screen-cast monitor FAKE-1": f"token-{number + 1}"}
+
+    def test_they_are_kept_by_target(self, bus: SessionBus, state: Path) -> None:
+        for target in (Target(["FAKE-1"]), Target(region=Box(70, 0, 5, 5)), Target()):
+            behaviour = Behaviour(results={"Start": started(*ALL, restore_token=("s", "x"))})
+            with asking(bus, behaviour, target):
+                pass
+        assert set(self.kept(state)) == {
+            "screen-cast monitor FAKE-1",
+            "screen-cast monitor FAKE-2",
+            "screen-cast monitor FAKE-1 FAKE-2",
+        }
+
+    def test_one_that_is_refused_leaves_the_question_to_the_user(
+        self, bus: SessionBus, state: Path
+    ) -> None:
+        self.keep(state, screen__cast_monitor_FAKE__1="stale")
+        behaviour = Behaviour(valid_tokens=set())
+        with asking(bus, behaviour, Target(["FAKE-1"])) as (fake, _, _):
+            assert fake.methods == ["CreateSession", "SelectSources", "Start"] * 2
+            assert "restore_token" not in fake.call("SelectSources").options
+        assert self.kept(state) == {"screen-cast monitor FAKE-1": "token-1"}
+
+    @pytest.mark.parametrize(
+        "behaviour",
+        [
+            Behaviour(results={"Start": (1, {})}),
+            Behaviour(results={"Start": (2, {})}),
+            Behaviour(closes_at="Start"),
+            Behaviour(leaves_at="Start"),
+            Behaviour(silent={"SelectSources"}),
+            Behaviour(errors={"SelectSources": "org.freedesktop.portal.Error.Failed"}),
+        ],
+        ids=["cancelled", "refused", "closed", "gone", "silent", "failed"],
+    )
+    def test_a_failure_that_may_pass_costs_none(
+        self, bus: SessionBus, state: Path, behaviour: Behaviour
+    ) -> None:
+        self.keep(state, screen__cast_monitor_FAKE__1="good")
+        assert failure(bus, behaviour, SHORT)
+        assert self.kept(state) == {"screen-cast monitor FAKE-1": "good"}
+
+    def test_one_without_a_successor_is_spent(self, bus: SessionBus, state: Path) -> None:
+        self.keep(state, screen__cast_monitor_FAKE__1="last")
+        with asking(bus, Behaviour(results={"Start": started()}), Target(["FAKE-1"])):
+            assert self.kept(state) == {}
+
+    def test_a_remote_desktop_that_was_allowed_is_used(self, bus: SessionBus, state: Path) -> None:
+        self.keep(state, remote__desktop_monitor_FAKE__1="remote")
+        with asking(bus, Behaviour(), Target(["FAKE-1"])) as (fake, _, _):
+            assert fake.call("SelectDevices").options["restore_token"] == ("s", "remote")
+            assert "restore_token" not in fake.call("SelectSources").options
+        assert self.kept(state) == {"remote-desktop monitor FAKE-1": "token-1"}
+
+    def test_what_does_not_show_the_output_is_not_kept_for_it(
+        self, bus: SessionBus, state: Path
+    ) -> None:
+        other = started(ALL[1], restore_token=("s", "wrong"))
+        with asking(bus, Behaviour(results={"Start": other}), Target(["FAKE-1"])):
+            assert self.kept(state) == {}
+
+    def test_a_corrupt_file_is_said_and_replaced(self, bus: SessionBus, state: Path) -> None:
+        self.keep(state)
+        (state / "wayshot" / "portal.json").write_text("nonsense")
+        said: list[str] = []
+        with asking(bus, Behaviour(), Target(["FAKE-1"]), wish=Wish(warn=said.append)):
+            assert self.kept(state) == {"screen-cast monitor FAKE-1": "token-1"}
+        assert len(said) == 1
 
 
 def test_there_may_be_no_bus(

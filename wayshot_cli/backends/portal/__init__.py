@@ -10,7 +10,7 @@ from wayshot_cli.backends.common import ANY, Target, Wish
 from wayshot_cli.backends.portal import screenshot
 from wayshot_cli.backends.portal.desktop import Desktop, desktop_name
 from wayshot_cli.backends.portal.screencast import Cast, CastWish, ScreenCast
-from wayshot_cli.backends.portal.streams import as_outputs
+from wayshot_cli.backends.portal.streams import as_outputs, match
 from wayshot_cli.backends.portal.tokens import TokenStore
 from wayshot_cli.errors import InvalidArgumentError, TargetLostError, UnsupportedError
 from wayshot_cli.geometry import Box, Size, Transform, bounding_box
@@ -18,6 +18,8 @@ from wayshot_cli.wayland.connection import Global
 from wayshot_cli.wayland.outputs import Output, read_outputs
 
 if TYPE_CHECKING:
+    from wayshot_cli.backends.pipewire.stream import Stream
+    from wayshot_cli.backends.portal import session
     from wayshot_cli.wayland.connection import Connection
 
 
@@ -35,18 +37,24 @@ class Portal:
     def __init__(self, connection: "Connection", wish: Wish = ANY) -> None:
         """Connect to the portal. Raises UnsupportedError where there is none that will do."""
         self.connection = connection
-        self.notes: list[str] = []
+        self._notes: list[str] = []
         self._wish = wish
         self._screen_cast: ScreenCast | None = None
         self._screenshot: screenshot.Screenshot | None = None
         self.cast: Cast | None = None
         self._outputs: list[Output] | None = None
+        self._streams: list[Stream] = []
         self._desktop = Desktop(connection)
         try:
             self._connect()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to tell of the cast and its streams so far, for people."""
+        return [*self._notes, *(note for stream in self._streams for note in stream.notes)]
 
     def read_outputs(self, target: Target) -> list[Output]:
         """Return what is cast, in the shape of outputs; the first call asks for it.
@@ -75,13 +83,20 @@ class Portal:
         self,
         output: Output,
         *,
-        region: Box | None = None,  # noqa: ARG002 - see as_outputs: never asked for
+        region: Box | None = None,
         cursor: bool = False,  # noqa: ARG002 - settled when the cast was asked for
-    ) -> screenshot.Session:
-        """Return a session on a stream."""
+    ) -> "screenshot.Session | session.Session":
+        """Return a session on a stream. Raises UnsupportedError without PipeWire."""
+        assert region is None  # noqa: S101 - plan() asks for none of an output without a mode
         if self._screenshot:
-            return screenshot.Session(self._screenshot, output.box, self.notes.append)
-        raise NotImplementedError
+            return screenshot.Session(self._screenshot, output.box, self._notes.append)
+        from wayshot_cli.backends.portal.session import Session, connect  # noqa: PLC0415 - PipeWire
+
+        assert self.cast  # noqa: S101 - its outputs are known
+        chosen = next(s for s in self.cast.streams if s.node_id == output.offer.name)
+        stream = connect(self.cast, chosen, self._wish)
+        self._streams.append(stream)
+        return Session(stream, self.connection, output.box, self.cast)
 
     def close(self) -> None:
         """End the cast and hang up. Harmless twice."""
@@ -128,7 +143,14 @@ class Portal:
             store.put(key, None)  # for the user to choose better the next time
             raise
         if not is_certain:
-            self._wish.warn("which output it is, the portal's dialog decides, not --output")
+            chosen = match(self.cast.streams[0], outputs)
+            self._wish.warn(
+                f"the portal's dialog decides, not --output: it was {chosen.name!r}"
+                if chosen
+                else "which output it is, the portal's dialog decides, not --output"
+            )
+            if chosen:
+                store.put(key, None)  # it is no permission for what was wanted
         return shown
 
     def _fall_back(self, error: UnsupportedError) -> None:
@@ -139,7 +161,7 @@ class Portal:
             self._screenshot = screenshot.Screenshot(self._desktop)
         except UnsupportedError:
             raise error from None
-        self.notes.append(f"no screen cast: {error}")
+        self._notes.append(f"no screen cast: {error}")
 
 
 def _start(screen_cast: ScreenCast, wish: CastWish, key: str, store: TokenStore) -> Cast:

@@ -63,13 +63,14 @@ class Cast:
         """Take what ``ScreenCast.start`` got; ``cursor`` is hidden, embedded or metadata."""
         self.streams = streams
         self.cursor = cursor
+        self.has_lost_a_stream = False
         self._desktop = desktop
         self._session = session
 
     @property
     def is_closed(self) -> bool:
         """Whether it has ended, which the user can do at any time."""
-        return self._desktop.is_closed(self._session)
+        return self.has_lost_a_stream or self._desktop.is_closed(self._session)
 
     def open_remote(self) -> int:
         """Return an fd of PipeWire's that sees the streams, for one connection; the caller's.

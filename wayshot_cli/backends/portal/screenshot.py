@@ -19,6 +19,7 @@ SCREENSHOT = "org.freedesktop.portal.Screenshot"
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 _MAX_PIXELS = 2**28
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - where others write
 
 
 class Screenshot:
@@ -137,7 +138,7 @@ def _read(path: str) -> Frame:
 
 def _is_temporary(path: str) -> bool:
     """Whether it is a file of ours in a place for what need not stay."""
-    places = [tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108 - where others write
+    places = [tempfile.gettempdir(), *_TEMPORARY]
     places += [os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("XDG_CACHE_HOME", "")]
     places.append(os.path.expanduser("~/.cache"))
     folder = os.path.realpath(os.path.dirname(path))

@@ -36,14 +36,19 @@ class TokenStore:
         """Take whose tokens they are."""
         self._desktop = desktop
         self._warn = warn
+        self._own: dict[str, str] | None = None  # as they were read
 
     def get(self, target: str) -> str | None:
         """Return the token for a target, None where there is none."""
-        try:
-            return _read().get(self._desktop, {}).get(target)
-        except _UNREADABLE as error:
-            self._warn(f"{path()!r} is not what wayshot wrote, the portal will ask again: {error}")
-            return None
+        if self._own is None:
+            self._own = {}
+            try:
+                self._own = _read().get(self._desktop, {})
+            except _UNREADABLE as error:
+                self._warn(
+                    f"{path()!r} is not what wayshot wrote, the portal will ask again: {error}"
+                )
+        return self._own.get(target)
 
     def put(self, target: str, token: str | None) -> None:
         """Keep the token for a target in place of the one before; None forgets that."""
@@ -51,7 +56,7 @@ class TokenStore:
             os.makedirs(os.path.dirname(path()), mode=0o700, exist_ok=True)
             with _locked():
                 tokens = _read_or_nothing()
-                own = tokens.setdefault(self._desktop, {})
+                self._own = own = tokens.setdefault(self._desktop, {})
                 own.pop(target, None)
                 if token is not None:
                     own[target] = token

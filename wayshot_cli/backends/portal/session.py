@@ -1,0 +1,65 @@
+"""Sessions on the streams of a cast: PipeWire's, and over when the cast is."""
+
+import os
+from typing import TYPE_CHECKING
+
+from wayshot_cli.backends.pipewire import session
+from wayshot_cli.backends.pipewire.offers import Preference
+from wayshot_cli.backends.pipewire.stream import Stream
+from wayshot_cli.errors import TargetLostError
+
+if TYPE_CHECKING:
+    from wayshot_cli.backends.common import Wish
+    from wayshot_cli.backends.portal import screencast
+    from wayshot_cli.frame import Frame
+    from wayshot_cli.geometry import Box
+    from wayshot_cli.waiting import Waiter
+
+
+class Session(session.Session):
+    """Captures a stream of a cast."""
+
+    def __init__(
+        self, stream: Stream, waiter: "Waiter", box: "Box", cast: "screencast.Cast"
+    ) -> None:
+        """Take what ``connect`` made, to close it, and the cast that it is of."""
+        super().__init__(stream, waiter, box)
+        self._cast = cast
+
+    @property
+    def is_done(self) -> bool:
+        """Whether ``finish()`` need not wait: also when the cast has ended."""
+        return self._cast.is_closed or super().is_done
+
+    def finish(self, deadline: float) -> "Frame":
+        """Wait for the frame that was asked for; raises TargetLostError when the cast has ended."""
+        if self._cast.is_closed:
+            self.cancel()
+            message = f"the screen cast was ended while {self.doing}"
+            raise TargetLostError(message)
+        try:
+            return super().finish(deadline)
+        except TargetLostError:
+            self._cast.has_lost_a_stream = True  # the portal may say so later
+            raise
+
+
+def connect(cast: "screencast.Cast", stream: "screencast.Stream", wish: "Wish") -> Stream:
+    """Return a stream of a cast as PipeWire's, over a connection of its own."""
+    prefer = Preference()
+    if wish.portal.size:
+        prefer = prefer._replace(size=wish.portal.size)
+    if wish.portal.rate:
+        prefer = prefer._replace(rate=wish.portal.rate)
+    fd = cast.open_remote()
+    try:
+        return Stream(
+            stream.node_id,
+            serial=stream.serial,
+            fd=fd,
+            buffer=wish.buffer,
+            prefer=prefer,
+            cursor=cast.cursor,
+        )
+    finally:
+        os.close(fd)
