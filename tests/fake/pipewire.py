@@ -26,6 +26,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tests.live.client import Picture
+
 PATIENCE = 10.0
 """Seconds that each of them has for a start, or for an answer."""
 
@@ -130,9 +132,9 @@ class PipeWire:
         config.write_text(DAEMON)
         address = self.env["DBUS_SESSION_BUS_ADDRESS"]
         self.spawn(["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={address}"])
-        self._wait_for(lambda: (self.runtime_dir / "bus").exists(), "the bus")
+        self._wait_for((self.runtime_dir / "bus").exists, "the bus")
         self.spawn(["pipewire", "-c", str(config)])
-        self._wait_for(lambda: (self.runtime_dir / "pipewire-0").exists(), "the daemon")
+        self._wait_for((self.runtime_dir / "pipewire-0").exists, "the daemon")
         self.spawn(["wireplumber"])
         # It has loaded its policy once it has made the metadata that others set.
         self._wait_for(lambda: '"default"' in self._metadata(), "the session manager")
@@ -223,10 +225,10 @@ class Producer:
         self.wait_for("sent")
 
 
-def picture(width: int, height: int, seed: int = 0, *, bytes_per_pixel: int = 4) -> np.ndarray:
+def picture(width: int, height: int, seed: int = 0, *, bytes_per_pixel: int = 4) -> Picture:
     """What a producer sends: bytes, of shape (height, width * bytes_per_pixel)."""
     y, x = np.mgrid[:height, : width * bytes_per_pixel]
-    return (y * 31 + x * 7 + seed).astype(np.uint8)
+    return np.asarray((y * 31 + x * 7 + seed) & 0xFF, np.uint8)
 
 
 def end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:

@@ -133,6 +133,16 @@ def test_a_fixed_format_is_offered_alone() -> None:
         offers.format_named("rgba")
 
 
+def test_a_format_can_be_fixed_by_name_and_size() -> None:
+    assert offers.fixed_by(None, PREFERENCE) == offers.fixed_by("", PREFERENCE) == PREFERENCE
+    assert offers.fixed_by("BGRA", PREFERENCE) == PREFERENCE._replace(format=12)
+    fixed = offers.fixed_by("BGRA:64x48", PREFERENCE)
+    assert (fixed.size, fixed.is_size_fixed) == (Size(64, 48), True)
+    for text in ("XYZ", "BGRA:64", "BGRA:0x5", "BGRA:-1x5", "BGRA:1x2x3", ":4x4"):
+        with pytest.raises(InvalidArgumentError):
+            offers.fixed_by(text, PREFERENCE)
+
+
 SCALARS: dict[Type, st.SearchStrategy[pods.Scalar]] = {
     Type.BOOL: st.integers(0, 1),
     Type.ID: st.integers(0, 2**32 - 1),

@@ -68,11 +68,12 @@ FORMATS = {number: _BY_DRM_NAME[drm_name] for number, (_, drm_name) in _NAMES.it
 
 
 class Preference(NamedTuple):
-    """What the producer is asked for: ``format`` and nothing else, size and rate if it can."""
+    """What the producer is asked for: size and rate if it can, ``format`` and nothing else."""
 
     size: Size = _PREFERRED_SIZE
     rate: Fraction = _PREFERRED_RATE
     format: int | None = None
+    is_size_fixed: bool = False
 
 
 class Agreed(NamedTuple):
@@ -86,6 +87,11 @@ class Agreed(NamedTuple):
     modifier: int | None
     choices: tuple[int, ...] = ()
 
+    def __str__(self) -> str:
+        """Write size, format and modifier."""
+        modifier = "" if self.modifier is None else f", modifier {self.modifier:#x}"
+        return f"{self.size} {name_of(self.format)}{modifier}"
+
 
 def format_named(name: str) -> int:
     """Return the number of a format by SPA's name for it. Raises InvalidArgumentError."""
@@ -96,6 +102,24 @@ def format_named(name: str) -> int:
     raise InvalidArgumentError(
         message, hint=f"known are {', '.join(n for n, _ in _NAMES.values())}"
     )
+
+
+def fixed_by(text: str | None, prefer: Preference) -> Preference:
+    """Return the preference that ``FORMAT`` or ``FORMAT:WxH`` makes of one, alone to be offered.
+
+    Raises InvalidArgumentError when it is not of that form.
+    """
+    if not text:
+        return prefer
+    name, _, size = text.partition(":")
+    prefer = prefer._replace(format=format_named(name))
+    if not size:
+        return prefer
+    sides = size.split("x")
+    if len(sides) != 2 or not all(s.isdecimal() and 0 < int(s) <= _MAX_SIDE for s in sides):  # noqa: PLR2004 - width, height
+        message = f"not a size: {size!r}"
+        raise InvalidArgumentError(message)
+    return prefer._replace(size=Size(int(sides[0]), int(sides[1])), is_size_fixed=True)
 
 
 def name_of(format_: PixelFormat) -> str:
@@ -141,9 +165,9 @@ def _format(numbers: Sequence[int], prefer: Preference, modifiers: Sequence[int]
         flags = pods.MANDATORY | (pods.DONT_FIXATE if len(modifiers) > 1 else 0)
         signed = [modifier - (modifier >> 63 << 64) for modifier in modifiers]
         properties[_VIDEO_MODIFIER] = Property(_one_of(Type.LONG, signed), flags)
-    properties[_VIDEO_SIZE] = _range(
-        Type.RECTANGLE, (prefer.size.width, prefer.size.height), (1, 1), (_MAX_SIDE, _MAX_SIDE)
-    )
+    size = (prefer.size.width, prefer.size.height)
+    least, greatest = (size, size) if prefer.is_size_fixed else ((1, 1), (_MAX_SIDE, _MAX_SIDE))
+    properties[_VIDEO_SIZE] = _range(Type.RECTANGLE, size, least, greatest)
     # 0/1 is what producers say whose rate varies.
     properties[_VIDEO_FRAMERATE] = _range(Type.FRACTION, rate, (0, 1), (_FASTEST, 1))
     properties[_VIDEO_MAX_FRAMERATE] = _range(Type.FRACTION, rate, (0, 1), (_FASTEST, 1))

@@ -27,6 +27,8 @@ from wayshot_cli.errors import (
     CaptureTimeoutError,
     NotFoundError,
     TargetLostError,
+    UnsupportedError,
+    WayshotError,
 )
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box
@@ -36,6 +38,9 @@ from wayshot_cli.wayland.dmabuf import LINEAR
 
 if TYPE_CHECKING:
     from wayshot_cli.geometry import Transform
+
+FIXED_FORMAT = "WAYSHOT_PW_FORMAT"
+"""Environment variable, for debugging: what alone is offered, as BGRx or BGRx:800x600."""
 
 CURSORS = ("hidden", "embedded", "metadata")
 """Who paints the cursor: nobody, the producer, or we."""
@@ -54,7 +59,7 @@ _TYPES = {
 }
 
 # enum pw_stream_state
-_ERROR, _UNCONNECTED, _STREAMING = -1, 0, 3
+_ERROR, _UNCONNECTED, _CONNECTING, _STREAMING = -1, 0, 1, 3
 
 _LONGEST_POD = 1 << 16  # bytes; what producers agree to has some hundred
 _LARGEST_META = 1 << 23  # bytes; a cursor of 1024x1024 has half of it
@@ -88,7 +93,7 @@ class Stream:
     from one thread at a time. ``close()`` at the end; a stream that is dropped ends as well.
 
     ``dropped`` counts, by the reason, buffers that showed no picture; ``agreed`` is the
-    format in force, None before there is one; ``is_streaming`` says that pictures can come.
+    format in force, None before there is one.
     """
 
     def __init__(  # noqa: PLR0913 - a target, and how its pictures are to be
@@ -110,13 +115,15 @@ class Stream:
         ``modifiers`` says by fourcc how dmabufs may be laid out. With "metadata" as its ``cursor``
         it is painted here. ``alpha`` is what the alpha channel means, in formats that have one.
 
-        Raises UnsupportedError without PipeWire, CaptureError when no stream can be made.
+        Raises UnsupportedError without PipeWire, CaptureError when no stream can be made,
+        InvalidArgumentError when WAYSHOT_PW_FORMAT names no format.
         """
         self.what = f"PipeWire node {serial if node is None else node}"
         self.agreed: Agreed | None = None
-        self.is_streaming = False
+        self._state = _CONNECTING
+        self._is_granted = fd is not None
         self.dropped: collections.Counter[str] = collections.Counter()
-        self._prefer = prefer or Preference()
+        self._prefer = offers.fixed_by(os.environ.get(FIXED_FORMAT), prefer or Preference())
         self._alpha = alpha
         self._buffer = buffer
         self._offered = offers.formats(
@@ -173,6 +180,11 @@ class Stream:
             raise CaptureError(message)
 
     @property
+    def is_streaming(self) -> bool:
+        """Whether pictures can come."""
+        return self._state == _STREAMING
+
+    @property
     def has_news(self) -> bool:
         """Whether ``take`` has a picture to return, or an error to raise."""
         return self._error is not None or self._held is not None or self._has_cursor_moved
@@ -200,7 +212,7 @@ class Stream:
             if held and agreed:
                 self._lent = held.buffer
         if not (held and agreed):
-            return self._painted(cursor)
+            return self._painted(cursor, trusted_time(0))
         try:
             memory = self._read(held, agreed, wait_for_fence)
         except UnusableError as error:
@@ -220,7 +232,7 @@ class Stream:
         if not self._paints:
             return frame
         self._clean, self._clean_box = frame, held.box
-        return self._painted(cursor)
+        return self._painted(cursor, held.time_ns)
 
     def take_damage(self) -> tuple[Box, ...] | None:
         """Return what has changed since this was last asked, in pixels of the buffer.
@@ -238,13 +250,16 @@ class Stream:
 
     def silence(self) -> CaptureTimeoutError:
         """Return why there has been no picture so far, as an error."""
+        if self._state == _CONNECTING:
+            message = f"PipeWire did not answer in time while connecting to {self.what}"
+            return CaptureTimeoutError(message)
         if self.agreed is None:
-            kind = {"shm": "shared memory", "dmabuf": "dmabufs"}.get(self._buffer, "any memory")
-            message = f"{self.what} and wayshot, with {kind}, did not agree on a format in time"
-            return CaptureTimeoutError(message, hint="is it a video source? try another --buffer")
-        words = f"{self.what} agreed to {self.agreed.size} {self.agreed.format}"
+            message = f"no format was agreed on in time with {self.what}{self._limits}"
+            hint = "is a session manager running, as wireplumber? or try another --buffer"
+            return CaptureTimeoutError(message, hint=hint)
+        words = f"{self.what} agreed to {self.agreed}"
         if self.dropped:
-            message = f"{words}, but its buffers showed no picture: {self.notes[-1]}"
+            message = f"{words}, but showed no picture: {self.notes[-1]}"
             return CaptureTimeoutError(message)
         message = f"{words}, but sent no picture in time"
         return CaptureTimeoutError(message, hint="some send one only when the screen changes")
@@ -272,7 +287,7 @@ class Stream:
         """Close it."""
         self.close()
 
-    def _painted(self, cursor: Cursor | None) -> Frame | None:
+    def _painted(self, cursor: Cursor | None, time_ns: int) -> Frame | None:
         """Return the last picture with the cursor in it, None where there is no picture."""
         clean = self._clean
         if clean is None:
@@ -288,7 +303,7 @@ class Stream:
             clean.stride,
             clean.transform,
             alpha=clean.alpha,
-            time_ns=trusted_time(0),
+            time_ns=time_ns,
         )
 
     def _read(
@@ -338,19 +353,28 @@ class Stream:
 
     def on_state_changed(self, state: int, words: str) -> None:
         """Note what state the stream is in, and judge what ends it."""
-        self.is_streaming = state == _STREAMING
-        if state == _UNCONNECTED:
-            self.fail(CaptureError(f"PipeWire closed the connection to {self.what}"))
-        elif state == _ERROR:
+        self._state = state
+        if state in (_ERROR, _UNCONNECTED):
             self.fail(self._state_error(words))
         self._signal()
 
-    def _state_error(self, words: str) -> CaptureError | NotFoundError | TargetLostError:
+    def _state_error(self, words: str) -> WayshotError:
+        """Return what has ended the stream, as an error; the session manager ends it silently."""
+        if words:
+            return CaptureError(f"capturing {self.what} failed: {words}")
         if self.agreed:
-            return TargetLostError(f"{self.what} went away while it was being captured: {words}")
-        if "target" in words:
-            return NotFoundError(f"there is no {self.what}: {words}")
-        return CaptureError(f"{self.what}: {words}")
+            return TargetLostError(f"{self.what} went away while it was being captured")
+        if self._is_granted:
+            message = f"{self.what} has no format that wayshot takes{self._limits}"
+            return UnsupportedError(message, hint="take another --buffer")
+        message = f"there is no {self.what}, or it has no format that wayshot takes{self._limits}"
+        return NotFoundError(message, hint="pw-top lists the nodes and their formats")
+
+    @property
+    def _limits(self) -> str:
+        """What keeps formats from being taken, for people."""
+        kind = {"shm": " in shared memory", "dmabuf": " in dmabufs"}.get(self._buffer, "")
+        return f"{kind} ({FIXED_FORMAT} is set)" if os.environ.get(FIXED_FORMAT) else kind
 
     def on_param_changed(self, id_: int, pod: bytes | None) -> None:
         """Answer the format that the producer has agreed to, None when it is withdrawn."""
