@@ -44,6 +44,8 @@ HEAVY = {
     "unittest",
     "urllib",
     "wayshot_cli.backends.export_dmabuf",
+    "wayshot_cli.backends.pipewire",
+    "wayshot_cli.backends.portal",
     "wayshot_cli.buffers.devices",
     "wayshot_cli.buffers.gbm",
     "wayshot_cli.cli.completions",

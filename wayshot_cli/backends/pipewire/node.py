@@ -22,7 +22,13 @@ class Node:
     is_over = True  # a node that goes does not come back
 
     def __init__(self, connection: Waiter, node: int, wish: Wish = ANY) -> None:
-        """Take the node's id; ``open`` connects to it."""
+        """Take the node's id; ``open`` connects to it.
+
+        Raises UnsupportedError when all frames are wanted, changed or not.
+        """
+        if not wish.damage:
+            message = "PipeWire gives only what has changed"
+            raise UnsupportedError(message, hint="leave out --no-damage")
         self.connection = connection
         self._node = node
         self._wish = wish

@@ -88,6 +88,8 @@ class Session:
 
     def set_active(self, active: bool) -> None:  # noqa: FBT001 - as ``Stream.set_active``
         """Let the producer rest, or go on."""
+        if not active:
+            self._waiter.call_off(self._nudge)
         self._stream.set_active(active)
 
     def cancel(self) -> None:

@@ -36,6 +36,9 @@ class Portal:
 
     def __init__(self, connection: "Connection", wish: Wish = ANY) -> None:
         """Connect to the portal. Raises UnsupportedError where there is none that will do."""
+        if not wish.damage:
+            message = "the portal gives only what has changed"
+            raise UnsupportedError(message, hint="leave out --no-damage")
         self.connection = connection
         self._notes: list[str] = []
         self._wish = wish
