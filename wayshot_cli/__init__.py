@@ -14,6 +14,7 @@ Names are loaded when they are first used: importing the package costs next to n
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from wayshot_cli.dmabuf_frame import DmabufFrame
     from wayshot_cli.errors import (
         CancelledError,
         CaptureError,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     )
     from wayshot_cli.frame import Alpha, Frame
     from wayshot_cli.geometry import Box, Size, Transform, parse_region
-    from wayshot_cli.still import outputs, shot
+    from wayshot_cli.still import outputs, shot, shot_dmabuf
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
 
@@ -42,6 +43,7 @@ __all__ = [
     "CaptureTimeoutError",
     "ClosedError",
     "Connection",
+    "DmabufFrame",
     "Frame",
     "InvalidArgumentError",
     "NotFoundError",
@@ -55,10 +57,12 @@ __all__ = [
     "outputs",
     "parse_region",
     "shot",
+    "shot_dmabuf",
 ]
 
 _HOMES = {
     "Alpha": "frame",
+    "DmabufFrame": "dmabuf_frame",
     "Frame": "frame",
     "Box": "geometry",
     "Size": "geometry",
@@ -68,6 +72,7 @@ _HOMES = {
     "Output": "wayland.outputs",
     "outputs": "still",
     "shot": "still",
+    "shot_dmabuf": "still",
 }
 
 
