@@ -232,7 +232,7 @@ class Session:
         self._planes.clear()  # they are its own now
         return DmabufFrame(
             GbmBuffer(dmabufs, bo, None).lend(),
-            self._output.transform,
+            self._transform,
             scale=self._output.scale,
             time_ns=self._time_ns,
         )
