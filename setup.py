@@ -6,6 +6,7 @@ setup(
     cffi_modules=[
         "wayshot_cli/kernels/build_kernels.py:ffibuilder",
         "wayshot_cli/backends/pipewire/build_pipewire.py:ffibuilder",
+        "wayshot_cli/buffers/build_egl.py:ffibuilder",
         "wayshot_cli/buffers/build_gbm.py:ffibuilder",
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from wayshot_cli.backends.common import PortalWish
+    from wayshot_cli.dmabuf_frame import DmabufFrame
     from wayshot_cli.errors import (
         CancelledError,
         CaptureError,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     )
     from wayshot_cli.frame import Alpha, Frame
     from wayshot_cli.geometry import Box, Size, Transform, parse_region
-    from wayshot_cli.still import outputs, shot
+    from wayshot_cli.still import outputs, shot, shot_dmabuf
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
 
@@ -43,6 +44,7 @@ __all__ = [
     "CaptureTimeoutError",
     "ClosedError",
     "Connection",
+    "DmabufFrame",
     "Frame",
     "InvalidArgumentError",
     "NotFoundError",
@@ -57,10 +59,12 @@ __all__ = [
     "outputs",
     "parse_region",
     "shot",
+    "shot_dmabuf",
 ]
 
 _HOMES = {
     "Alpha": "frame",
+    "DmabufFrame": "dmabuf_frame",
     "Frame": "frame",
     "Box": "geometry",
     "Size": "geometry",
@@ -71,6 +75,7 @@ _HOMES = {
     "PortalWish": "backends.common",
     "outputs": "still",
     "shot": "still",
+    "shot_dmabuf": "still",
 }
 
 

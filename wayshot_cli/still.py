@@ -3,15 +3,19 @@
 import contextlib
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from wayshot_cli import backends, layout
 from wayshot_cli.backends.common import PortalWish, Target
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, parse_region
-from wayshot_cli.waiting import DEFAULT_TIMEOUT
+from wayshot_cli.waiting import DEFAULT_TIMEOUT, Waiter
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output, read_outputs
+
+if TYPE_CHECKING:
+    from wayshot_cli.dmabuf_frame import DmabufFrame
 
 
 def shot(  # noqa: PLR0913 - the options of the command, all but the first optional
@@ -62,15 +66,12 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(backends.connect(timeout, pipewire_node))
         is_free = (names, box, cursor) == (None, None, False) and (buffer, device) == ("auto", None)
-        chosen, passed_over = backends.choose(
-            link, backend, buffer, device,
+        chosen = _choose(
+            link, report, backend, buffer, device,
             pipewire_node=pipewire_node, portal=portal, warn=warn or report,
             screenshot=is_free and backend == "auto" and portal is None,
         )  # fmt: skip
         stack.callback(chosen.close)
-        for rung in passed_over:
-            report(f"not {rung.name}: {rung.reason}")
-        report(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
         target = Target(names, box, scale, cursor)
         plan = target.plan(chosen.read_outputs(target))
         if delay:
@@ -97,6 +98,52 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     return layout.render(plan.box, pieces, scale)
 
 
+def shot_dmabuf(  # noqa: PLR0913 - as for shot
+    output: str | None = None,
+    *,
+    cursor: bool = False,
+    backend: str = "auto",
+    device: str | None = None,
+    pipewire_node: int | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    connection: Connection | None = None,
+    report: Callable[[str], object] | None = None,
+) -> "DmabufFrame":
+    """Take a picture of one output, and leave it in GPU memory.
+
+    ``output`` is a name; without one there has to be a single output. The rest is as for ``shot``,
+    ``backend`` too; with "export-dmabuf" the buffer is the compositor's own, which is shared.
+
+    The frame outlives the connection, but for its ``wl_buffer``: that lives as long as the frame
+    on a connection that was handed in. Raises the errors of ``shot``; InvalidArgumentError, too,
+    when there are several outputs and none is named.
+    """
+    report = report or (lambda _line: None)
+    with contextlib.ExitStack() as stack:
+        link = connection or stack.enter_context(backends.connect(timeout, pipewire_node))
+        chosen = _choose(
+            link, report, backend, "dmabuf", device, pipewire_node=pipewire_node, warn=report
+        )
+        stack.callback(chosen.close)
+        target = Target(_names(output), cursor=cursor)
+        found = target.plan(chosen.read_outputs(target)).outputs
+        if len(found) > 1:
+            message = f"there are {len(found)} outputs, and a dmabuf shows one"
+            raise InvalidArgumentError(
+                message, hint=f"name one of {', '.join(one.name for one in found)}"
+            )
+        session = chosen.open(found[0], cursor=cursor)
+        stack.callback(session.close)
+        session.start()
+        frame = session.finish_dmabuf(link.deadline())
+        if connection:
+            frame.close_with(stack.pop_all().close)
+    for note in chosen.notes:
+        report(note)
+    report(f"captured as {frame!r}")
+    return frame
+
+
 def outputs(
     *, timeout: float = DEFAULT_TIMEOUT, connection: Connection | None = None
 ) -> list[Output]:
@@ -109,6 +156,21 @@ def outputs(
         return read_outputs(connection)
     with Connection(timeout=timeout) as own:
         return read_outputs(own)
+
+
+def _choose(
+    link: Waiter,
+    report: Callable[[str], object],
+    backend: str,
+    buffer: str,
+    device: str | None,
+    **wishes: Any,
+) -> backends.Backend:
+    chosen, passed_over = backends.choose(link, backend, buffer, device, **wishes)
+    for rung in passed_over:
+        report(f"not {rung.name}: {rung.reason}")
+    report(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
+    return chosen
 
 
 def _names(output: str | Sequence[str] | None) -> list[str] | None:

@@ -93,11 +93,12 @@ class Waiter:
         """Wait until a fence of the GPU's, which is an fd, has been signalled; handle nothing.
 
         Raises CaptureTimeoutError at the deadline (time.monotonic()), CancelledError after
-        ``wake()``.
+        ``wake()``. Works after ``close()``, too: GPU memory outlives connections.
         """
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        poll.register(self._woken_fd, select.POLLIN)
+        if not self.is_closed:
+            poll.register(self._woken_fd, select.POLLIN)
         remaining = max(0.0, deadline - monotonic())
         ready = [fd for fd, _ in poll.poll(remaining * 1000)]
         if self._woken_fd in ready:

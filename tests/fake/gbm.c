@@ -15,8 +15,8 @@
 enum { LINEAR_USE = 16, ALIGNMENT = 64 };
 static const uint64_t INVALID = 0x00ffffffffffffff;
 
-struct gbm_device { int fd; };
-struct gbm_bo { int fd; uint32_t width, height, offset, stride; uint64_t modifier; };
+struct gbm_device { int fd, objects; };
+struct gbm_bo { struct gbm_device *device; int fd; uint32_t width, height, offset, stride; uint64_t modifier; };
 struct import { uint32_t width, height, format, num_fds; int fds[4], strides[4], offsets[4];
                 uint64_t modifier; };
 
@@ -44,14 +44,14 @@ struct gbm_device *gbm_create_device(int fd)
     if (is_told("no-device") || fstat(fd, &facts) < 0 || !S_ISCHR(facts.st_mode))
         return NULL;
     struct gbm_device *device = malloc(sizeof *device);
-    device->fd = fd;
+    *device = (struct gbm_device){fd, 0};
     devices++;
     return device;
 }
 
 void gbm_device_destroy(struct gbm_device *device)
 {
-    if (fcntl(device->fd, F_GETFD) < 0 || objects)
+    if (fcntl(device->fd, F_GETFD) < 0 || device->objects)
         abort(); /* its fd and its objects belong to it */
     free(device);
     devices--;
@@ -64,11 +64,12 @@ const char *gbm_device_get_backend_name(struct gbm_device *device)
     return "fake";
 }
 
-static struct gbm_bo *object(int fd, uint32_t width, uint32_t height, uint32_t offset,
-                             uint32_t stride, uint64_t modifier)
+static struct gbm_bo *object(struct gbm_device *device, int fd, uint32_t width, uint32_t height,
+                             uint32_t offset, uint32_t stride, uint64_t modifier)
 {
     struct gbm_bo *bo = malloc(sizeof *bo);
-    *bo = (struct gbm_bo){fd, width, height, offset, stride, modifier};
+    *bo = (struct gbm_bo){device, fd, width, height, offset, stride, modifier};
+    device->objects++;
     objects++;
     return bo;
 }
@@ -79,22 +80,23 @@ static struct gbm_bo *refused(int number)
     return NULL;
 }
 
-static struct gbm_bo *made(uint32_t width, uint32_t height, uint64_t modifier)
+static struct gbm_bo *made(struct gbm_device *device, uint32_t width, uint32_t height,
+                           uint64_t modifier)
 {
     uint32_t stride = (width * 4 + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     int fd = memfd_create("bo", MFD_CLOEXEC);
     if (fd < 0 || ftruncate(fd, (off_t)stride * height) < 0)
         return refused(ENOMEM);
-    return object(fd, width, height, 0, stride, modifier);
+    return object(device, fd, width, height, 0, stride, modifier);
 }
 
 struct gbm_bo *gbm_bo_create(struct gbm_device *device, uint32_t width, uint32_t height,
                              uint32_t format, uint32_t flags)
 {
-    (void)device, (void)format;
+    (void)format;
     if (is_told(flags & LINEAR_USE ? "no-linear" : "no-plain"))
         return refused(EINVAL);
-    return made(width, height, flags & LINEAR_USE ? 0 : INVALID);
+    return made(device, width, height, flags & LINEAR_USE ? 0 : INVALID);
 }
 
 struct gbm_bo *gbm_bo_create_with_modifiers2(struct gbm_device *device, uint32_t width,
@@ -102,26 +104,27 @@ struct gbm_bo *gbm_bo_create_with_modifiers2(struct gbm_device *device, uint32_t
                                              const uint64_t *modifiers, unsigned int count,
                                              uint32_t flags)
 {
-    (void)device, (void)format, (void)flags;
+    (void)format, (void)flags;
     if (is_told("no-modifiers") || !count)
         return refused(ENOSYS);
-    return made(width, height, modifiers[0]);
+    return made(device, width, height, modifiers[0]);
 }
 
 struct gbm_bo *gbm_bo_import(struct gbm_device *device, uint32_t type, void *buffer,
                              uint32_t flags)
 {
     const struct import *data = buffer;
-    (void)device, (void)flags;
+    (void)flags;
     if (is_told("no-import") || type != 0x5504)
         return refused(EINVAL);
-    return object(fcntl(data->fds[0], F_DUPFD_CLOEXEC, 0), data->width, data->height,
+    return object(device, fcntl(data->fds[0], F_DUPFD_CLOEXEC, 0), data->width, data->height,
                   data->offsets[0], data->strides[0], data->modifier);
 }
 
 void gbm_bo_destroy(struct gbm_bo *bo)
 {
     close(bo->fd);
+    bo->device->objects--;
     free(bo);
     objects--;
     note();

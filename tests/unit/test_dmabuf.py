@@ -275,6 +275,11 @@ def test_a_fence_is_waited_for_until_the_deadline() -> None:
                 connection.wait_for_fence(read_end, "testing", monotonic() + 0.05)
             os.write(write_end, b"!")
             connection.wait_for_fence(read_end, "testing", monotonic() - 1)
+            connection.close()
+            connection.wait_for_fence(read_end, "testing", monotonic() - 1)
+            os.read(read_end, 1)
+            with pytest.raises(CaptureTimeoutError, match="while testing"):
+                connection.wait_for_fence(read_end, "testing", monotonic() + 0.05)
         finally:
             os.close(read_end)
             os.close(write_end)

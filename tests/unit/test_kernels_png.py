@@ -59,6 +59,13 @@ def next_row(above: bytes, chance: random.Random) -> bytes:
     return bytes(len(above))
 
 
+def filtered(filters: PngFilter, y: int, rows: int, above: bytes | None) -> tuple[bytes, int]:
+    """Rows as they come of it, given the packed row above them."""
+    filters.filter(y, rows)
+    data, zeros = filters.finish(above)
+    return bytes(data), zeros
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     width=st.one_of(st.integers(1, 50), st.sampled_from([341, 342, 343, 400, 683])),
@@ -69,8 +76,7 @@ def test_filtered_rows_are_the_least_sum_and_can_be_undone(
     width: int, height: int, seed: int
 ) -> None:
     rows = smooth(width, height, seed)
-    filtered, zeros = PngFilter(rgb_frame(rows), Target(8, 3), height).filter(0, height)
-    data = bytes(filtered)
+    data, zeros = filtered(PngFilter(rgb_frame(rows), Target(8, 3), height), 0, height, None)
     above = bytes(3 * width)
     counted = 0
     for y, row in enumerate(rows):
@@ -93,18 +99,22 @@ def test_any_rows_are_filtered_as_in_the_whole(
 ) -> None:
     frame = reference.random_frame(fmt, Size(37, 71), transform, alpha)
     target = Target.of(frame)
-    whole = bytes(PngFilter(frame, target, frame.height).filter(0, frame.height)[0])
+    whole, _ = filtered(PngFilter(frame, target, frame.height), 0, frame.height, None)
     row = 1 + frame.width * target.bytes_per_pixel
     filters = PngFilter(frame, target, 35)
     for y, rows in ((0, 35), (2, 33), (1, 31), (3, 32), (0, 1), (30, 7), (5, 1)):
-        assert filters.filter(y, rows)[0] == whole[y * row : (y + rows) * row]
+        above = None
+        if y:
+            filters.filter(y - 1, 1)
+            above = filters.last_row()
+        assert filtered(filters, y, rows, above)[0] == whole[y * row : (y + rows) * row]
 
 
 @pytest.mark.parametrize("target", [Target(d, c) for d in (8, 16) for c in (3, 4)], ids=str)
 def test_filtered_rows_hold_the_packed_pixels(target: Target) -> None:
     frame = reference.random_frame(ABGR8888, Size(21, 6), alpha=Alpha.STRAIGHT)
     length = frame.width * target.bytes_per_pixel
-    data = bytes(PngFilter(frame, target, 6).filter(0, 6)[0])
+    data, _ = filtered(PngFilter(frame, target, 6), 0, 6, None)
     above, packed = bytes(length), b""
     for y in range(6):
         at = y * (length + 1)

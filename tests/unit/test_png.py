@@ -174,21 +174,25 @@ def test_checksums_combine_over_lengths_beyond_the_modulus() -> None:
 
 
 @pytest.mark.usefixtures("small_bands")
+@pytest.mark.parametrize(
+    ("owner", "name"), [(kernels.PngFilter, "filter"), (png._Deflater, "_take_filters")]
+)
 def test_what_fails_in_a_thread_is_raised_and_no_thread_is_left(
-    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
+    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch, owner: type, name: str
 ) -> None:
+    """Also by those who wait for what it was to give them."""
     cores(4)
-    filtered = kernels.PngFilter.filter
+    work = getattr(owner, name)
     failed = threading.Event()
 
-    def fail(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
+    def fail(*arguments: object) -> object:
         if threading.current_thread() is threading.main_thread():
             failed.wait()
-            return filtered(self, y, rows)
+            return work(*arguments)
         failed.set()
         raise MemoryError
 
-    monkeypatch.setattr(kernels.PngFilter, "filter", fail)
+    monkeypatch.setattr(owner, name, fail)
     before = threading.active_count()
     with pytest.raises(MemoryError):
         encoded(text_like(200, 700))
@@ -207,7 +211,7 @@ def test_an_interrupt_ends_the_work_and_the_threads(
     first = [True]
     over = threading.Event()
 
-    def interrupt(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
+    def interrupt(self: kernels.PngFilter, y: int, rows: int) -> None:
         if first and first.pop():
             while threading.active_count() < before + 3:
                 time.sleep(0.001)
@@ -216,9 +220,34 @@ def test_an_interrupt_ends_the_work_and_the_threads(
             time.sleep(0.05)
             over.set()
         over.wait()
-        return filtered(self, y, rows)
+        filtered(self, y, rows)
 
     monkeypatch.setattr(kernels.PngFilter, "filter", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        encoded(text_like(200, 700))
+    assert threading.active_count() == before
+
+
+@pytest.mark.usefixtures("small_bands")
+def test_nobody_waits_for_a_band_that_was_taken_up_and_dropped(
+    cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores(4)
+    take = png._Crew._take
+    main = threading.main_thread()
+    before = threading.active_count()
+    is_taken = threading.Event()
+
+    def drop(self: png._Crew) -> int | None:
+        if threading.current_thread() is main:
+            assert take(self) == 0
+            is_taken.set()
+            time.sleep(0.1)  # for the others to wait for it
+            raise KeyboardInterrupt
+        is_taken.wait()
+        return take(self)
+
+    monkeypatch.setattr(png._Crew, "_take", drop)
     with pytest.raises(KeyboardInterrupt):
         encoded(text_like(200, 700))
     assert threading.active_count() == before
@@ -232,10 +261,10 @@ def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work(
     filtered = kernels.PngFilter.filter
     made: list[int] = []
 
-    def slowly(self: kernels.PngFilter, y: int, rows: int) -> tuple[memoryview, int]:
+    def slowly(self: kernels.PngFilter, y: int, rows: int) -> None:
         made.append(y)
         time.sleep(0.02)
-        return filtered(self, y, rows)
+        filtered(self, y, rows)
 
     monkeypatch.setattr(kernels.PngFilter, "filter", slowly)
     before = threading.active_count()
@@ -262,3 +291,69 @@ def test_without_leave_to_start_threads_the_picture_is_made_all_the_same(
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert encoded(frame) == alone
+
+
+def inflated(data: bytes) -> bytes:
+    """The rows of a file that is whole, whatever they show."""
+    stream = b"".join(body for name, body in pngfile.read_chunks(data) if name == b"IDAT")
+    return pngfile.inflate(stream)
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_memory_that_changes_between_any_two_readings_gives_a_whole_file(
+    count: int, cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also, nothing of one reading is undone by another: each row shows one colour."""
+    cores(count)
+    width, height = 300, 2400
+    colours = [bytes((shade, 255 - shade, shade // 2, 0)) for shade in range(0, 250, 10)]
+    memory = bytearray(colours[0] * (width * height))
+    frame = Frame(memoryview(memory), XRGB8888, Size(width, height), width * 4)
+    read = kernels.PngFilter.filter
+    turns = iter(range(10_000))
+
+    def read_and_change(self: kernels.PngFilter, y: int, rows: int) -> None:
+        read(self, y, rows)
+        memory[:] = colours[next(turns) % len(colours)] * (width * height)
+
+    monkeypatch.setattr(kernels.PngFilter, "filter", read_and_change)
+    data = encoded(frame)
+    assert len(inflated(data)) == height * (1 + 3 * width)
+    if count == 1:  # else another thread's change may come in the middle of a reading
+        pixels = pngfile.read(data).pixels
+        seen = {bytes((colour[2], colour[1], colour[0])) for colour in colours}
+        for y in range(height):
+            row = pixels[3 * width * y : 3 * width * (y + 1)]
+            assert row in {colour * width for colour in seen}
+
+
+def test_memory_that_somebody_scribbles_into_gives_whole_files(
+    cores: "Callable[[int], None]",
+) -> None:
+    """As a GPU does that draws on after it has said that it is done."""
+    cores(3)
+    frame = text_like(800, 1500)
+    lines = bytes(frame.memory)
+    memory = bytearray(lines)
+    frame = Frame(memoryview(memory), XRGB8888, frame.size, frame.stride)
+    is_over = threading.Event()
+
+    def scribble() -> None:
+        chance = random.Random(3)
+        while not is_over.is_set():
+            start = chance.randrange(len(memory) // 2)
+            source = chance.randrange(len(lines) // 2)
+            memory[start : start + len(lines) // 2] = lines[source : source + len(lines) // 2]
+
+    thread = threading.Thread(target=scribble)
+    thread.start()
+    try:
+        for _ in range(20):
+            data = encoded(frame)
+            assert len(inflated(data)) == 1500 * (1 + 3 * 800)
+            with Image.open(BytesIO(data)) as picture:
+                picture.load()
+                assert picture.size == (800, 1500)
+    finally:
+        is_over.set()
+        thread.join()

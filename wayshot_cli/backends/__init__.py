@@ -37,8 +37,8 @@ def _node(
 ) -> "node.Node":
     from wayshot_cli.backends.pipewire.node import Node  # noqa: PLC0415 - only when pinned
 
-    if backend != "auto" or portal is not None or wish.device is not None:
-        message = f"PipeWire node {number} is captured without another backend, or a device"
+    if backend != "auto" or portal is not None:
+        message = f"PipeWire node {number} is captured without another backend"
         raise InvalidArgumentError(message)
     return Node(waiter, number, wish)
 

@@ -1,7 +1,7 @@
 """wlr-export-dmabuf-unstable-v1: the buffer that the compositor has drawn, read at once.
 
 Nothing is copied for us, and nothing waits for us: the compositor draws into the buffer again as
-soon as it likes. So the picture is copied right after ``ready``, and the frame given back.
+soon as it likes. So a picture to be read is copied right after ``ready``.
 """
 
 import os
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
 from wayshot_cli.backends.common import ANY, OutputBackend, Wish, frame_time, require
-from wayshot_cli.buffers.gbm import DmabufLayout, Memory, Plane, close_planes, modifier_name
+from wayshot_cli.buffers.gbm import (
+    DmabufLayout,
+    GbmBuffer,
+    Memory,
+    Plane,
+    close_planes,
+    modifier_name,
+)
+from wayshot_cli.dmabuf_frame import DmabufFrame
 from wayshot_cli.errors import (
     CaptureError,
     TargetLostError,
@@ -131,18 +139,34 @@ class Session:
         CaptureTimeoutError, CaptureError when the compositor fails or cancels for good,
         TargetLostError when the output is gone, UnsupportedError when its buffer cannot be read.
         """
-        try:
-            while not self._wait(deadline):
-                self.start()
-            frame = self._read(deadline)
-        finally:
-            self.cancel()
+        with self.finish_dmabuf(deadline) as exported, exported.map(deadline) as mapped:
+            frame = Frame(
+                memoryview(bytes(mapped.memory)),
+                mapped.format,
+                mapped.size,
+                mapped.stride,
+                mapped.transform,
+                scale=mapped.scale,
+                time_ns=mapped.time_ns,
+            )
         if self._part is None:
             return frame
         if frame.contains(self._part):
             return frame.crop(self._part)
         message = f"{self._compositor} gave a picture of {frame.size} for {self._what}"
         raise CaptureError(message)
+
+    def finish_dmabuf(self, deadline: float) -> DmabufFrame:
+        """Wait in the same way, for the buffer itself: all of it, whatever region was asked for.
+
+        The compositor draws into it again as soon as it likes.
+        """
+        try:
+            while not self._wait(deadline):
+                self.start()
+            return self._adopt()
+        finally:
+            self.cancel()
 
     def close(self) -> None:
         """End what is under way; frames stay valid."""
@@ -186,8 +210,8 @@ class Session:
         connection.sleep(_RETRY)
         return False
 
-    def _read(self, deadline: float) -> Frame:
-        """Return a copy of the exported buffer."""
+    def _adopt(self) -> DmabufFrame:
+        """Take over what was exported."""
         numbers = sorted(self._planes)
         if self._format is None or numbers != list(range(self._count)):
             message = f"{self._compositor} exported {len(numbers)} of {self._count} planes"
@@ -197,7 +221,6 @@ class Session:
         if self._modifier in (LINEAR, INVALID):
             _check_rows(layout, planes[0])
         dmabufs = self._backend.dmabufs
-        dmabufs.wait_for_writer(planes[0].fd, deadline)
         try:
             bo = dmabufs.device.adopt(layout, self._modifier, planes)
         except OSError as error:
@@ -206,12 +229,9 @@ class Session:
                 f"modifier {modifier_name(self._modifier)}: {error.strerror}"
             )
             raise UnsupportedError(message, hint="take --backend screencopy") from error
-        mapped, stride = bo.map(None)
-        return Frame(
-            memoryview(bytes(mapped)),
-            self._format,
-            self._size,
-            stride,
+        self._planes.clear()  # they are its own now
+        return DmabufFrame(
+            GbmBuffer(dmabufs, bo, None).lend(),
             self._transform,
             scale=self._output.scale,
             time_ns=self._time_ns,
@@ -261,14 +281,13 @@ class Session:
 
 def _check_rows(layout: DmabufLayout, plane: Plane) -> None:
     """Refuse a plane that does not hold the picture: reading beyond its end would be SIGBUS."""
-    row = layout.size.width * layout.format.bytes_per_pixel
-    end = plane.offset + plane.stride * (layout.size.height - 1) + row
     try:
         nbytes = os.lseek(plane.fd, 0, os.SEEK_END)
     except OSError as error:
         message = f"the compositor exported something that is no dmabuf: {error.strerror}"
         raise CaptureError(message) from error
-    if plane.stride < row or end > nbytes:
+    row = layout.size.width * layout.format.bytes_per_pixel
+    if plane.stride < row or layout.end(plane) > nbytes:
         message = (
             f"the compositor exported an impossible dmabuf: {layout} in {nbytes} bytes, "
             f"offset {plane.offset}, stride {plane.stride}"

@@ -1,6 +1,5 @@
 """wlr-screencopy-unstable-v1, versions 1 to 3, into shared memory or dmabufs."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
@@ -8,14 +7,17 @@ from wayshot_cli.backends.common import ANY, OutputBackend, Wish, frame_time, re
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
 from wayshot_cli.frame import Frame
-from wayshot_cli.geometry import Box, Size
+from wayshot_cli.geometry import Box, Size, Transform
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output
 from wayshot_cli.wayland.protocols.core import WL_SHM
 from wayshot_cli.wayland.protocols.wlr_screencopy import ZWLR_SCREENCOPY_MANAGER_V1
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wayshot_cli.buffers.gbm import GbmPool, Loan, Memory
+    from wayshot_cli.dmabuf_frame import DmabufFrame
     from wayshot_cli.wayland.proxy import Handler, Proxy
 
 _Y_INVERT = 1  # zwlr_screencopy_frame_v1.flags
@@ -86,6 +88,8 @@ class Screencopy(OutputBackend):
 class Session:
     """Captures one output, a frame at a time: ``start()``, then ``finish()`` for the Frame.
 
+    ``finish_dmabuf()`` in its place leaves the picture in GPU memory.
+
     In between ``is_copying`` says that the compositor has all that it needs, and ``is_done``
     that ``finish()`` need not wait. ``close()`` at the end; closing the connection does as well.
     """
@@ -116,8 +120,8 @@ class Session:
         self._layout: ShmLayout | None = None
         self._dmabuf_offer: tuple[pixels.PixelFormat, Size] | None = None
         self._is_asking = False  # for a dmabuf that the compositor has yet to accept
-        # Makes a Frame of the buffer once it is written; holds the buffer until then.
-        self._make_frame: Callable[[float], Frame] | None = None
+        # Makes a frame of the buffer once it is written; holds the buffer until then.
+        self._make_frame: Callable[[], Frame | DmabufFrame] | None = None
         self._flags = 0
         self._time_ns = 0
         self._ready = False
@@ -169,18 +173,37 @@ class Session:
         Raises CaptureTimeoutError, CaptureError when the compositor fails, TargetLostError
         when the output is gone, UnsupportedError when no offered format can be read.
         """
+        frame = self._finish(deadline)
+        if not isinstance(frame, Frame):
+            with frame:
+                frame = frame.map(deadline)
+        return frame.crop(self._cut) if self._cut else frame
+
+    def finish_dmabuf(self, deadline: float) -> "DmabufFrame":
+        """Wait in the same way, for the buffer itself, where it is a dmabuf.
+
+        A region that the compositor does not serve is not cut out of it. Raises the
+        same, and UnsupportedError when the picture lies in shared memory.
+        """
+        frame = self._finish(deadline)
+        if isinstance(frame, Frame):
+            message = f"{self._what} was captured into shared memory"
+            raise UnsupportedError(message, hint="open the backend with the buffer 'dmabuf'")
+        return frame
+
+    def _finish(self, deadline: float) -> "Frame | DmabufFrame":
         frame = self._wait(deadline)
         if frame is None and self._dmabuf_offer and not (self._layout or self._backend.dmabufs):
             self._backend.need_dmabufs()  # there is nothing else to copy into
             self.start()
-            return self.finish(deadline)
+            return self._finish(deadline)
         if self._part and (frame is None or frame.upright_size != self._part.size):
             # Some compositors refuse or clip what others serve: take all from now on, and cut here.
             self._cut, self._region, self._part = self._part, None, None
             self.start()
-            return self.finish(deadline)
-        if frame and (self._cut is None or frame.contains(self._cut)):
-            return frame.crop(self._cut) if self._cut else frame
+            return self._finish(deadline)
+        if frame and (self._cut is None or Box(0, 0, *frame.upright_size).contains(self._cut)):
+            return frame
         if frame:
             message = f"{self._compositor} gave a picture of {frame.size} for {self._what}"
             raise CaptureError(message)
@@ -209,7 +232,7 @@ class Session:
         if frame:
             frame.destroy()
 
-    def _wait(self, deadline: float) -> Frame | None:
+    def _wait(self, deadline: float) -> "Frame | DmabufFrame | None":
         """Wait for ``ready`` or ``failed``; None after the latter."""
         connection = self._backend.connection
         try:
@@ -222,7 +245,7 @@ class Session:
             self.cancel()
         # The buffer is the frame's alone now: with it, it returns to the pool.
         if self._ready and make_frame:
-            return make_frame(deadline)
+            return make_frame()
         if self._is_lost:
             message = f"{self._what} went away while it was being captured"
             raise TargetLostError(message)
@@ -236,21 +259,10 @@ class Session:
     def _is_lost(self) -> bool:
         return self._output.offer.name not in self._backend.connection.globals
 
-    def _frame_of(
-        self, memory: memoryview, format_: pixels.PixelFormat, size: Size, stride: int
-    ) -> Frame:
+    @property
+    def _transform(self) -> Transform:
         transform = self._output.transform
-        if self._flags & _Y_INVERT:
-            transform = transform.y_inverted()
-        return Frame(
-            memory,
-            format_,
-            size,
-            stride,
-            transform,
-            scale=self._output.scale,
-            time_ns=self._time_ns,
-        )
+        return transform.y_inverted() if self._flags & _Y_INVERT else transform
 
     def _on_buffer(self, code: int, width: int, height: int, stride: int) -> None:
         format_ = pixels.by_shm_code(code)
@@ -291,20 +303,32 @@ class Session:
         if self._shm_pool is None:
             self._shm_pool = ShmPool(self._backend.shm)
         buffer, memory = self._shm_pool.acquire(layout)
-        self._start_copy(frame, buffer, lambda _deadline: self._frame_of(memory, *layout))
+
+        def make_frame() -> Frame:
+            return Frame(
+                memory,
+                *layout,
+                self._transform,
+                scale=self._output.scale,
+                time_ns=self._time_ns,
+            )
+
+        self._start_copy(frame, buffer, make_frame)
 
     def _copy_into_dmabuf(
         self, frame: "Proxy", dmabufs: "Memory", format_: pixels.PixelFormat, size: Size
     ) -> None:
         from wayshot_cli.buffers.gbm import DmabufLayout, GbmPool  # noqa: PLC0415 - not for shm
+        from wayshot_cli.dmabuf_frame import DmabufFrame  # noqa: PLC0415 - not for shm
 
         if self._gbm_pool is None:
             self._gbm_pool = GbmPool(dmabufs)
 
         def use(loan: "Loan") -> None:
-            def make_frame(deadline: float) -> Frame:
-                memory, stride = loan.read(deadline)
-                return self._frame_of(memory, format_, size, stride)
+            def make_frame() -> DmabufFrame:
+                return DmabufFrame(
+                    loan, self._transform, scale=self._output.scale, time_ns=self._time_ns
+                )
 
             if self._frame is frame:  # it may have been cancelled meanwhile
                 self._start_copy(frame, loan.proxy, make_frame)
@@ -313,7 +337,10 @@ class Session:
         self._gbm_pool.acquire(DmabufLayout(format_, size), use)
 
     def _start_copy(
-        self, frame: "Proxy", buffer: "Proxy", make_frame: Callable[[float], Frame]
+        self,
+        frame: "Proxy",
+        buffer: "Proxy | None",
+        make_frame: "Callable[[], Frame | DmabufFrame]",
     ) -> None:
         self._make_frame = make_frame
         frame.send(self._request, buffer)

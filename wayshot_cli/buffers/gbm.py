@@ -3,7 +3,7 @@
 libgbm is opened when the first device is, and never by a shot into shared memory.
 """
 
-import errno
+import contextlib
 import functools
 import os
 import weakref
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wayshot_cli.buffers import devices
 from wayshot_cli.buffers._gbm import ffi
-from wayshot_cli.buffers.fences import writer_fence
+from wayshot_cli.buffers.fences import wait_for_writer
+from wayshot_cli.buffers.linear import LinearMapping
 from wayshot_cli.errors import CaptureError, UnsupportedError
 from wayshot_cli.geometry import Size
 from wayshot_cli.pixels import PixelFormat
@@ -21,6 +22,7 @@ from wayshot_cli.wayland import dmabuf
 from wayshot_cli.wayland.dmabuf import INVALID, LINEAR
 
 if TYPE_CHECKING:
+    from wayshot_cli.waiting import Waiter
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.proxy import Proxy
 
@@ -29,7 +31,7 @@ _MAX_SIDE = 65535  # pixels
 
 
 class Plane(NamedTuple):
-    """One plane of a dmabuf. The fd belongs to whoever holds the plane."""
+    """One plane of a dmabuf. The fd belongs to its buffer object, once there is one."""
 
     fd: int
     offset: int
@@ -41,6 +43,11 @@ class DmabufLayout(NamedTuple):
 
     format: PixelFormat
     size: Size
+
+    def end(self, plane: Plane) -> int:
+        """Return the byte behind the last pixel, where a plane's rows lie one after the other."""
+        row = self.size.width * self.format.bytes_per_pixel
+        return plane.offset + plane.stride * (self.size.height - 1) + row
 
     def __str__(self) -> str:
         """Write size and format."""
@@ -106,6 +113,11 @@ class Device:
         self._owner = ffi.gc(pointer, self.handle.drop)
 
     @property
+    def address(self) -> int:
+        """The ``struct gbm_device *`` as a number, for EGL's platform GBM; not theirs to end."""
+        return int(ffi.cast("uintptr_t", self._pointer))
+
+    @property
     def driver(self) -> str:
         """What GBM calls the backend that serves the node."""
         return str(ffi.string(self.lib.gbm_device_get_backend_name(self._pointer)).decode())
@@ -114,7 +126,9 @@ class Device:
         """Return a buffer object, placed as the driver likes. Raises OSError."""
         arguments = (*layout.size, layout.format.fourcc, flags)
         with self.handle.lock:
-            return self._own(self.lib.gbm_bo_create(self._pointer, *arguments), layout)
+            bo = self._own(self.lib.gbm_bo_create(self._pointer, *arguments), layout)
+        bo.is_linear |= bool(flags & self.lib.GBM_BO_USE_LINEAR)
+        return bo
 
     def create_with_modifiers(
         self, layout: DmabufLayout, modifiers: Sequence[int]
@@ -127,10 +141,10 @@ class Device:
             )
             return self._own(pointer, layout)
 
-    def adopt(self, layout: DmabufLayout, modifier: int, planes: Sequence[Plane]) -> "BufferObject":
-        """Return a buffer object of somebody else's dmabuf; the fds stay the caller's.
+    def adopt(self, layout: DmabufLayout, modifier: int, planes: list[Plane]) -> "BufferObject":
+        """Return a buffer object of somebody else's dmabuf, which closes the fds at its end.
 
-        Raises OSError when the driver cannot import it.
+        Raises OSError when the driver cannot import it; the fds are then still the caller's.
         """
         data = ffi.new("struct gbm_import_fd_modifier_data *")
         data.width, data.height = layout.size
@@ -143,12 +157,14 @@ class Device:
             pointer = self.lib.gbm_bo_import(
                 self._pointer, self.lib.GBM_BO_IMPORT_FD_MODIFIER, data, 0
             )
-            return self._own(pointer, layout)
+            return self._own(pointer, layout, planes)
 
-    def _own(self, pointer: Any, layout: DmabufLayout) -> "BufferObject":
+    def _own(
+        self, pointer: Any, layout: DmabufLayout, planes: list[Plane] | None = None
+    ) -> "BufferObject":
         if pointer == ffi.NULL:
             raise OSError(ffi.errno, os.strerror(ffi.errno))
-        return BufferObject(self, pointer, layout)
+        return BufferObject(self, pointer, layout, planes)
 
 
 def _close_device(lib: Any, pointer: Any, fd: int) -> None:
@@ -157,27 +173,36 @@ def _close_device(lib: Any, pointer: Any, fd: int) -> None:
 
 
 class BufferObject:
-    """A ``struct gbm_bo``, freed when nobody has it or a mapping of it any more."""
+    """A ``struct gbm_bo``, freed when nobody has it or a mapping of it any more.
 
-    def __init__(self, device: Device, pointer: Any, layout: DmabufLayout) -> None:
-        """Take a pointer, to free it."""
+    ``planes`` are the dmabuf that it is; their fds are closed when the object is freed.
+    """
+
+    def __init__(
+        self, device: Device, pointer: Any, layout: DmabufLayout, planes: list[Plane] | None
+    ) -> None:
+        """Take a pointer, to free it, and its planes where they are known, to close them.
+
+        Raises OSError when they are not known and cannot be had.
+        """
         self.device = device
         self.layout = layout
-        self._handle = _Handle(functools.partial(device.lib.gbm_bo_destroy, pointer), device.handle)
+        self.planes: list[Plane] = [] if planes is None else planes
+        free = functools.partial(_free_object, device.lib, pointer, self.planes)
+        self._handle = _Handle(free, device.handle)
         self._pointer = pointer
         self._owner = ffi.gc(pointer, self._handle.drop)
+        self._linear: LinearMapping | None = None
         self.modifier: int = device.lib.gbm_bo_get_modifier(pointer)
+        if planes is None:
+            for number in range(device.lib.gbm_bo_get_plane_count(pointer)):
+                self.planes.append(self._plane(number))
+        self.is_linear = self.modifier == LINEAR
 
-    def planes(self) -> list[Plane]:
-        """Return the planes, with fds that the caller closes. Raises OSError."""
-        found: list[Plane] = []
-        try:
-            for number in range(self.device.lib.gbm_bo_get_plane_count(self._pointer)):
-                found.append(self._plane(number))  # noqa: PERF401 - what was found is to be closed
-        except OSError:
-            close_planes(found)
-            raise
-        return found
+    @property
+    def address(self) -> int:
+        """The ``struct gbm_bo *`` as a number, for other bindings; not theirs to destroy."""
+        return int(ffi.cast("uintptr_t", self._pointer))
 
     def _plane(self, number: int) -> Plane:
         lib, pointer = self.device.lib, self._pointer
@@ -213,9 +238,42 @@ class BufferObject:
             raise CaptureError(message)
         return memoryview(ffi.buffer(owned, stride[0] * (height - 1) + row)), stride[0]
 
+    @property
+    def can_be_read_in_place(self) -> bool:
+        """Whether the pixels lie in the dmabuf as rows."""
+        return self.is_linear and len(self.planes) == 1
+
+    def map_in_place(self) -> LinearMapping:
+        """Return a mapping of the rows themselves. Raises OSError."""
+        plane = self.planes[0]
+        return LinearMapping(plane.fd, plane.offset, self.layout.end(plane))
+
+    def view_in_place(self, keep: object) -> tuple[memoryview, int]:
+        """Return the same as ``map``, without a copy: the mapping is made once, and kept.
+
+        Raises OSError.
+        """
+        if self._linear is None:
+            self._linear = self.map_in_place()
+        linear = self._linear
+        linear.begin()
+        reading = _Handle(functools.partial(_end_reading, linear, keep), self._handle)
+        owned = ffi.gc(linear.address, reading.drop)
+        return memoryview(ffi.buffer(owned, linear.nbytes)), self.planes[0].stride
+
+
+def _free_object(lib: Any, pointer: Any, planes: list[Plane]) -> None:
+    lib.gbm_bo_destroy(pointer)
+    close_planes(planes)
+
 
 def _unmap(lib: Any, pointer: Any, handle: Any, _keep: object) -> None:
     lib.gbm_bo_unmap(pointer, handle)
+
+
+def _end_reading(linear: LinearMapping, _keep: object) -> None:
+    with contextlib.suppress(OSError):  # there is nobody left to be told
+        linear.finish()
 
 
 def close_planes(planes: Sequence[Plane]) -> None:
@@ -240,43 +298,59 @@ def library() -> Any:
     return lib
 
 
-class Memory:
-    """What a backend needs for dmabufs: the compositor's global, its offer, an open device.
+class DeviceMemory:
+    """An open device, and what it takes to read its dmabufs.
 
     ``notes`` are lines for people: which device, what was tried, what was chosen and why.
     """
 
-    def __init__(self, connection: "Connection", named: str | None) -> None:
+    def __init__(self, waiter: "Waiter", named: str | None, main_device: int | None = None) -> None:
         """Choose and open the device. Raises UnsupportedError with the reasons when none can be."""
         library()  # the reason that explains all others
-        self.connection = connection
-        main_device, self.modifiers = dmabuf.read_offer(connection)
+        self.waiter = waiter
         nodes = devices.candidates(named, main_device)
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
         self.notes.append(f"{node.path}: {node.why}, served by GBM's {self.device.driver!r}")
-        self._has_fences = True
+        self._in_place: dict[DmabufLayout, bool] = {}  # how buffers of a layout are read
 
-    def wait_for_writer(self, fd: int, deadline: float) -> None:
-        """Wait until what was queued on the GPU has been written to a dmabuf.
+    def read(self, bo: BufferObject, keep: object, deadline: float) -> tuple[memoryview, int]:
+        """Return a buffer's pixels as rows, once they are written, and their stride.
 
-        Kernels before 6.0, and drivers without fences, cannot tell: that is noted once, and the
-        compositor's ``ready`` has to do. Raises CaptureTimeoutError at the deadline.
+        They are read in place where that is fast, which is measured once for each layout,
+        else as the driver copies them. ``keep`` is let go when no view of the memory is left.
+        Raises CaptureTimeoutError when the GPU is not done by the deadline, CaptureError when the
+        memory cannot be mapped.
         """
-        try:
-            fence = writer_fence(fd)
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-                message = f"cannot wait for the GPU: {error.strerror}"
-                raise CaptureError(message) from error
-            if self._has_fences:
-                self._has_fences = False
-                self.notes.append(f"no fence to wait for: {error.strerror}")
-            return
-        try:
-            self.connection.wait_for_fence(fence, "waiting for the GPU to finish", deadline)
-        finally:
-            os.close(fence)
+        wait_for_writer(bo.planes[0].fd, self.waiter, deadline)
+        layout = bo.layout
+        if bo.can_be_read_in_place and self._in_place.get(layout, True):
+            try:
+                if layout not in self._in_place:
+                    self._measure(bo)
+                if self._in_place[layout]:
+                    return bo.view_in_place(keep)
+            except OSError as error:
+                self._in_place[layout] = False
+                self.notes.append(f"{layout} is read by gbm_bo_map: {error.strerror}")
+        return bo.map(keep)
+
+    def _measure(self, bo: BufferObject) -> None:
+        speed = bo.map_in_place().speed()
+        self._in_place[bo.layout] = speed.is_fine
+        how = "in place" if speed.is_fine else "by gbm_bo_map"
+        self.notes.append(f"{bo.layout} is read {how}: a mapping gives {speed}")
+
+
+class Memory(DeviceMemory):
+    """What a backend needs for dmabufs: the compositor's global, its offer, an open device."""
+
+    def __init__(self, connection: "Connection", named: str | None) -> None:
+        """Choose and open the device. Raises UnsupportedError with the reasons when none can be."""
+        library()
+        main_device, self.modifiers = dmabuf.read_offer(connection)
+        super().__init__(connection, named, main_device)
+        self.connection = connection
 
 
 class Loan:
@@ -285,7 +359,9 @@ class Loan:
     def __init__(self, buffer: "GbmBuffer") -> None:
         """Take a buffer of the pool."""
         self._buffer = buffer
+        self.bo = buffer.bo
         self.proxy = buffer.proxy
+        self.connection = buffer.memory.waiter
 
     def read(self, deadline: float) -> tuple[memoryview, int]:
         """Return the picture's memory and stride, once it is written.
@@ -293,24 +369,14 @@ class Loan:
         Raises CaptureTimeoutError when the GPU is not done by the deadline, CaptureError when
         the memory cannot be mapped.
         """
-        bo, memory = self._buffer.bo, self._buffer.memory
-        try:
-            planes = bo.planes()
-        except OSError as error:
-            message = f"{memory.device.path}: {error.strerror}"
-            raise CaptureError(message) from error
-        try:
-            memory.wait_for_writer(planes[0].fd, deadline)
-        finally:
-            close_planes(planes)
-        return bo.map(self)
+        return self._buffer.memory.read(self.bo, self, deadline)
 
 
 class GbmBuffer:
-    """One buffer object here, a wl_buffer there."""
+    """One buffer object here, a wl_buffer there, unless the compositor made the buffer."""
 
-    def __init__(self, memory: Memory, bo: BufferObject, proxy: "Proxy") -> None:
-        """Take what the compositor has accepted."""
+    def __init__(self, memory: DeviceMemory, bo: BufferObject, proxy: "Proxy | None") -> None:
+        """Take what the compositor has accepted, or exported."""
         self.memory = memory
         self.bo = bo
         self.proxy = proxy
@@ -320,6 +386,11 @@ class GbmBuffer:
     def is_lent(self) -> bool:
         """Whether somebody writes or reads it."""
         return self._loan is not None and self._loan() is not None
+
+    def retire(self) -> None:
+        """Destroy the wl_buffer; the memory stays for whoever has it."""
+        if self.proxy:
+            self.proxy.destroy()
 
     def lend(self) -> Loan:
         """Return the loan; the buffer is lent as long as it, or a view that it gave, is left."""
@@ -359,7 +430,7 @@ class GbmPool:
                 use(buffer.lend())
                 return
         for buffer in [b for b in self._buffers if not b.is_lent and b.bo.layout != layout]:
-            buffer.proxy.destroy()
+            buffer.retire()
             self._buffers.remove(buffer)
         if len(self._buffers) >= self._limit:
             message = f"{self._limit} frames are held and none has been closed"
@@ -373,7 +444,7 @@ class GbmPool:
         """Destroy the wl_buffers; memory that is lent stays until its views are gone."""
         self._is_closed = True
         for buffer in self._buffers:
-            buffer.proxy.destroy()
+            buffer.retire()
         self._buffers.clear()
         self._factory.destroy()
 
@@ -397,14 +468,10 @@ class GbmPool:
                 continue
             try:
                 bo = allocate()
-                planes = bo.planes()
             except OSError as error:
                 self._refuse(name, f"GBM refuses: {error.strerror}")
                 continue
-            try:
-                self._offer(name, bo, planes, use)
-            finally:
-                close_planes(planes)  # libwayland has duplicated them
+            self._offer(name, bo, use)
             return
         reasons = "; ".join(f"{name}: {reason}" for name, reason in self._refused.items())
         message = f"{self._memory.device.path}: no dmabuf for {layout} ({reasons})"
@@ -414,9 +481,7 @@ class GbmPool:
         self._refused[name] = reason
         self._memory.notes.append(f"not {name}: {reason}")
 
-    def _offer(
-        self, name: str, bo: BufferObject, planes: list[Plane], use: Callable[[Loan], object]
-    ) -> None:
+    def _offer(self, name: str, bo: BufferObject, use: Callable[[Loan], object]) -> None:
         def on_created(proxy: "Proxy") -> None:
             params.destroy()
             if self._is_closed:
@@ -427,7 +492,7 @@ class GbmPool:
             if len(self._buffers) == 1:
                 self._memory.notes.append(
                     f"dmabuf of {bo.layout}, {name}: modifier {modifier_name(bo.modifier)}, "
-                    f"{len(planes)} plane(s), stride {planes[0].stride}"
+                    f"{len(bo.planes)} plane(s), stride {bo.planes[0].stride}"
                 )
             use(buffer.lend())
 
@@ -441,7 +506,7 @@ class GbmPool:
 
         params = self._factory.create("create_params", created=on_created, failed=on_failed)
         high, low = bo.modifier >> 32, bo.modifier & 0xFFFF_FFFF
-        for number, plane in enumerate(planes):
+        for number, plane in enumerate(bo.planes):
             params.send("add", plane.fd, number, plane.offset, plane.stride, high, low)
         params.send("create", *bo.layout.size, bo.layout.format.fourcc, 0)
 

@@ -4,10 +4,15 @@ A band is about 1 MiB of filtered rows. Bands are deflated apart, on all cores, 
 zlib stream: each is primed with the 32 KiB before it and ends on a byte (Z_SYNC_FLUSH),
 and the Adler-32 of the whole is combined from theirs. Bands depend on the picture's
 size alone, so that the file does not depend on the machine.
+
+Memory may change while it is encoded: a GPU without fences may still draw into it. So each pixel is
+read once, and what a band needs of the one above, its end as it was filtered and its last row as it
+was read, comes from there. Read again, it might be something else, and not fit what was deflated.
 """
 
 import os
 import struct
+from _queue import SimpleQueue  # queue would bring threading along
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +31,7 @@ from zlib_ng.zlib_ng import (
 from wayshot_cli import kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from threading import Thread
 
     from zlib_ng.zlib_ng import _Compress
@@ -52,17 +57,30 @@ class _Band(NamedTuple):
     length: int
 
 
+class _Seam(NamedTuple):
+    """What a band leaves to the one below: the window for deflate, and the row above its first."""
+
+    window: bytes
+    row: bytes | None
+
+
 class _Deflater:
-    """Deflates any band of one picture, in any order, from any thread."""
+    """Deflates the bands of one picture, each once, from any thread.
+
+    A band waits for the one above to be filtered, so they are to be taken up in order.
+    """
 
     def __init__(self, frame: "Frame", target: kernels.Target, level: int) -> None:
         self._frame = frame
         self._target = target
         self._level = level
-        self._row_bytes = 1 + frame.width * target.bytes_per_pixel
-        self._rows = max(_BAND_BYTES // self._row_bytes, 1)
-        self._rows_above = -(-_WINDOW // self._row_bytes)
+        self._rows = max(_BAND_BYTES // (1 + frame.width * target.bytes_per_pixel), 1)
         self._filters: list[kernels.PngFilter] = []  # those that no thread uses just now
+        # Above each band, and below the last. What a band has failed with is passed down.
+        self._seams: list[SimpleQueue[_Seam | BaseException]] = [
+            SimpleQueue() for _ in range(self.count + 1)
+        ]
+        self._seams[0].put(_Seam(b"", None))
 
     @property
     def count(self) -> int:
@@ -70,32 +88,49 @@ class _Deflater:
         return -(-self._frame.height // self._rows)
 
     def __call__(self, index: int) -> _Band:
-        top = index * self._rows
-        above = min(self._rows_above, top)
-        count = min(self._rows, self._frame.height - top)
-        filters = self._take_filters()
-        filtered, zeros = filters.filter(top - above, above + count)
-        window, rows = filtered[: above * self._row_bytes], filtered[above * self._row_bytes :]
-        noisy = zeros < _ZEROS_IN_TEXT * len(filtered)
-        deflate = _compressor(
-            self._level, window[-_WINDOW:], Z_RLE if noisy else Z_DEFAULT_STRATEGY
-        )
-        last = top + count == self._frame.height
+        try:
+            filters = self._take_filters()
+            window, rows, zeros = self._filter(filters, index)
+        except BaseException as error:
+            self._seams[index + 1].put(error)
+            raise
+        noisy = zeros < _ZEROS_IN_TEXT * len(rows)
+        deflate = _compressor(self._level, window, Z_RLE if noisy else Z_DEFAULT_STRATEGY)
+        last = index + 1 == self.count
         data = deflate.compress(rows) + deflate.flush(Z_FINISH if last else Z_SYNC_FLUSH)
         band = _Band(data, adler32(rows), len(rows))
         self._filters.append(filters)
         return band
+
+    def abandon(self) -> None:
+        """Let nobody wait any more for a band that nobody will make."""
+        error = RuntimeError("the band above was abandoned")
+        for seam in self._seams:
+            seam.put(error)
+
+    def _filter(self, filters: kernels.PngFilter, index: int) -> tuple[bytes, memoryview, int]:
+        """Return the window before a band, its filtered rows, and how many bytes of them are 0."""
+        top = index * self._rows
+        filters.filter(top, min(self._rows, self._frame.height - top))
+        above = self._seams[index].get()
+        if isinstance(above, BaseException):
+            raise above
+        rows, zeros = filters.finish(above.row)
+        end = bytes(rows[-_WINDOW:])
+        if len(end) < _WINDOW:
+            end = (above.window + end)[-_WINDOW:]
+        self._seams[index + 1].put(_Seam(end, filters.last_row()))
+        return above.window, rows, zeros
 
     def _take_filters(self) -> kernels.PngFilter:
         try:  # asking first whether there is one would leave time for another thread to take it
             return self._filters.pop()
         except IndexError:
             pass
-        most = min(self._rows_above + self._rows, self._frame.height)
-        return kernels.PngFilter(self._frame, self._target, most)
+        return kernels.PngFilter(self._frame, self._target, min(self._rows, self._frame.height))
 
 
-def _compressor(level: int, window: memoryview, strategy: int) -> "_Compress":
+def _compressor(level: int, window: bytes, strategy: int) -> "_Compress":
     """Return a compressor of raw deflate data that has seen the window go by."""
     if window:
         return compressobj(level, DEFLATED, -MAX_WBITS, _MEM_LEVEL, strategy, zdict=window)
@@ -133,7 +168,7 @@ def encode(frame: "Frame", level: int = 2, *, metadata: bool = False) -> "Iterat
     bands = _Deflater(frame, target, level)
     adler = 1
     prefix = _zlib_header(level)
-    for index, band in enumerate(_in_order(bands, bands.count), start=1):
+    for index, band in enumerate(_in_order(bands), start=1):
         adler = adler32_combine(adler, band.adler, band.length)
         suffix = adler.to_bytes(4, "big") if index == bands.count else b""
         yield _chunk(b"IDAT", prefix, band.data, suffix)
@@ -174,17 +209,18 @@ def _metadata(frame: "Frame") -> bytes:
     )
 
 
-def _in_order(work: "Callable[[int], _Band]", count: int) -> "Iterator[_Band]":
-    """Yield ``work(0)`` to ``work(count - 1)``, made by this thread and one on each other core.
+def _in_order(work: _Deflater) -> "Iterator[_Band]":
+    """Yield the bands, made by this thread and one on each other core.
 
     What ``work`` raises in a thread is raised here. However the iterator ends, its
     threads take up nothing new and have ended before it does.
     """
+    count = work.count
     others = min(len(os.sched_getaffinity(0)), _MOST_THREADS, count) - 1
     if others == 0:
         yield from map(work, range(count))
         return
-    crew = _Crew(work, count)
+    crew = _Crew(work)
     ready: dict[int, _Band] = {}
     try:
         crew.start(others)
@@ -200,11 +236,9 @@ def _in_order(work: "Callable[[int], _Band]", count: int) -> "Iterator[_Band]":
 class _Crew:
     """Threads that each take the first band that nobody has taken yet."""
 
-    def __init__(self, work: "Callable[[int], _Band]", count: int) -> None:
-        from queue import SimpleQueue  # noqa: PLC0415 - small pictures do without
-
+    def __init__(self, work: _Deflater) -> None:
         self._work = work
-        self._todo = deque(range(count))
+        self._todo = deque(range(work.count))
         self._results: SimpleQueue[tuple[int, _Band | BaseException]] = SimpleQueue()
         self._threads: list[Thread] = []
 
@@ -232,6 +266,7 @@ class _Crew:
     def stop(self) -> None:
         """Let the threads finish what they are at, and wait for that."""
         self._todo.clear()
+        self._work.abandon()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()

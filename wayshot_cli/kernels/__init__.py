@@ -147,7 +147,9 @@ class PngFilter:
     """Packs and filters rows for PNG, in memory that is used again and again.
 
     Each row gets the filter that PNG's specification recommends to try: the one with the least
-    sum of absolute differences. One object serves one thread at a time.
+    sum of absolute differences. Each pixel is read once, so that what becomes of memory that
+    changes meanwhile is a picture that was never seen, but a whole one. One object serves one
+    thread at a time.
     """
 
     def __init__(self, frame: "Frame", target: Target, rows: int) -> None:
@@ -155,24 +157,40 @@ class PngFilter:
         self._frame = frame
         self._target = _target(target, big_endian=True)
         self._row = 1 + frame.width * target.bytes_per_pixel
-        stride = lib.ws_filter_stride(frame.width, self._target)
-        self._work = ffi.new("uint8_t[]", lib.WS_FILTER_WORK_ROWS * stride)
+        self._stride = lib.ws_filter_stride(frame.width, self._target)
+        self._work = ffi.new("uint8_t[]", lib.WS_FILTER_WORK_ROWS * self._stride)
         self._out = _new_uncleared("uint8_t[]", rows * self._row)
         self._view = _view(self._out)
+        self._rows = 0
+        self._zeros = 0
 
-    def filter(self, y: int, rows: int) -> tuple[memoryview, int]:
-        """Return filtered rows, each behind its filter's number, and how many bytes are 0.
-
-        The rows are valid until the next call.
-        """
+    def filter(self, y: int, rows: int) -> None:
+        """Read rows, and filter all but the first, which has to wait for the row above it."""
         _check_rows(self._frame, y, rows)
         if rows * self._row > len(self._out):
             message = f"no room for {rows} rows"
             raise InvalidArgumentError(message)
         with ffi.from_buffer("uint8_t[]", self._frame.memory) as memory:
             image = _image(self._frame, memory)
-            zeros = lib.ws_filter(image, y, rows, self._target, self._work, self._out)
-        return self._view[: rows * self._row], zeros
+            self._zeros = lib.ws_filter(image, y, rows, self._target, self._work, self._out)
+        self._rows = rows
+
+    def last_row(self) -> bytes:
+        """Return the last row that was read, for whoever filters the one below it."""
+        return bytes(ffi.buffer(self._work + self._stride, self._stride))
+
+    def finish(self, above: bytes | None) -> tuple[memoryview, int]:
+        """Return the filtered rows, each behind its filter's number, and how many bytes are 0.
+
+        ``above`` is the ``last_row()`` of who read the row above, None at the top of the picture.
+        The rows are valid until the next call of ``filter``.
+        """
+        row = above or bytes(self._stride)
+        with ffi.from_buffer("uint8_t[]", row) as packed:
+            first = lib.ws_filter_first(
+                self._frame.width, self._target, self._work, packed, self._out
+            )
+        return self._view[: self._rows * self._row], self._zeros + first
 
 
 class QoiEncoder:

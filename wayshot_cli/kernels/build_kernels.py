@@ -56,6 +56,8 @@ size_t ws_filter_stride(uint32_t width, const struct ws_target *);
 #define WS_FILTER_WORK_ROWS ...
 size_t ws_filter(const struct ws_image *, uint32_t y, uint32_t rows,
                  const struct ws_target *, uint8_t *work, uint8_t *out);
+size_t ws_filter_first(uint32_t width, const struct ws_target *, const uint8_t *work,
+                       const uint8_t *above, uint8_t *out);
 void ws_qoi_start(struct ws_qoi *);
 size_t ws_qoi_encode(struct ws_qoi *, const uint8_t *pixels, size_t count, int channels,
                      uint8_t *out);

@@ -440,7 +440,7 @@ CLONES static int ws_is_opaque(const struct ws_image *image)
 
 enum { NONE, SUB, UP, AVERAGE, PAETH, FILTERS };
 enum { MARGIN = 64, BLOCK = 1024, STRIP = 32 };
-#define WS_FILTER_WORK_ROWS (STRIP + 1)
+#define WS_FILTER_WORK_ROWS (STRIP + 2)
 
 /* One or the other without a branch, which would keep the loops from being vectorised well. */
 INLINE uint8_t choose(int condition, uint8_t one, uint8_t other)
@@ -570,31 +570,42 @@ static size_t ws_filter_stride(uint32_t width, const struct ws_target *target)
 }
 
 /* Pack and filter the upright rows [y, y + rows): for each the filter's number and its bytes.
- * Returns how many of these bytes are 0. work must be zero at the first call.
+ * All but the first, whose place is left to ws_filter_first: the row above it is somebody else's to
+ * read. Every pixel is read once, for the memory may change under our eyes, and what is
+ * filtered by one reading and packed by another would not come back. Returns how many of the bytes
+ * are 0. work must be zero at the first call; behind its margins, the first of its rows is the first
+ * one packed, the second the last.
  *
- * Goes in strips, so that packed rows are still in the cache when they are filtered. The row
- * above the first strip is packed along with it: where columns are pages, a
- * row is as dear as a strip. */
+ * Goes in strips, so that packed rows are still in the cache when they are filtered. */
 CLONES static size_t ws_filter(const struct ws_image *image, uint32_t y, uint32_t rows,
                                const struct ws_target *target, uint8_t *work, uint8_t *out)
 {
     const size_t left = (size_t)(target->channels * target->depth / 8);
     const size_t length = image->width * left;
     const size_t stride = ws_filter_stride(image->width, target);
-    uint8_t *const above = work + MARGIN;
+    uint8_t *const first = work + MARGIN, *const last = first + stride;
+    uint8_t *const strip = last + stride;
     size_t zeros = 0;
-    uint32_t packed = y > 0; /* rows that the strip brings with it: the one above, at first */
-    if (!packed)
-        memset(above, 0, length);
-    for (uint32_t end = y + rows, high; y < end; y += high, packed = 0) {
-        high = end - y < STRIP - packed ? end - y : STRIP - packed;
-        ws_pack(image, y - packed, high + packed, target, above + (1 - packed) * stride, stride);
-        const uint8_t *row = above + stride;
+    for (uint32_t done = 0, high; done < rows; done += high) {
+        high = rows - done < STRIP ? rows - done : STRIP;
+        ws_pack(image, y + done, high, target, strip, stride);
+        if (!done)
+            memcpy(first, strip, length);
+        const uint8_t *row = strip;
         for (uint32_t i = 0; i < high; i++, row += stride, out += 1 + length)
-            zeros += filter_row(row, row - stride, left, length, out);
-        memcpy(above, row - stride, length);
+            if (done + i)
+                zeros += filter_row(row, row - stride, left, length, out);
+        memcpy(last, row - stride, length);
     }
     return zeros;
+}
+
+/* Filter the first row of the ws_filter before; above is the packed row above it, with its margin. */
+CLONES static size_t ws_filter_first(uint32_t width, const struct ws_target *target,
+                                     const uint8_t *work, const uint8_t *above, uint8_t *out)
+{
+    const size_t left = (size_t)(target->channels * target->depth / 8);
+    return filter_row(work + MARGIN, above + MARGIN, left, width * left, out);
 }
 
 /* --------------------------------------------------------------------- QOI

@@ -53,6 +53,11 @@ class Proxy:
         lib.wl_proxy_add_dispatcher(self._pointer, _dispatcher, ffi.NULL, ffi.NULL)
         return self
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether neither the object nor its connection has ended."""
+        return self._pointer is not None
+
     def on(self, **handlers: Handler) -> "Proxy":
         """Set handlers by event name."""
         self._handlers.update(handlers)

@@ -67,6 +67,10 @@ FORMATS = {number: _BY_DRM_NAME[drm_name] for number, (_, drm_name) in _NAMES.it
 """Pixel formats by SPA's numbers, the preferred ones first."""
 
 
+FOURCCS = [format_.fourcc for format_ in FORMATS.values()]
+"""Their numbers with DRM."""
+
+
 class Preference(NamedTuple):
     """What the producer is asked for: size and rate if it can, ``format`` and nothing else."""
 

@@ -1,16 +1,21 @@
 """Sessions on streams of PipeWire, with the contract of the other backends' sessions."""
 
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from wayshot_cli.errors import CaptureTimeoutError
 from wayshot_cli.geometry import Box
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wayshot_cli.backends.pipewire.stream import Stream
+    from wayshot_cli.dmabuf_frame import DmabufFrame
     from wayshot_cli.frame import Frame
     from wayshot_cli.waiting import Waiter
 
+
+T = TypeVar("T")
 
 _NUDGE = 0.25  # seconds of silence after which a producer is asked again; doubled each time
 
@@ -67,18 +72,22 @@ class Session:
         What comes but cannot be read leaves the last frame standing. Raises CaptureTimeoutError,
         which says what is missing, and what ``Stream.take`` raises.
         """
+        take = self._stream.take
+        frame = self._finish(lambda: take(self._waiter, deadline) or self._last, deadline)
+        self._last = frame
+        return frame.crop(Box(0, 0, *frame.upright_size))  # whoever closes it closes not ours
 
-        def wait_for_fence(fence: int) -> None:
-            self._waiter.wait_for_fence(fence, "waiting for the GPU to finish", deadline)
+    def finish_dmabuf(self, deadline: float) -> "DmabufFrame":
+        """Wait for a new frame, and leave it where it is: see ``Stream.take_dmabuf``."""
+        self._wants_new = True
+        return self._finish(self._stream.take_dmabuf, deadline)
 
+    def _finish(self, take: "Callable[[], T | None]", deadline: float) -> "T":
         try:
             while True:
                 self._waiter.wait(lambda: self.is_done, self.doing, deadline)
-                frame = self._stream.take(wait_for_fence) or self._last
-                if frame:
-                    self._last = frame
-                    # Whoever closes it closes not ours.
-                    return frame.crop(Box(0, 0, *frame.upright_size))
+                if frame := take():
+                    return frame
                 if monotonic() >= self._owed_by:
                     raise self._stream.silence()
         except CaptureTimeoutError as error:

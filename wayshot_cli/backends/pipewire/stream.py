@@ -2,12 +2,9 @@
 
 import collections
 import contextlib
-import fcntl
 import itertools
-import mmap
 import os
 import stat
-import struct
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +17,11 @@ from wayshot_cli.backends.pipewire.chunks import Data, Rows, UnusableError
 from wayshot_cli.backends.pipewire.cursor import Cursor, paint, read_cursor
 from wayshot_cli.backends.pipewire.library import Remote
 from wayshot_cli.backends.pipewire.offers import Agreed, Preference
-from wayshot_cli.buffers.fences import writer_fence
+from wayshot_cli.buffers.fences import wait_for_writer
+from wayshot_cli.buffers.gbm import DmabufLayout, GbmBuffer, Plane, close_planes
+from wayshot_cli.buffers.linear import LinearMapping
 from wayshot_cli.buffers.private import PrivatePool
+from wayshot_cli.dmabuf_frame import DmabufFrame
 from wayshot_cli.errors import (
     CaptureError,
     CaptureTimeoutError,
@@ -34,10 +34,12 @@ from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box
 from wayshot_cli.kernels._kernels import ffi as own_ffi
 from wayshot_cli.kernels._kernels import lib as own_lib
-from wayshot_cli.wayland.dmabuf import LINEAR
+from wayshot_cli.wayland.dmabuf import INVALID, LINEAR
 
 if TYPE_CHECKING:
+    from wayshot_cli.buffers.gbm import DeviceMemory, Loan
     from wayshot_cli.geometry import Transform
+    from wayshot_cli.waiting import Waiter
 
 FIXED_FORMAT = "WAYSHOT_PW_FORMAT"
 """Environment variable, for debugging: what alone is offered, as BGRx or BGRx:800x600."""
@@ -61,14 +63,15 @@ _TYPES = {
 # enum pw_stream_state
 _ERROR, _UNCONNECTED, _CONNECTING, _STREAMING = -1, 0, 1, 3
 
+MOST_LENT = 4
+"""Dmabufs that can be held at a time: they are the producer's, and it has not many."""
+
+_UNREADABLE, _TOO_SHORT = "of memory that cannot be read", "shorter than they say"
+_MOST_PLANES = 4
+_MOST_BYTES = 2**31 - 1  # offsets and strides of GBM's are ints
 _LONGEST_POD = 1 << 16  # bytes; what producers agree to has some hundred
 _LARGEST_META = 1 << 23  # bytes; a cursor of 1024x1024 has half of it
 _MOST_METAS = 32
-
-# linux/dma-buf.h
-_SYNC = 0x40086200
-_SYNC_FLAGS = struct.Struct("=Q")
-_SYNC_READ, _SYNC_END = 1, 4
 
 _keys = itertools.count(1)
 # Callbacks know their stream by a number: one that nobody has any more gets no calls.
@@ -104,6 +107,7 @@ class Stream:
         fd: int | None = None,
         buffer: str = "auto",
         modifiers: Mapping[int, Sequence[int]] | None = None,
+        device: "DeviceMemory | None" = None,
         prefer: Preference | None = None,
         cursor: str = "embedded",
         alpha: Alpha = Alpha.IGNORED,
@@ -111,9 +115,10 @@ class Stream:
         """Connect to a node, by its serial where that is known.
 
         ``fd`` is a connection to PipeWire, as the portal opens one, and stays the caller's; None
-        is the default daemon. ``buffer`` is shm, dmabuf, or auto for whatever can be mapped;
-        ``modifiers`` says by fourcc how dmabufs may be laid out. With "metadata" as its ``cursor``
-        it is painted here. ``alpha`` is what the alpha channel means, in formats that have one.
+        is the default daemon. ``buffer`` is shm, dmabuf, or auto for whatever can be mapped.
+        ``device`` is what dmabufs are read with, and ``modifiers`` says by fourcc how they may
+        be laid out; without them, linear ones are mapped. With "metadata" as its ``cursor`` it is
+        painted here. ``alpha`` is what the alpha channel means, in formats that have one.
 
         Raises UnsupportedError without PipeWire, CaptureError when no stream can be made,
         InvalidArgumentError when WAYSHOT_PW_FORMAT names no format.
@@ -126,6 +131,9 @@ class Stream:
         self._prefer = offers.fixed_by(os.environ.get(FIXED_FORMAT), prefer or Preference())
         self._alpha = alpha
         self._buffer = buffer
+        if buffer == "dmabuf":
+            known = [LINEAR, INVALID] if device else [LINEAR]
+            modifiers = modifiers or dict.fromkeys(offers.FOURCCS, known)
         self._offered = offers.formats(
             self._prefer, plain=buffer != "dmabuf", modifiers=modifiers or {}
         )
@@ -137,7 +145,9 @@ class Stream:
         self._damage: list[Box] | None = []
         self._error: BaseException | None = None
         self._held: _Held | None = None
-        self._lent: Any = None  # the buffer that is being read
+        self._lent: list[Any] = []  # buffers that are being read, or that dmabufs are of
+        self._handed_back: collections.deque[Any] = collections.deque()
+        self._device = device
         self._pool = PrivatePool()
         self._remote = Remote(fd)
         try:
@@ -193,46 +203,59 @@ class Stream:
         """Read ``fd``; for ``Waiter.watch``."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
+        while self._handed_back:
+            self._return(self._handed_back.popleft())
 
-    def take(self, wait_for_fence: Callable[[int], object]) -> Frame | None:
+    def take(self, waiter: "Waiter", deadline: float) -> Frame | None:
         """Return the newest picture, None when it was taken before, or cannot be read after all.
 
-        It waits for nothing, unless the GPU is still drawing: ``wait_for_fence`` gets an fd that
-        polls readable when that is done. The frame is a copy.
+        It waits for nothing, unless the GPU is still drawing. The frame is a copy.
 
         Raises TargetLostError when the node is gone, NotFoundError when there never was one,
-        UnsupportedError when its format cannot be read, CaptureError when PipeWire fails.
+        UnsupportedError when its format cannot be read, CaptureError when PipeWire fails or too
+        many frames are held, CaptureTimeoutError when the GPU is not done by the deadline.
         """
         with self._remote.locked():
-            if self._error:
-                raise self._error
-            held, self._held = self._held, None
+            held, agreed = self._take_held()
             cursor, self._has_cursor_moved = self._cursor, False
-            agreed = self.agreed
-            if held and agreed:
-                self._lent = held.buffer
         if not (held and agreed):
             return self._painted(cursor, trusted_time(0))
         try:
-            memory = self._read(held, agreed, wait_for_fence)
+            frame = self._copy(held, agreed, waiter, deadline)
         except UnusableError as error:
             self.dropped[str(error)] += 1
             return None
         finally:
-            self._give_back()
-        frame = Frame(
-            memory,
-            agreed.format,
-            held.rows.size,
-            held.rows.stride,
-            held.transform,
-            alpha=self._alpha,
-            time_ns=held.time_ns,
-        )
+            self._return(held.buffer)
         if not self._paints:
             return frame
         self._clean, self._clean_box = frame, held.box
         return self._painted(cursor, held.time_ns)
+
+    def take_dmabuf(self) -> "DmabufFrame | None":
+        """Return the newest picture in the producer's own memory, None when it was taken before.
+
+        The buffer goes back to the producer when the frame and all that was made of it are
+        gone; at most ``MOST_LENT`` are lent at a time, and a producer that has fewer
+        waits. The picture is the whole buffer, whatever its crop.
+
+        Raises UnsupportedError when the buffer is no dmabuf, or cannot be imported, and what
+        ``take`` raises.
+        """
+        with self._remote.locked():
+            if len(self._lent) >= MOST_LENT:
+                message = f"{MOST_LENT} dmabufs are held and none has been closed"
+                raise CaptureError(message)
+            held, agreed = self._take_held()
+        if not (held and agreed):
+            return None
+        try:
+            loan = self._lend(held, agreed)
+        except BaseException:
+            self._return(held.buffer)
+            raise
+        weakref.finalize(loan, _hand_back, weakref.ref(self), held.buffer)
+        return DmabufFrame(loan, held.transform, alpha=self._alpha, time_ns=held.time_ns)
 
     def take_damage(self) -> tuple[Box, ...] | None:
         """Return what has changed since this was last asked, in pixels of the buffer.
@@ -306,40 +329,122 @@ class Stream:
             time_ns=time_ns,
         )
 
-    def _read(
-        self, held: _Held, agreed: Agreed, wait_for_fence: Callable[[int], object]
-    ) -> memoryview:
-        """Return a copy of the picture. Raises UnusableError when there is less of it than said."""
-        nbytes = held.rows.nbytes(agreed.format.bytes_per_pixel)
-        memory = self._pool.acquire(nbytes)
-        start = held.data.map_offset + held.rows.offset
+    def _take_held(self) -> tuple[_Held | None, Agreed | None]:
+        """Take the newest buffer, to be returned. Raises what has ended the stream."""
+        if self._error:
+            raise self._error
+        held, self._held = self._held, None
+        if held:
+            self._lent.append(held.buffer)
+        return held, self.agreed
+
+    def _return(self, buffer: Any) -> None:
+        """Give a buffer back to the producer, if it has not withdrawn it."""
         with self._remote.locked():
-            # Unlocked, the producer may withdraw the buffer, and libpipewire close its fd.
-            if self._lent is None:
-                message = "withdrawn"
-                raise UnusableError(message)
-            data = held.buffer.buffer.datas[0]
+            if buffer in self._lent:
+                self._lent.remove(buffer)
+                self._remote.lib.pw_stream_queue_buffer(self._pointer, buffer)
+
+    def _copy(self, held: _Held, agreed: Agreed, waiter: "Waiter", deadline: float) -> Frame:
+        """Return a picture in memory of our own. Raises UnusableError when there is too little."""
+        rows, bytes_per_pixel = held.rows, agreed.format.bytes_per_pixel
+        offset = 0
+        if held.data.type == offers.DMA_BUF and self._device:
+            mapped, stride = self._lend(held, agreed).read(deadline)
+            memory = self._pool.acquire(len(mapped))
+            memory[:] = mapped
+            rows = rows._replace(stride=stride)
+            offset = held.box.y * stride + held.box.x * bytes_per_pixel
+        else:
+            memory = self._pool.acquire(rows.nbytes(bytes_per_pixel))
+            self._copy_rows(held, memory, waiter, deadline)
+        return Frame(
+            memory,
+            agreed.format,
+            rows.size,
+            rows.stride,
+            held.transform,
+            offset=offset,
+            alpha=self._alpha,
+            time_ns=held.time_ns,
+        )
+
+    def _copy_rows(
+        self, held: _Held, memory: memoryview, waiter: "Waiter", deadline: float
+    ) -> None:
+        start = held.data.map_offset + held.rows.offset
+        with self._data(held) as data:
             if held.data.type == offers.MEM_PTR:
-                ffi.memmove(memory, ffi.cast("char *", data.data) + held.rows.offset, nbytes)
-                return memory
+                source = ffi.cast("char *", data.data) + held.rows.offset
+                ffi.memmove(memory, source, len(memory))
+                return
             fd = os.dup(data.fd)
         try:
-            if held.data.type == offers.DMA_BUF:
-                _copy_dmabuf(fd, start, memory, wait_for_fence)
-            else:
+            if held.data.type == offers.MEM_FD:
                 _copy_file(fd, start, memory)
+                return
+            wait_for_writer(fd, waiter, deadline)
+            LinearMapping(fd, start, start + len(memory)).copy_to(memory)
         except OSError as error:
-            message = f"of memory that cannot be read ({error.strerror})"
-            raise UnusableError(message) from error
+            raise UnusableError(_UNREADABLE) from error
         finally:
             os.close(fd)
-        return memory
 
-    def _give_back(self) -> None:
+    def _lend(self, held: _Held, agreed: Agreed) -> "Loan":
+        """Return the dmabuf as a buffer of our device. Raises UnusableError, UnsupportedError."""
+        if held.data.type != offers.DMA_BUF or self._device is None:
+            message = f"{self.what} sends no dmabufs: {self.agreed}"
+            raise UnsupportedError(message, hint="take --buffer dmabuf")
+        planes = self._planes(held)
+        layout = DmabufLayout(agreed.format, agreed.size)
+        modifier = LINEAR if agreed.modifier is None else agreed.modifier
+        # Software drivers map a linear one as it is: reading beyond its end would be SIGBUS.
+        if modifier == LINEAR and any(_length(plane.fd) < layout.end(plane) for plane in planes):
+            close_planes(planes)
+            raise UnusableError(_TOO_SHORT)
+        try:
+            bo = self._device.device.adopt(layout, modifier, planes)
+        except OSError as error:
+            close_planes(planes)
+            message = f"{self._device.device.path} cannot read {agreed}: {error.strerror}"
+            raise UnsupportedError(message, hint="take --buffer shm") from error
+        return GbmBuffer(self._device, bo, None).lend()
+
+    def _planes(self, held: _Held) -> list[Plane]:
+        """Return duplicates of a dmabuf's planes."""
+        planes: list[Plane] = []
+        with self._data(held):
+            buffer = held.buffer.buffer
+            for index in range(min(buffer.n_datas, _MOST_PLANES)):
+                data = buffer.datas[index]
+                chunk, fd = data.chunk, data.fd
+                # The first one's were judged; what lies in shared memory may differ by now.
+                facts = held.data if index == 0 else chunk
+                offset, stride = facts.offset + data.mapoffset, max(0, facts.stride)
+                stride = stride or held.rows.stride
+                if fd < 0 or chunk == ffi.NULL or offset + stride > _MOST_BYTES:
+                    close_planes(planes)
+                    raise UnusableError(_UNREADABLE)
+                planes.append(Plane(os.dup(fd), offset, stride))
+        return planes
+
+    @contextlib.contextmanager
+    def _data(self, held: _Held) -> Iterator[Any]:
+        """Lend the ``struct spa_data`` of a buffer. Raises UnusableError when it is withdrawn.
+
+        Unlocked, libpipewire may close its fd at any time.
+        """
         with self._remote.locked():
-            buffer, self._lent = self._lent, None
-            if buffer is not None:
-                self._remote.lib.pw_stream_queue_buffer(self._pointer, buffer)
+            if held.buffer not in self._lent:
+                message = "withdrawn"
+                raise UnusableError(message)
+            yield held.buffer.buffer.datas[0]
+
+    def hand_back(self, buffer: Any) -> None:
+        """Return a buffer soon; from any thread."""
+        if self._finalizer.alive:
+            self._handed_back.append(buffer)
+            self._signal()
 
     # In libpipewire's thread, or in ours within a call of libpipewire's; locked in any case.
 
@@ -408,8 +513,8 @@ class Stream:
         """Forget a buffer that ends."""
         if self._held and self._held.buffer == buffer:
             self._held = None
-        if self._lent == buffer:
-            self._lent = None
+        if buffer in self._lent:
+            self._lent.remove(buffer)
 
     def on_process(self) -> None:
         """Keep the newest of the buffers that have come, give all others back at once."""
@@ -443,9 +548,8 @@ class Stream:
             data.type, data.mapoffset, data.maxsize, chunk.offset, chunk.size, chunk.stride,
             chunk.flags,
         )  # fmt: skip
-        if not _can_read(data, agreed):
-            message = "of memory that cannot be read"
-            raise UnusableError(message)
+        if not self._can_read(data, agreed):
+            raise UnusableError(_UNREADABLE)
         crop = chunks.read_crop(metas.get(offers.CROP))
         whole = Box(0, 0, *agreed.size)
         box = whole if crop is None else crop.intersection(whole)
@@ -456,6 +560,13 @@ class Stream:
         transform = chunks.read_transform(metas.get(offers.TRANSFORM))
         self._add_damage(chunks.read_damage(metas.get(offers.DAMAGE)))
         return _Held(pw_buffer, facts, rows, box, transform, trusted_time(time_ns))
+
+    def _can_read(self, data: Any, agreed: Agreed) -> bool:
+        if data.type == offers.MEM_PTR:
+            return bool(data.data != ffi.NULL)
+        if data.type == offers.DMA_BUF and agreed.modifier not in (None, LINEAR):
+            return self._device is not None
+        return data.type in (offers.MEM_FD, offers.DMA_BUF) and data.fd >= 0
 
     def _add_damage(self, damage: tuple[Box, ...] | None) -> None:
         """Join the damage of pictures that nobody takes with that of those which come after."""
@@ -494,12 +605,8 @@ def _metas(buffer: Any, asked: "set[int]") -> dict[int, bytes]:
     return found
 
 
-def _can_read(data: Any, agreed: Agreed) -> bool:
-    if data.type == offers.MEM_PTR:
-        return bool(data.data != ffi.NULL)
-    if data.type == offers.DMA_BUF and agreed.modifier not in (None, LINEAR):
-        return False
-    return data.type in (offers.MEM_FD, offers.DMA_BUF) and data.fd >= 0
+def _length(fd: int) -> int:
+    return os.lseek(fd, 0, os.SEEK_END)
 
 
 def _copy_file(fd: int, start: int, memory: memoryview) -> None:
@@ -509,36 +616,23 @@ def _copy_file(fd: int, start: int, memory: memoryview) -> None:
     mapping is SIGBUS.
     """
     if not stat.S_ISREG(os.fstat(fd).st_mode):
-        message = "of memory that cannot be read"
-        raise UnusableError(message)
+        raise UnusableError(_UNREADABLE)
     done = 0
     while done < len(memory):
         count = os.preadv(fd, [memory[done:]], start + done)
         if not count:
-            message = "shorter than they say"
-            raise UnusableError(message)
+            raise UnusableError(_TOO_SHORT)
         done += count
 
 
-def _copy_dmabuf(
-    fd: int, start: int, memory: memoryview, wait_for_fence: Callable[[int], object]
-) -> None:
-    """Copy bytes of a dmabuf, whose length never changes. Raises UnusableError, OSError."""
-    if start + len(memory) > os.lseek(fd, 0, os.SEEK_END):
-        message = "shorter than they say"
-        raise UnusableError(message)
-    with contextlib.suppress(OSError):  # kernels before 6.0, and drivers without fences
-        fence = writer_fence(fd)
-        try:
-            wait_for_fence(fence)
-        finally:
-            os.close(fence)
-    with mmap.mmap(fd, start + len(memory), prot=mmap.PROT_READ) as mapped:
-        fcntl.ioctl(fd, _SYNC, _SYNC_FLAGS.pack(_SYNC_READ))
-        try:
-            memory[:] = memoryview(mapped)[start : start + len(memory)]
-        finally:
-            fcntl.ioctl(fd, _SYNC, _SYNC_FLAGS.pack(_SYNC_READ | _SYNC_END))
+def _hand_back(stream: "weakref.ref[Stream]", buffer: Any) -> None:
+    """Have a stream return a buffer that nobody uses any more.
+
+    This may come in any thread, and in the middle of anything: it is done by whoever waits.
+    """
+    alive = stream()
+    if alive:
+        alive.hand_back(buffer)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from wayshot_cli.geometry import Box, Size
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wayshot_cli.dmabuf_frame import DmabufFrame
+
 SCREENSHOT = "org.freedesktop.portal.Screenshot"
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
@@ -85,6 +87,11 @@ class Session:
         """Take it. Raises what ``Desktop.request`` raises, CaptureError for a useless file."""
         self.is_started = False
         return self._screenshot.take(self._note)
+
+    def finish_dmabuf(self, deadline: float) -> "DmabufFrame":  # noqa: ARG002 - the contract's
+        """Refuse: the portal's screenshots are files."""
+        message = "a screenshot of the portal's is no dmabuf"
+        raise UnsupportedError(message)
 
     def cancel(self) -> None:
         """Forget that one was wanted."""

@@ -1,7 +1,7 @@
 """Sessions on the streams of a cast: PipeWire's, and over when the cast is."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from wayshot_cli.backends.pipewire import session
 from wayshot_cli.backends.pipewire.offers import Preference
@@ -9,11 +9,16 @@ from wayshot_cli.backends.pipewire.stream import Stream
 from wayshot_cli.errors import TargetLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wayshot_cli.backends.common import Wish
     from wayshot_cli.backends.portal import screencast
-    from wayshot_cli.frame import Frame
+    from wayshot_cli.buffers.gbm import DeviceMemory
     from wayshot_cli.geometry import Box
     from wayshot_cli.waiting import Waiter
+
+
+T = TypeVar("T")
 
 
 class Session(session.Session):
@@ -31,20 +36,24 @@ class Session(session.Session):
         """Whether ``finish()`` need not wait: also when the cast has ended."""
         return self._cast.is_closed or super().is_done
 
-    def finish(self, deadline: float) -> "Frame":
-        """Wait for the frame that was asked for; raises TargetLostError when the cast has ended."""
+    def _finish(self, take: "Callable[[], T | None]", deadline: float) -> "T":
         if self._cast.is_closed:
             self.cancel()
             message = f"the screen cast was ended while {self.doing}"
             raise TargetLostError(message)
         try:
-            return super().finish(deadline)
+            return super()._finish(take, deadline)
         except TargetLostError:
             self._cast.has_lost_a_stream = True  # the portal may say so later
             raise
 
 
-def connect(cast: "screencast.Cast", stream: "screencast.Stream", wish: "Wish") -> Stream:
+def connect(
+    cast: "screencast.Cast",
+    stream: "screencast.Stream",
+    wish: "Wish",
+    device: "DeviceMemory | None",
+) -> Stream:
     """Return a stream of a cast as PipeWire's, over a connection of its own."""
     prefer = Preference()
     if wish.portal.size:
@@ -58,6 +67,7 @@ def connect(cast: "screencast.Cast", stream: "screencast.Stream", wish: "Wish") 
             serial=stream.serial,
             fd=fd,
             buffer=wish.buffer,
+            device=device,
             prefer=prefer,
             cursor=cast.cursor,
         )
