@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NUDGE = 0.25  # seconds of silence after which a producer is asked again; doubled each time
+_NUDGE = 0.1  # seconds of silence after which a producer is asked again; doubled each time
 
 
 class Session:
