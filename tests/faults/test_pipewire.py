@@ -22,8 +22,6 @@ from wayshot_cli.geometry import Box
 from wayshot_cli.waiting import Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.live.client import Picture
     from wayshot_cli.frame import Frame
     from wayshot_cli.pixels import PixelFormat
@@ -31,21 +29,6 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 64, 48
 ROW = WIDTH * 4
 CORRUPTED = 2
-
-
-@pytest.fixture(scope="module")
-def pipewire() -> Iterator[PipeWire]:
-    with PipeWire() as running, pytest.MonkeyPatch.context() as patch:
-        for name, value in running.env.items():
-            patch.setenv(name, value)
-        yield running
-
-
-@pytest.fixture
-def producer(pipewire: PipeWire) -> Iterator[Producer]:
-    with pipewire.producer() as running:
-        running.offer(BGRX, WIDTH, HEIGHT)
-        yield running
 
 
 class Consumer:

@@ -44,6 +44,7 @@ HEAVY = {
     "unittest",
     "urllib",
     "wayshot_cli.backends.export_dmabuf",
+    "wayshot_cli.backends.pipewire",
     "wayshot_cli.buffers.devices",
     "wayshot_cli.buffers.egl",
     "wayshot_cli.buffers.gbm",
