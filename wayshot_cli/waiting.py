@@ -1,6 +1,7 @@
 """Waiter: a wait for fds that a deadline ends, and any thread or signal handler can cut short."""
 
 import contextlib
+import math
 import os
 import select
 from collections.abc import Callable
@@ -38,6 +39,7 @@ class Waiter:
             raise InvalidArgumentError(message)
         self.timeout = timeout
         self._handlers: dict[int, Callable[[], object]] = {}
+        self._alarms: dict[Callable[[], object], float] = {}
         self._poll = select.poll()
         self._woken_fd = self.wake_fd = -1
         self._woken_fd, self.wake_fd = _wake_pipe()
@@ -61,6 +63,14 @@ class Waiter:
         """Forget an fd, before it is closed. Harmless twice."""
         if self._handlers.pop(fd, None):
             self._poll.unregister(fd)
+
+    def call_at(self, time: float, handler: Callable[[], object]) -> None:
+        """Call the handler once, at a time.monotonic() or after it, while waiting."""
+        self._alarms[handler] = time
+
+    def call_off(self, handler: Callable[[], object]) -> None:
+        """Do not call it after all. Harmless twice."""
+        self._alarms.pop(handler, None)
 
     def wait(self, done: Callable[[], bool], what: str, deadline: float | None = None) -> None:
         """Handle what happens until ``done()``; ``what`` says in errors what was being done.
@@ -137,12 +147,16 @@ class Waiter:
 
     def _poll_fds(self, remaining: float, what: str) -> dict[int, int]:
         """Call handlers; return what happened to which fd. Raises CancelledError once woken."""
-        happened = dict(self._poll.poll(remaining * 1000))
+        next_alarm = min(self._alarms.values(), default=math.inf) - monotonic()
+        happened = dict(self._poll.poll(max(0.0, min(remaining, next_alarm)) * 1000))
         if self._woken_fd in happened:
             self._raise_cancelled(what)
         for fd in happened:
             if fd in self._handlers:  # one that ran before may have ended it
                 self._handlers[fd]()
+        for handler in [h for h, time in self._alarms.items() if time <= monotonic()]:
+            if self._alarms.pop(handler, None) is not None:
+                handler()
         return happened
 
     def _raise_cancelled(self, what: str) -> NoReturn:

@@ -425,3 +425,18 @@ def test_streams_leave_nothing_behind(producer: Producer) -> None:
     threads, fds, mappings = count()
     assert (threads, fds) == before[:2]
     assert mappings <= before[2] + 4  # the allocator's own
+
+
+def test_a_producer_whose_first_picture_was_lost_is_asked_again(producer: Producer) -> None:
+    with Waiter() as waiter, Session(Stream(producer.node), waiter, Box(0, 0, 1, 1)) as session:
+        session.start()
+        producer.wait_for("state streaming")
+        # One that sends when it begins to run, as Mutter does, has been too early.
+        waiter.sleep(0.5)
+        producer.wait_for("state paused")
+        producer.wait_for("state streaming")
+        while not session.is_done:
+            producer.tell("send", seed=9)
+            waiter.sleep(0.02)
+        frame = session.finish(waiter.deadline())
+        assert np.array_equal(rows(frame), picture(WIDTH, HEIGHT, 9))

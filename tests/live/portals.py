@@ -7,17 +7,19 @@ may be another user's.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from jeepney import DBusAddress, MessageType, Properties, message_bus
-from jeepney.io.blocking import open_dbus_connection
+from jeepney import DBusAddress, MessageType, Properties, message_bus, new_method_call
+from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
 from tests.live.dmabuf_proxy import DmabufProxy
 from tests.portal.bus import SessionBus
@@ -176,19 +178,52 @@ class WlrPortal(Services):
 
 
 class GnomePortal(Services):
-    """xdg-desktop-portal-gnome on a headless Mutter with one monitor, which shows ``picture``."""
+    """xdg-desktop-portal-gnome on a headless Mutter with one monitor, Meta-0."""
 
     def __init__(self, width: int, height: int) -> None:
         super().__init__("GNOME")
         self._size = width, height
+        self.display = self.folder / "wayland-gnome"
 
     def start(self) -> None:
         self.spawn_pipewire()
         monitor = "{}x{}".format(*self._size)
         command = ["mutter", "--headless", "--wayland", "--no-x11", "--virtual-monitor", monitor]
-        self.spawn_service(
-            "org.gnome.Mutter.ScreenCast", *command, "--wayland-display", "wayland-gnome"
-        )
-        self.wait((self.folder / "wayland-gnome").exists, "mutter")
-        self.env["WAYLAND_DISPLAY"] = "wayland-gnome"
+        mutter = "org.gnome.Mutter.ScreenCast"
+        self.spawn_service(mutter, *command, "--wayland-display", self.display.name)
+        self.wait(self.display.exists, "mutter")
+        self.env["WAYLAND_DISPLAY"] = str(self.display)
         self.spawn_portal("gnome")
+
+    def allow(self) -> None:
+        """Store what the portal stores when a user allows the monitor, and the token for it."""
+        token = str(uuid.uuid4())
+        with open_dbus_connection(self.bus.address) as bus:
+            display = "org.gnome.Mutter.DisplayConfig"
+            address = DBusAddress("/org/gnome/Mutter/DisplayConfig", display, display)
+            state = _call(bus, address, "GetCurrentState")
+            (_, vendor, product, serial), *_ = state[1][0]
+            now = int(time.time() * 1e6)
+            monitor = [(0, 1, ("s", f"{vendor}:{product}:{serial}"))]
+            grant = ("(suv)", ("GNOME", 1, ("(xxa(uuv))", (now, now, monitor))))
+            store = "org.freedesktop.impl.portal.PermissionStore"
+            address = DBusAddress("/org/freedesktop/impl/portal/PermissionStore", store, store)
+            entry = ("screencast", True, token, {"": ["yes"]}, grant)
+            _call(bus, address, "Set", "sbsa{sas}v", entry)
+        folder = self.folder / "state" / "wayshot"
+        folder.mkdir(parents=True, exist_ok=True)
+        tokens = {"GNOME": {"screen-cast monitor Meta-0": token}}
+        (folder / "portal.json").write_text(json.dumps(tokens))
+
+    def tokens(self) -> list[Path]:
+        """Return the files in which wayshot keeps tokens."""
+        return list((self.folder / "state" / "wayshot").iterdir())
+
+
+def _call(
+    bus: DBusConnection, address: DBusAddress, method: str, signature: str = "", body: Any = ()
+) -> Any:
+    call = new_method_call(address, method, signature or None, body)
+    reply = bus.send_and_get_reply(call, timeout=PATIENCE)
+    assert reply.header.message_type is MessageType.method_return, reply.body
+    return reply.body

@@ -80,7 +80,9 @@ class Behaviour:
     old_paths: bool = False  # requests have another path than predicted
     session: Variant | None = None  # the session's handle, None: the right one
     signature: str = "ua{sv}"  # of Response
-    remote: str = "socket"  # what OpenPipeWireRemote gives: socket, file or text
+    remote: str = (
+        "socket"  # what OpenPipeWireRemote gives: socket, file, text, or a PipeWire's path
+    )
     uri: str = ""  # of the screenshot
     valid_tokens: set[str] | None = None  # None: all; others end Start with 2
     interlude: Callable[[FakePortal, str], None] | None = None  # before each answer
@@ -106,6 +108,7 @@ class FakePortal:
         self.gone: list[str] = []  # clients that have hung up
         self.remotes: list[socket.socket] = []  # the portal's ends
         self._address = address
+        self.session = ""  # the last one
         self._tokens = 0
         self._restored = ""
         self._bus: DBusConnection
@@ -146,8 +149,16 @@ class FakePortal:
 
     def close_session(self) -> None:
         """Say that the session was closed, as the user can at any time."""
-        emitter = DBusAddress(f"{PATH}/session/1", interface="org.freedesktop.portal.Session")
+        emitter = DBusAddress(self.session, interface="org.freedesktop.portal.Session")
         self._send(new_signal(emitter, "Closed"))
+
+    def leave(self) -> None:
+        """Give up its name, as when it ends."""
+        self._send(message_bus.ReleaseName(NAME))
+
+    def come_back(self) -> None:
+        """Take it again, as when it is started anew."""
+        self._send(message_bus.RequestName(NAME))
 
     def forge_response(self) -> None:
         """Have somebody else say that all that is asked for is refused."""
@@ -230,6 +241,9 @@ class FakePortal:
 
     def _respond(self, path: str, method: str, options: dict[str, Variant]) -> None:
         behaviour = self.behaviour
+        if "session_handle_token" in options:
+            token = options["session_handle_token"][1]
+            self.session = f"{PATH}/session/{self._sender}/{token}"
         if "restore_token" in options:
             self._restored = options["restore_token"][1]
         if behaviour.closes_at == method:
@@ -244,7 +258,7 @@ class FakePortal:
 
     def _usual(self, method: str) -> tuple[int, Any]:
         if method == "CreateSession":
-            return 0, {"session_handle": self.behaviour.session or ("s", f"{PATH}/session/1")}
+            return 0, {"session_handle": self.behaviour.session or ("s", self.session)}
         if method == "Screenshot":
             return 0, {"uri": ("s", self.behaviour.uri)}
         if method != "Start":
@@ -260,12 +274,16 @@ class FakePortal:
         if self.behaviour.remote == "text":
             self._send(new_method_return(message, "s", ("no fd",)))
             return
-        ours, theirs = socket.socketpair()
-        fd = theirs.detach()
         if self.behaviour.remote == "file":
-            os.close(fd)
             fd = os.open(os.devnull, os.O_RDONLY)
-        self.remotes.append(ours)
+        elif self.behaviour.remote == "socket":
+            ours, theirs = socket.socketpair()
+            self.remotes.append(ours)
+            fd = theirs.detach()
+        else:
+            remote = socket.socket(socket.AF_UNIX)
+            remote.connect(self.behaviour.remote)
+            fd = remote.detach()
         self._send(new_method_return(message, "h", (fd,)))
         os.close(fd)
 

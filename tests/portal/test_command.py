@@ -117,6 +117,13 @@ def test_nonsense_is_refused(run: Runner, words: list[str]) -> None:
         assert "Start" not in portal.methods
 
 
+@pytest.mark.parametrize("target", [["--backend", "portal"], ["--pipewire-node", "42"]])
+def test_what_gives_only_changes_cannot_give_all(run: Runner, target: list[str]) -> None:
+    done = run(Behaviour(), "record", "--no-damage", *target, "a.y4m")
+    assert done.returncode == 4
+    assert "--no-damage" in done.stderr
+
+
 @pytest.mark.parametrize("words", [["a.png"], ["record", "a.y4m"]], ids=" ".join)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_dialog_at_once(

@@ -101,7 +101,7 @@ class TestGranted:
             assert [output.name for output in outputs] == ["FAKE-1"]
             assert outputs[0].box == Box(0, 0, 64, 48)
             assert not portal.is_over
-        assert fake.closed == [f"{PATH}/session/1"]
+        assert fake.closed == [fake.session]
 
     @pytest.mark.parametrize("way", ["early", "old_paths"])
     def test_responses_are_found_wherever_they_come(self, bus: SessionBus, way: str) -> None:
@@ -299,7 +299,7 @@ class TestSlow:
             with pytest.raises(CancelledError):
                 portal.read_outputs(Target())
             waker.join()
-            assert fake.closed == [f"{PATH}/session/1"]
+            assert fake.closed == [fake.session]
             portal.close()
             fake.wait_for(lambda: bool(fake.gone))
 
@@ -317,6 +317,17 @@ class TestClosed:
         error = failure(bus, Behaviour(leaves_at=method))
         assert type(error) is CaptureError
         assert "went away" in str(error)
+
+    def test_a_portal_that_comes_back_is_another(self, bus: SessionBus) -> None:
+        with asking(bus, Behaviour()) as (fake, portal, _):
+            fake.leave()
+            fake.come_back()
+            portal.connection.wait(lambda: portal.is_over, "waiting for the end")
+            with contextlib.suppress(CaptureTimeoutError):
+                portal.connection.wait(
+                    lambda: not portal.is_over, "waiting", time.monotonic() + 0.2
+                )
+            assert portal.is_over
 
     def test_a_cast_that_ends_later_is_over(self, bus: SessionBus) -> None:
         with asking(bus, Behaviour()) as (fake, portal, outputs):
@@ -358,7 +369,7 @@ class TestMalformed:
                 portal.cast.open_remote()
 
     def test_a_session_may_be_an_object_path(self, bus: SessionBus) -> None:
-        with asking(bus, Behaviour(session=("o", f"{PATH}/session/1"))) as (_, _, outputs):
+        with asking(bus, Behaviour(session=("o", f"{PATH}/session/x"))) as (_, _, outputs):
             assert len(outputs) == 1
 
     @pytest.mark.parametrize(
@@ -479,6 +490,7 @@ class TestTokens:
         behaviour = Behaviour(valid_tokens=set())
         with asking(bus, behaviour, Target(["FAKE-1"])) as (fake, _, _):
             assert fake.methods == ["CreateSession", "SelectSources", "Start"] * 2
+            assert fake.closed != [fake.session]
             assert "restore_token" not in fake.call("SelectSources").options
         assert self.kept(state) == {"screen-cast monitor FAKE-1": "token-1"}
 

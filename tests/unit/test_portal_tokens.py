@@ -55,7 +55,17 @@ def test_a_relative_state_folder_is_none(file: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'{"GNOME": 1}', b'{"GNOME": {"a": 1}}', b"\xff", b"[" * 100_000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"GNOME": 1}',
+        b'{"GNOME": {"a": 1}}',
+        b"\xff",
+        b"[" * 100_000,
+        b'{"GNOME": {"a": "\\u0000"}}',
+        b'{"GNOME": {"a": "\\ud800"}}',
+    ],
     ids=lambda content: content[:20].decode(errors="replace"),
 )
 def test_a_corrupt_file_is_ignored_and_replaced(file: Path, content: bytes) -> None:

@@ -80,6 +80,7 @@ def choose(  # noqa: PLR0913 - what was wished for, all of it optional
     buffer: str = "auto",
     device: str | None = None,
     *,
+    damage: bool = True,
     pipewire_node: int | None = None,
     portal: PortalWish | None = None,
     screenshot: bool = False,
@@ -88,10 +89,11 @@ def choose(  # noqa: PLR0913 - what was wished for, all of it optional
     """Return the best backend that this compositor can serve, and those passed over.
 
     ``wish`` pins one, ``buffer`` its memory, ``device`` the node for dmabufs, and so
-    their use; ``portal`` says what the portal is asked for, and so pins it. With ``screenshot`` it
-    may take one where it casts nothing; ``warn`` is told what people must know. A
-    ``pipewire_node`` is captured by itself. Raises UnsupportedError with the reasons when none is
-    left, InvalidArgumentError when there is none of that name or the wishes contradict each other.
+    their use; without ``damage`` it has to give each frame, changed or not. ``portal`` says what
+    the portal is asked for, and so pins it; with ``screenshot`` it may take one where it casts
+    nothing; ``warn`` is told what people must know. A ``pipewire_node`` is captured by itself.
+    Raises UnsupportedError with the reasons when none is left, InvalidArgumentError when there is
+    none of that name or the wishes contradict each other.
     """
     for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
         if name not in ("auto", *known):
@@ -103,14 +105,14 @@ def choose(  # noqa: PLR0913 - what was wished for, all of it optional
             raise InvalidArgumentError(message)
         buffer = "dmabuf"
     if pipewire_node is not None:
-        return _node(connection, pipewire_node, wish, Wish(buffer, device), portal), []
+        return _node(connection, pipewire_node, wish, Wish(buffer, device, damage), portal), []
     assert isinstance(connection, Connection)  # noqa: S101 - see connect
     if portal is not None:
         if wish not in ("auto", "portal"):
             message = f"the portal's wishes are not for {wish}"
             raise InvalidArgumentError(message)
         wish = "portal"
-    wishes = Wish(buffer, device, portal or PortalWish(), screenshot, warn)
+    wishes = Wish(buffer, device, damage, portal or PortalWish(), screenshot, warn)
     passed_over: list[PassedOver] = []
     hint = (
         "wayshot needs wlr-screencopy, as sway, Hyprland, river, labwc and Wayfire have it, "

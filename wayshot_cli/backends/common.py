@@ -41,15 +41,17 @@ def nobody(_line: str) -> None:
 
 
 class Wish(NamedTuple):
-    """How it is to be captured: ``--buffer``, ``--device`` and the portal's options.
+    """How it is to be captured: ``--buffer``, ``--device``, ``--no-damage``, the portal's options.
 
     ``buffer`` is auto, shm or dmabuf; ``device`` a node of /dev/dri for dmabufs, None for the
-    compositor's own. ``screenshot`` says that the desktop's own picture of everything will do;
-    ``warn`` is told what people must know of what they get.
+    compositor's own. Without ``damage`` each frame is wanted, changed or not. ``screenshot`` says
+    that the desktop's own picture of everything will do; ``warn`` is told what people must know of
+    what they get.
     """
 
     buffer: str = "auto"
     device: str | None = None
+    damage: bool = True
     portal: PortalWish = PortalWish()
     screenshot: bool = False
     warn: Callable[[str], object] = nobody

@@ -213,7 +213,8 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(backends.connect(timeout, pipewire_node))
         chosen, passed_over = backends.choose(
-            link, backend, buffer, device, pipewire_node=pipewire_node, warn=report,
+            link, backend, buffer, device, damage=not no_damage, warn=report,
+            pipewire_node=pipewire_node,
             portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
         )  # fmt: skip
         stack.callback(chosen.close)

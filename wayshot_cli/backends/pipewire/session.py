@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+_NUDGE = 0.25  # seconds of silence after which a producer is asked again; doubled each time
 
 
 class Session:
@@ -61,6 +62,8 @@ class Session:
         """Ask for a frame; with ``damage`` for one that has not been returned yet."""
         self._is_started, self._wants_new = True, damage
         self._owed_by = self._waiter.deadline()
+        if self._last is None:
+            self._nudge_after(_NUDGE)
 
     def finish(self, deadline: float) -> "Frame":
         """Wait for the frame that was asked for; ``deadline`` is a time.monotonic().
@@ -89,15 +92,18 @@ class Session:
         except CaptureTimeoutError as error:
             raise self._stream.silence() from error
         finally:
-            self._is_started = False
+            self.cancel()
 
     def set_active(self, active: bool) -> None:  # noqa: FBT001 - as ``Stream.set_active``
         """Let the producer rest, or go on."""
+        if not active:
+            self._waiter.call_off(self._nudge)
         self._stream.set_active(active)
 
     def cancel(self) -> None:
         """Forget that a frame was asked for. Harmless twice."""
         self._is_started = False
+        self._waiter.call_off(self._nudge)
 
     def close(self) -> None:
         """End the stream; frames stay valid. Harmless twice."""
@@ -105,6 +111,20 @@ class Session:
         self._waiter.unwatch(self._stream.fd)
         self._stream.close()
         self._last = None
+
+    def _nudge_after(self, seconds: float) -> None:
+        self._patience = seconds
+        self._waiter.call_at(monotonic() + seconds, self._nudge)
+
+    def _nudge(self) -> None:
+        """Have the producer begin again: what it sends while both are being linked, is lost.
+
+        Mutter draws when its stream begins to run, and then only what changes.
+        """
+        if not self.is_done:
+            self._stream.set_active(False)
+            self._stream.set_active(True)
+            self._nudge_after(2 * self._patience)
 
     def __enter__(self) -> Self:
         """Return the session itself, to be closed at the end of the block."""

@@ -36,6 +36,9 @@ class Portal:
 
     def __init__(self, connection: "Connection", wish: Wish = ANY) -> None:
         """Connect to the portal. Raises UnsupportedError where there is none that will do."""
+        if not wish.damage:
+            message = "the portal gives only what has changed"
+            raise UnsupportedError(message, hint="leave out --no-damage")
         self.connection = connection
         self._notes: list[str] = []
         self._wish = wish
@@ -94,7 +97,7 @@ class Portal:
 
         assert self.cast  # noqa: S101 - its outputs are known
         chosen = next(s for s in self.cast.streams if s.node_id == output.offer.name)
-        stream = connect(self.cast, chosen, self._wish)
+        stream = connect(self.cast, chosen, self._wish, self.connection)
         self._streams.append(stream)
         return Session(stream, self.connection, output.box, self.cast)
 

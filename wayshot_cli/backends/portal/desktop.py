@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from jeepney import DBusAddress
+from jeepney.low_level import ObjectPathType
 
 from wayshot_cli.backends.portal.bus import Bus, Reply, Signal, Variant
 from wayshot_cli.errors import (
@@ -42,7 +43,7 @@ class Desktop:
         self._tokens = count(1)
         self._responses: dict[str, tuple[int, dict[str, Variant]]] = {}
         self._closed: set[str] = set()
-        self._owner = ""
+        self._owner = "nobody yet"
         self._is_gone = False
         self.bus = Bus(connection, self._on_signal)
         try:
@@ -133,6 +134,20 @@ class Desktop:
             raise _refusal(code, doing)
         return results
 
+    def create_session(self, interface: str, doing: str) -> str:
+        """Return the handle of a new session. Raises what ``request`` raises."""
+        token = f"wayshot{next(self._tokens)}"
+        options: dict[str, Variant] = {"session_handle_token": ("s", token)}
+        results = self.request(interface, "CreateSession", "", (), options, doing=doing)
+        kind, handle = results.get("session_handle", ("", None))
+        try:
+            # The specification has a path, portals give a string.
+            ObjectPathType().check_data(handle if kind in {"s", "o"} else None)
+        except (TypeError, ValueError) as error:
+            message = f"the portal gave a session without a handle: {handle!r}"
+            raise CaptureError(message) from error
+        return str(handle)
+
     def is_closed(self, session: str) -> bool:
         """Whether a session has been closed, or its portal is gone."""
         return self._has_ended(session) or self.bus.failure is not None
@@ -162,9 +177,8 @@ class Desktop:
 
     def _on_signal(self, signal: Signal) -> None:
         if signal.sender == "org.freedesktop.DBus" and signal.member == "NameOwnerChanged":
-            # It comes up for us, and then must stay who it is.
-            self._is_gone = bool(self._owner) and self._owner in signal.body[1:2]
-        elif not self._owner or signal.sender != self._owner:
+            self._is_gone |= self._owner in signal.body[1:2]  # it started for us, and must stay
+        elif signal.sender != self._owner:
             return  # anybody can send us signals
         elif (signal.interface, signal.member) == (_SESSION, "Closed"):
             self._closed.add(signal.path)

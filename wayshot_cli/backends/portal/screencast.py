@@ -5,8 +5,6 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jeepney.low_level import ObjectPathType
-
 from wayshot_cli.backends.portal.desktop import Desktop
 from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
 from wayshot_cli.geometry import Box, Size
@@ -126,7 +124,7 @@ class ScreenCast:
         owner = REMOTE_DESKTOP if wish.remote_desktop else SCREEN_CAST
         properties = self._desktop.properties(owner)
         persistence = _persistence(_number(properties, "version"), owner, token)
-        session = self._create_session(owner)
+        session = self._desktop.create_session(owner, "creating a session")
         try:
             if wish.remote_desktop:  # whose grant the cast is part of
                 devices = _number(properties, "AvailableDeviceTypes") & _KEYBOARD_AND_POINTER
@@ -164,19 +162,6 @@ class ScreenCast:
         what = "paint" if wish.cursor else "hide"
         message = f"the portal of this desktop cannot {what} the cursor"
         raise UnsupportedError(message)
-
-    def _create_session(self, interface: str) -> str:
-        results = self._desktop.request(
-            interface, "CreateSession", "", (),
-            {"session_handle_token": ("s", "wayshot")}, doing="creating a session",
-        )  # fmt: skip
-        handle = _value(results, "session_handle", "s") or _value(results, "session_handle", "o")
-        try:
-            ObjectPathType().check_data(handle)
-        except (TypeError, ValueError) as error:
-            message = f"the portal gave a session without a handle: {handle!r}"
-            raise CaptureError(message) from error
-        return str(handle)
 
     def _request(
         self, interface: str, method: str, session: str, options: "dict[str, Variant]", doing: str

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 from wayshot_cli.backends.pipewire import session
 from wayshot_cli.backends.pipewire.offers import Preference
-from wayshot_cli.backends.pipewire.stream import Stream
+from wayshot_cli.backends.pipewire.stream import Stream, open_stream
 from wayshot_cli.errors import TargetLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wayshot_cli.backends.common import Wish
     from wayshot_cli.backends.portal import screencast
-    from wayshot_cli.frame import Frame
     from wayshot_cli.geometry import Box
     from wayshot_cli.waiting import Waiter
 
@@ -31,20 +32,22 @@ class Session(session.Session):
         """Whether ``finish()`` need not wait: also when the cast has ended."""
         return self._cast.is_closed or super().is_done
 
-    def finish(self, deadline: float) -> "Frame":
+    def _finish(self, take: "Callable[[], session.T | None]", deadline: float) -> "session.T":
         """Wait for the frame that was asked for; raises TargetLostError when the cast has ended."""
         if self._cast.is_closed:
             self.cancel()
             message = f"the screen cast was ended while {self.doing}"
             raise TargetLostError(message)
         try:
-            return super().finish(deadline)
+            return super()._finish(take, deadline)
         except TargetLostError:
             self._cast.has_lost_a_stream = True  # the portal may say so later
             raise
 
 
-def connect(cast: "screencast.Cast", stream: "screencast.Stream", wish: "Wish") -> Stream:
+def connect(
+    cast: "screencast.Cast", stream: "screencast.Stream", wish: "Wish", waiter: "Waiter"
+) -> "Stream":
     """Return a stream of a cast as PipeWire's, over a connection of its own."""
     prefer = Preference()
     if wish.portal.size:
@@ -53,11 +56,12 @@ def connect(cast: "screencast.Cast", stream: "screencast.Stream", wish: "Wish") 
         prefer = prefer._replace(rate=wish.portal.rate)
     fd = cast.open_remote()
     try:
-        return Stream(
+        return open_stream(
+            waiter,
+            wish,
             stream.node_id,
             serial=stream.serial,
             fd=fd,
-            buffer=wish.buffer,
             prefer=prefer,
             cursor=cast.cursor,
         )

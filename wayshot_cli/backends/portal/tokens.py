@@ -100,7 +100,10 @@ def _read_or_nothing() -> Tokens:
 
 
 def _are_tokens(own: object) -> bool:
-    return isinstance(own, dict) and all(isinstance(token, str) for token in own.values())
+    """Whether they can be sent over D-Bus, whose strings are UTF-8 without NUL."""
+    return isinstance(own, dict) and all(
+        isinstance(token, str) and token.isprintable() for token in own.values()
+    )
 
 
 def _write(tokens: Tokens) -> None:
