@@ -6,26 +6,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <linux/udmabuf.h>
 #include <pipewire/pipewire.h>
 #include <spa/param/video/format-utils.h>
 
-enum { PADDING = 0xee };
+enum { PADDING = 0xee, MOST_MODIFIERS = 4 };
+
+/* Who makes the memory: we do, the daemon does; what it is, or is only said to be. */
+static enum { MEMFD, OF_DAEMON, SO_CALLED_DMABUF, UDMABUF } kind;
 
 static struct pw_main_loop *loop;
 static struct pw_stream *stream;
 static struct spa_hook hook;
 static struct spa_video_info_raw info;
-static int is_streaming, wants_alloc, is_fixed;
+static int is_streaming, is_connected, n_modifiers;
+static uint32_t format;
+static struct spa_rectangle size;
+static int64_t modifiers[MOST_MODIFIERS];
 
 /* How the next picture is sent, and of what memory buffers are made. */
 static struct {
     long long seed, stride, offset, size, chunk_flags, header_flags, pts, fill_stride, transform;
     long long crop[4], damage[4];
     long long cursor[6]; /* id, x, y, hotspot x, hotspot y, side of the image */
-    long long file, max_size, map_offset, truncate;
+    long long file, max_size, map_offset, truncate, fixates;
 } told;
 
 static const struct { const char *name; long long *value; } words[] = {
@@ -41,7 +49,7 @@ static const struct { const char *name; long long *value; } words[] = {
     {"hotspot-x", &told.cursor[3]}, {"hotspot-y", &told.cursor[4]},
     {"cursor-side", &told.cursor[5]},
     {"file", &told.file}, {"max-size", &told.max_size}, {"map-offset", &told.map_offset},
-    {"truncate", &told.truncate},
+    {"truncate", &told.truncate}, {"fixates", &told.fixates},
 };
 
 static void say(const char *what)
@@ -64,18 +72,32 @@ static int bytes_per_pixel(void)
     return info.format == SPA_VIDEO_FORMAT_RGB || info.format == SPA_VIDEO_FORMAT_BGR ? 3 : 4;
 }
 
-static const struct spa_pod *format_pod(struct spa_pod_builder *b, uint32_t format, int w, int h)
+/* Our format, with the modifiers from the first one on. */
+static const struct spa_pod *format_pod(struct spa_pod_builder *b, int count)
 {
-    struct spa_rectangle size = {w, h};
+    struct spa_pod_frame object, choice;
     struct spa_fraction rate = {0, 1}, slowest = {1, 1}, fastest = {60, 1};
-    return spa_pod_builder_add_object(b, SPA_TYPE_OBJECT_Format, SPA_PARAM_EnumFormat,
-        SPA_FORMAT_mediaType, SPA_POD_Id(SPA_MEDIA_TYPE_video),
-        SPA_FORMAT_mediaSubtype, SPA_POD_Id(SPA_MEDIA_SUBTYPE_raw),
-        SPA_FORMAT_VIDEO_format, SPA_POD_Id(format),
-        SPA_FORMAT_VIDEO_size, SPA_POD_Rectangle(&size),
+    spa_pod_builder_push_object(b, &object, SPA_TYPE_OBJECT_Format, SPA_PARAM_EnumFormat);
+    spa_pod_builder_add(b, SPA_FORMAT_mediaType, SPA_POD_Id(SPA_MEDIA_TYPE_video),
+                        SPA_FORMAT_mediaSubtype, SPA_POD_Id(SPA_MEDIA_SUBTYPE_raw),
+                        SPA_FORMAT_VIDEO_format, SPA_POD_Id(format), 0);
+    if (count) {
+        spa_pod_builder_prop(b, SPA_FORMAT_VIDEO_modifier, SPA_POD_PROP_FLAG_MANDATORY |
+                             (count > 1 ? SPA_POD_PROP_FLAG_DONT_FIXATE : 0));
+        if (count > 1) {
+            spa_pod_builder_push_choice(b, &choice, SPA_CHOICE_Enum, 0);
+            spa_pod_builder_long(b, modifiers[0]);
+        }
+        for (int i = 0; i < count; i++)
+            spa_pod_builder_long(b, modifiers[i]);
+        if (count > 1)
+            spa_pod_builder_pop(b, &choice);
+    }
+    spa_pod_builder_add(b, SPA_FORMAT_VIDEO_size, SPA_POD_Rectangle(&size),
         SPA_FORMAT_VIDEO_framerate, SPA_POD_Fraction(&rate),
         SPA_FORMAT_VIDEO_maxFramerate,
-        SPA_POD_CHOICE_RANGE_Fraction(&fastest, &slowest, &fastest));
+        SPA_POD_CHOICE_RANGE_Fraction(&fastest, &slowest, &fastest), 0);
+    return spa_pod_builder_pop(b, &object);
 }
 
 static void on_state_changed(void *data, enum pw_stream_state old, enum pw_stream_state state,
@@ -96,6 +118,14 @@ static void on_param_changed(void *data, uint32_t id, const struct spa_pod *para
         return;
     uint8_t memory[2048];
     struct spa_pod_builder b = SPA_POD_BUILDER_INIT(memory, sizeof memory);
+    const struct spa_pod_prop *open = spa_pod_find_prop(param, NULL, SPA_FORMAT_VIDEO_modifier);
+    if (open && open->flags & SPA_POD_PROP_FLAG_DONT_FIXATE) {
+        say("open modifier");
+        const struct spa_pod *both[] = {format_pod(&b, 1), format_pod(&b, n_modifiers)};
+        if (told.fixates)
+            pw_stream_update_params(stream, both, 2);
+        return;
+    }
     int stride = info.size.width * bytes_per_pixel();
     const struct spa_pod *params[6];
     params[0] = spa_pod_builder_add_object(&b, SPA_TYPE_OBJECT_ParamBuffers, SPA_PARAM_Buffers,
@@ -104,7 +134,8 @@ static void on_param_changed(void *data, uint32_t id, const struct spa_pod *para
         SPA_PARAM_BUFFERS_size, SPA_POD_Int(stride * (int)info.size.height),
         SPA_PARAM_BUFFERS_stride, SPA_POD_Int(stride),
         SPA_PARAM_BUFFERS_dataType, SPA_POD_CHOICE_FLAGS_Int(
-            wants_alloc ? 1 << SPA_DATA_MemFd : 1 << SPA_DATA_MemPtr));
+            kind == MEMFD ? 1 << SPA_DATA_MemFd :
+            kind == OF_DAEMON ? 1 << SPA_DATA_MemPtr : 1 << SPA_DATA_DmaBuf));
     static const uint32_t types[] = {SPA_META_Header, SPA_META_VideoCrop, SPA_META_VideoDamage,
                                      SPA_META_VideoTransform, SPA_META_Cursor};
     static const int sizes[] = {sizeof(struct spa_meta_header), sizeof(struct spa_meta_region),
@@ -114,7 +145,8 @@ static void on_param_changed(void *data, uint32_t id, const struct spa_pod *para
         params[1 + i] = spa_pod_builder_add_object(&b, SPA_TYPE_OBJECT_ParamMeta, SPA_PARAM_Meta,
             SPA_PARAM_META_type, SPA_POD_Id(types[i]), SPA_PARAM_META_size, SPA_POD_Int(sizes[i]));
     pw_stream_update_params(stream, params, 6);
-    printf("format %ux%u %d\n", info.size.width, info.size.height, info.format);
+    printf("format %ux%u %d modifier %#llx\n", info.size.width, info.size.height, info.format,
+           open ? (unsigned long long)info.modifier : ~0ULL);
     fflush(stdout);
 }
 
@@ -122,11 +154,11 @@ static void on_add_buffer(void *user, struct pw_buffer *buffer)
 {
     (void)user;
     struct spa_data *data = buffer->buffer->datas;
-    if (!wants_alloc)
+    if (kind == OF_DAEMON)
         return;
-    long long whole = 2LL * info.size.width * info.size.height * 4 + 65536;
+    long long whole = (2LL * info.size.width * info.size.height * 4 + 65536) & ~4095LL;
     long long length = told.file ? told.file : whole;
-    data->type = SPA_DATA_MemFd;
+    data->type = kind == MEMFD ? SPA_DATA_MemFd : SPA_DATA_DmaBuf;
     data->flags = SPA_DATA_FLAG_READWRITE;
     data->fd = memfd_create("producer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (data->fd < 0 || ftruncate(data->fd, length) < 0)
@@ -138,12 +170,25 @@ static void on_add_buffer(void *user, struct pw_buffer *buffer)
     mmap(memory, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, data->fd, 0);
     data->data = memory + told.map_offset;
     buffer->user_data = memory;
+    if (kind == UDMABUF) {
+        /* Its pages are those of the memfd, which is not closed before the end. */
+        int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+        struct udmabuf_create wish = {.memfd = data->fd, .flags = UDMABUF_FLAGS_CLOEXEC,
+                                      .size = length};
+        fcntl(data->fd, F_ADD_SEALS, F_SEAL_SHRINK);
+        data->fd = ioctl(device, UDMABUF_CREATE, &wish);
+        if (data->fd < 0) {
+            perror("udmabuf");
+            abort();
+        }
+        close(device);
+    }
 }
 
 static void on_remove_buffer(void *user, struct pw_buffer *buffer)
 {
     (void)user;
-    if (!wants_alloc)
+    if (kind == OF_DAEMON)
         return;
     munmap(buffer->user_data, (2LL * info.size.width * info.size.height * 4 + 65536) * 4);
     close(buffer->buffer->datas->fd);
@@ -200,7 +245,7 @@ static void on_process(void *user)
     int row = info.size.width * bytes_per_pixel();
     long long stride = told.fill_stride ? told.fill_stride : row;
     if (data->data) {
-        if (wants_alloc)
+        if (kind != OF_DAEMON)
             memset(data->data, PADDING, stride * info.size.height);
         for (uint32_t y = 0; y < info.size.height; y++)
             for (int i = 0; i < row; i++)
@@ -231,16 +276,19 @@ static void do_line(char *line)
     if (!strcmp(verb, "format")) {
         uint8_t memory[1024];
         struct spa_pod_builder b = SPA_POD_BUILDER_INIT(memory, sizeof memory);
-        uint32_t format = atoi(strtok(NULL, " \n"));
-        int width = atoi(strtok(NULL, " \n")), height = atoi(strtok(NULL, " \n"));
-        const struct spa_pod *params[] = {format_pod(&b, format, width, height)};
-        if (is_fixed)
+        format = atoi(strtok(NULL, " \n"));
+        size.width = atoi(strtok(NULL, " \n"));
+        size.height = atoi(strtok(NULL, " \n"));
+        for (n_modifiers = 0; n_modifiers < MOST_MODIFIERS && (word = strtok(NULL, " \n"));)
+            modifiers[n_modifiers++] = strtoull(word, NULL, 0);
+        const struct spa_pod *params[] = {format_pod(&b, n_modifiers)};
+        if (is_connected)
             pw_stream_update_params(stream, params, 1);
         else
             pw_stream_connect(stream, PW_DIRECTION_OUTPUT, PW_ID_ANY,
-                PW_STREAM_FLAG_DRIVER | (wants_alloc ? PW_STREAM_FLAG_ALLOC_BUFFERS :
-                                                       PW_STREAM_FLAG_MAP_BUFFERS), params, 1);
-        is_fixed = 1;
+                PW_STREAM_FLAG_DRIVER | (kind == OF_DAEMON ? PW_STREAM_FLAG_MAP_BUFFERS :
+                                         PW_STREAM_FLAG_ALLOC_BUFFERS), params, 1);
+        is_connected = 1;
         return;
     }
     while ((word = strtok(NULL, " \n"))) {
@@ -280,7 +328,10 @@ static void on_input(void *data, int fd, uint32_t mask)
 
 int main(int argc, char *argv[])
 {
-    wants_alloc = argc < 2 || strcmp(argv[1], "daemon-allocates");
+    static const char *kinds[] = {"memfd", "daemon-allocates", "so-called-dmabuf", "udmabuf"};
+    for (unsigned i = 0; argc > 1 && i < SPA_N_ELEMENTS(kinds); i++)
+        if (!strcmp(argv[1], kinds[i]))
+            kind = i;
     pw_init(&argc, &argv);
     loop = pw_main_loop_new(NULL);
     struct pw_context *context = pw_context_new(pw_main_loop_get_loop(loop), NULL, 0);

@@ -213,9 +213,12 @@ class Producer:
         message = f"the producer never said {start!r}, but {heard}"
         raise PipeWireError(message)
 
-    def offer(self, format_: int, width: int, height: int) -> None:
-        """Offer one format: at first, or in place of the one before."""
-        self.tell("format", format_, width, height)
+    def offer(self, format_: int, width: int, height: int, *modifiers: int) -> None:
+        """Offer one format: at first, or in place of the one before.
+
+        With several modifiers, the consumer is to choose; with ``fixates``, we do it as well.
+        """
+        self.tell("format", format_, width, height, *modifiers)
         if self.node < 0:
             self.node = int(self.wait_for("node ").split()[1])
 

@@ -19,33 +19,16 @@ from wayshot_cli.backends.pipewire import offers
 from wayshot_cli.backends.pipewire.session import Session
 from wayshot_cli.backends.pipewire.stream import Stream
 from wayshot_cli.geometry import Box
+from wayshot_cli.pixels import ARGB8888, XRGB8888, PixelFormat
 from wayshot_cli.waiting import Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.live.client import Picture
     from wayshot_cli.frame import Frame
-    from wayshot_cli.pixels import PixelFormat
 
 WIDTH, HEIGHT = 64, 48
 ROW = WIDTH * 4
 CORRUPTED = 2
-
-
-@pytest.fixture(scope="module")
-def pipewire() -> Iterator[PipeWire]:
-    with PipeWire() as running, pytest.MonkeyPatch.context() as patch:
-        for name, value in running.env.items():
-            patch.setenv(name, value)
-        yield running
-
-
-@pytest.fixture
-def producer(pipewire: PipeWire) -> Iterator[Producer]:
-    with pipewire.producer() as running:
-        running.offer(BGRX, WIDTH, HEIGHT)
-        yield running
 
 
 class Consumer:
@@ -457,3 +440,48 @@ def test_a_producer_whose_first_picture_was_lost_is_asked_again(producer: Produc
             waiter.sleep(0.02)
         frame = session.finish(waiter.deadline())
         assert np.array_equal(rows(frame), picture(WIDTH, HEIGHT, 9))
+
+
+TILED = 0x0100_0000_0000_0002
+
+
+@pytest.mark.parametrize("fixates", [0, 1])
+@pytest.mark.parametrize(
+    ("modifiers", "agreed"),
+    [([0], 0), ([TILED, 0], None), ([0, TILED], 0)],
+)
+def test_a_modifier_is_settled_in_two_steps(
+    pipewire: PipeWire, modifiers: list[int], agreed: int | None, fixates: int
+) -> None:
+    with pipewire.producer("so-called-dmabuf") as producer:
+        producer.tell("set", fixates=fixates)
+        producer.offer(BGRX, WIDTH, HEIGHT, *modifiers)
+        stream = Stream(
+            producer.node,
+            buffer="dmabuf",
+            modifiers={XRGB8888.fourcc: [0, TILED], ARGB8888.fourcc: [0]},
+        )
+        with stream, Waiter(5.0) as waiter:
+            if len(modifiers) > 1:
+                producer.wait_for("open modifier")
+            said = int(producer.wait_for("format").split()[-1], 16)
+            waiter.watch(stream.fd, stream.on_news)
+            waiter.wait(lambda: stream.agreed is not None, "agreeing")
+            # Where both settle it, either may win; that they agree is what counts.
+            assert stream.agreed
+            assert stream.agreed.modifier == said
+            assert said == (agreed if agreed is not None else said)
+            assert fixates or said == 0  # it is the one that can be mapped
+
+
+def test_a_dmabuf_that_is_none_is_passed_over(pipewire: PipeWire) -> None:
+    with pipewire.producer("so-called-dmabuf") as producer:
+        producer.offer(BGRX, WIDTH, HEIGHT, 0)
+        with Consumer(producer, timeout=1.0, buffer="dmabuf") as consumer:
+            producer.send()
+            with pytest.raises(errors.CaptureTimeoutError, match="memory that cannot be read"):
+                consumer.capture()
+            producer.send()
+            consumer.session.start()
+            with pytest.raises(errors.UnsupportedError, match="sends no dmabufs"):
+                consumer.session.finish_dmabuf(consumer.waiter.deadline())

@@ -2,8 +2,7 @@
 
 from wayshot_cli.backends.common import ANY, Target, Wish
 from wayshot_cli.backends.pipewire.session import Session
-from wayshot_cli.backends.pipewire.stream import Stream
-from wayshot_cli.buffers.gbm import DeviceMemory
+from wayshot_cli.backends.pipewire.stream import Stream, open_stream
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.geometry import Box, Size, Transform
 from wayshot_cli.waiting import Waiter
@@ -34,13 +33,11 @@ class Node:
         self._node = node
         self._wish = wish
         self._stream: Stream | None = None
-        self._device: DeviceMemory | None = None
 
     @property
     def notes(self) -> list[str]:
         """What there is to tell of the stream so far, for people."""
-        notes = self._device.notes if self._device else []
-        return notes + (self._stream.notes if self._stream else [])
+        return self._stream.notes if self._stream else []
 
     def read_outputs(self, target: Target) -> list[Output]:
         """Return the node in the shape of an output.
@@ -79,28 +76,9 @@ class Node:
         Raises UnsupportedError without PipeWire.
         """
         assert region is None  # noqa: S101 - see read_outputs
-        if self._wish.buffer == "dmabuf":
-            self._device = open_device(self.connection, self._wish.device)
-        self._stream = Stream(
-            self._node,
-            buffer=self._wish.buffer,
-            device=self._device,
-            cursor="metadata" if cursor else "embedded",
-        )
+        painter = "metadata" if cursor else "embedded"
+        self._stream = open_stream(self.connection, self._wish, self._node, cursor=painter)
         return Session(self._stream, self.connection, output.box)
 
     def close(self) -> None:
         """Do nothing: its session ends the stream."""
-
-
-def open_device(waiter: Waiter, named: str | None) -> DeviceMemory | None:
-    """Return what dmabufs can be read with; None where there is nothing: linear ones can be mapped.
-
-    Raises UnsupportedError when a device is named that does not serve.
-    """
-    try:
-        return DeviceMemory(waiter, named)
-    except UnsupportedError:
-        if named is not None:
-            raise
-        return None

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from wayshot_cli.backends.common import trusted_time
+from wayshot_cli.backends.common import Wish, trusted_time
 from wayshot_cli.backends.pipewire import chunks, offers
 from wayshot_cli.backends.pipewire._pipewire import ffi
 from wayshot_cli.backends.pipewire.chunks import Data, Rows, UnusableError
@@ -18,7 +18,7 @@ from wayshot_cli.backends.pipewire.cursor import Cursor, paint, read_cursor
 from wayshot_cli.backends.pipewire.library import Remote
 from wayshot_cli.backends.pipewire.offers import Agreed, Preference
 from wayshot_cli.buffers.fences import wait_for_writer
-from wayshot_cli.buffers.gbm import DmabufLayout, GbmBuffer, Plane, close_planes
+from wayshot_cli.buffers.gbm import DeviceMemory, DmabufLayout, GbmBuffer, Plane, close_planes
 from wayshot_cli.buffers.linear import LinearMapping
 from wayshot_cli.buffers.private import PrivatePool
 from wayshot_cli.dmabuf_frame import DmabufFrame
@@ -34,10 +34,12 @@ from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box
 from wayshot_cli.kernels._kernels import ffi as own_ffi
 from wayshot_cli.kernels._kernels import lib as own_lib
-from wayshot_cli.wayland.dmabuf import INVALID, LINEAR
+from wayshot_cli.wayland.connection import Connection
+from wayshot_cli.wayland.dmabuf import INVALID, LINEAR, read_offer
+from wayshot_cli.wayland.protocols.linux_dmabuf import ZWP_LINUX_DMABUF_V1
 
 if TYPE_CHECKING:
-    from wayshot_cli.buffers.gbm import DeviceMemory, Loan
+    from wayshot_cli.buffers.gbm import Loan
     from wayshot_cli.geometry import Transform
     from wayshot_cli.waiting import Waiter
 
@@ -290,7 +292,7 @@ class Stream:
     @property
     def notes(self) -> list[str]:
         """What there is to tell so far, for people."""
-        lines = []
+        lines = list(self._device.notes) if self._device else []
         if self.agreed:
             lines.append(f"{self.what}: {self.agreed}")
         if self.dropped:
@@ -574,6 +576,28 @@ class Stream:
             self._damage = None
         else:
             self._damage += damage
+
+
+def open_stream(waiter: "Waiter", wish: Wish, node: int | None, **facts: Any) -> Stream:
+    """Return a stream with the memory that is wished for; ``facts`` are those of ``Stream``.
+
+    Raises UnsupportedError when the device for dmabufs that is named does not serve.
+    """
+    if wish.buffer != "dmabuf":
+        return Stream(node, buffer=wish.buffer, **facts)
+    main_device, modifiers = None, None
+    if isinstance(waiter, Connection) and waiter.find(ZWP_LINUX_DMABUF_V1):
+        # Whoever draws the screen most likely sends its pictures.
+        main_device, modifiers = read_offer(waiter)
+    device = None
+    try:
+        device = DeviceMemory(waiter, wish.device, main_device)
+    except UnsupportedError:
+        if wish.device is not None:
+            raise
+    # Without a device linear dmabufs can still be mapped.
+    known = modifiers if device else None
+    return Stream(node, buffer="dmabuf", modifiers=known, device=device, **facts)
 
 
 def _end(remote: Remote, pointer: Any, fd: int, key: int, keep: object) -> None:

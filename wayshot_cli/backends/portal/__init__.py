@@ -20,7 +20,6 @@ from wayshot_cli.wayland.outputs import Output, read_outputs
 if TYPE_CHECKING:
     from wayshot_cli.backends.pipewire.stream import Stream
     from wayshot_cli.backends.portal import session
-    from wayshot_cli.buffers.gbm import DeviceMemory
     from wayshot_cli.wayland.connection import Connection
 
 
@@ -48,7 +47,6 @@ class Portal:
         self.cast: Cast | None = None
         self._outputs: list[Output] | None = None
         self._streams: list[Stream] = []
-        self._device: DeviceMemory | None = None
         self._desktop = Desktop(connection)
         try:
             self._connect()
@@ -59,8 +57,7 @@ class Portal:
     @property
     def notes(self) -> list[str]:
         """What there is to tell of the cast and its streams so far, for people."""
-        device = self._device.notes if self._device else []
-        return [*self._notes, *device, *(note for stream in self._streams for note in stream.notes)]
+        return [*self._notes, *(note for stream in self._streams for note in stream.notes)]
 
     def read_outputs(self, target: Target) -> list[Output]:
         """Return what is cast, in the shape of outputs; the first call asks for it.
@@ -96,15 +93,11 @@ class Portal:
         assert region is None  # noqa: S101 - plan() asks for none of an output without a mode
         if self._screenshot:
             return screenshot.Session(self._screenshot, output.box, self._notes.append)
-        # PipeWire, and what reads its dmabufs, are not for asking and for screenshots.
-        from wayshot_cli.backends.pipewire.node import open_device  # noqa: PLC0415
-        from wayshot_cli.backends.portal.session import Session, connect  # noqa: PLC0415
+        from wayshot_cli.backends.portal.session import Session, connect  # noqa: PLC0415 - PipeWire
 
         assert self.cast  # noqa: S101 - its outputs are known
-        if self._wish.buffer == "dmabuf" and self._device is None:
-            self._device = open_device(self.connection, self._wish.device)
         chosen = next(s for s in self.cast.streams if s.node_id == output.offer.name)
-        stream = connect(self.cast, chosen, self._wish, self._device)
+        stream = connect(self.cast, chosen, self._wish, self.connection)
         self._streams.append(stream)
         return Session(stream, self.connection, output.box, self.cast)
 

@@ -1,11 +1,11 @@
 """Sessions on the streams of a cast: PipeWire's, and over when the cast is."""
 
 import os
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from wayshot_cli.backends.pipewire import session
 from wayshot_cli.backends.pipewire.offers import Preference
-from wayshot_cli.backends.pipewire.stream import Stream
+from wayshot_cli.backends.pipewire.stream import Stream, open_stream
 from wayshot_cli.errors import TargetLostError
 
 if TYPE_CHECKING:
@@ -13,12 +13,8 @@ if TYPE_CHECKING:
 
     from wayshot_cli.backends.common import Wish
     from wayshot_cli.backends.portal import screencast
-    from wayshot_cli.buffers.gbm import DeviceMemory
     from wayshot_cli.geometry import Box
     from wayshot_cli.waiting import Waiter
-
-
-T = TypeVar("T")
 
 
 class Session(session.Session):
@@ -36,7 +32,8 @@ class Session(session.Session):
         """Whether ``finish()`` need not wait: also when the cast has ended."""
         return self._cast.is_closed or super().is_done
 
-    def _finish(self, take: "Callable[[], T | None]", deadline: float) -> "T":
+    def _finish(self, take: "Callable[[], session.T | None]", deadline: float) -> "session.T":
+        """Wait for the frame that was asked for; raises TargetLostError when the cast has ended."""
         if self._cast.is_closed:
             self.cancel()
             message = f"the screen cast was ended while {self.doing}"
@@ -49,11 +46,8 @@ class Session(session.Session):
 
 
 def connect(
-    cast: "screencast.Cast",
-    stream: "screencast.Stream",
-    wish: "Wish",
-    device: "DeviceMemory | None",
-) -> Stream:
+    cast: "screencast.Cast", stream: "screencast.Stream", wish: "Wish", waiter: "Waiter"
+) -> "Stream":
     """Return a stream of a cast as PipeWire's, over a connection of its own."""
     prefer = Preference()
     if wish.portal.size:
@@ -62,12 +56,12 @@ def connect(
         prefer = prefer._replace(rate=wish.portal.rate)
     fd = cast.open_remote()
     try:
-        return Stream(
+        return open_stream(
+            waiter,
+            wish,
             stream.node_id,
             serial=stream.serial,
             fd=fd,
-            buffer=wish.buffer,
-            device=device,
             prefer=prefer,
             cursor=cast.cursor,
         )
