@@ -108,7 +108,10 @@ class Portal:
         self._desktop.close()
 
     def _connect(self) -> None:
+        from wayshot_cli.backends.pipewire.library import library  # noqa: PLC0415 - as late as may be
+
         try:
+            library()  # nobody is to be asked in vain
             self._screen_cast = ScreenCast(self._desktop)
         except UnsupportedError as error:
             self._fall_back(error)
