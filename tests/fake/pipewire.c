@@ -129,7 +129,7 @@ static void on_param_changed(void *data, uint32_t id, const struct spa_pod *para
     int stride = info.size.width * bytes_per_pixel();
     const struct spa_pod *params[6];
     params[0] = spa_pod_builder_add_object(&b, SPA_TYPE_OBJECT_ParamBuffers, SPA_PARAM_Buffers,
-        SPA_PARAM_BUFFERS_buffers, SPA_POD_CHOICE_RANGE_Int(4, 2, 8),
+        SPA_PARAM_BUFFERS_buffers, SPA_POD_CHOICE_RANGE_Int(8, 2, 16),
         SPA_PARAM_BUFFERS_blocks, SPA_POD_Int(1),
         SPA_PARAM_BUFFERS_size, SPA_POD_Int(stride * (int)info.size.height),
         SPA_PARAM_BUFFERS_stride, SPA_POD_Int(stride),

@@ -10,6 +10,7 @@ Nothing outlives the ``with`` block, nor the tests if they are killed.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import queue
@@ -24,9 +25,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.live.client import Picture
+
+READY = "WAYSHOT_TEST_PRODUCER"
+"""The environment variable that names a producer that is compiled already."""
 
 PATIENCE = 10.0
 """Seconds that each of them has for a start, or for an answer."""
@@ -55,7 +59,12 @@ class PipeWireError(Exception):
 
 @functools.cache
 def compiled() -> Path:
-    """Compile the producer, once. Needs libpipewire-0.3-dev and pkg-config."""
+    """Compile the producer, once. Needs libpipewire-0.3-dev and pkg-config.
+
+    In the guest there is no compiler: it gets one that is ready.
+    """
+    if ready := os.environ.get(READY):
+        return Path(ready)
     program = Path(tempfile.mkdtemp(prefix="producer-")) / "producer"
     flags = subprocess.run(
         ["pkg-config", "--cflags", "--libs", "libpipewire-0.3"],
@@ -242,3 +251,21 @@ def end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@contextlib.contextmanager
+def sending(producer: Producer, seed: int, *, interval: float = 0.02) -> Iterator[None]:
+    """Send the same picture all the while, from when somebody takes it."""
+    is_over = threading.Event()
+
+    def send() -> None:
+        while not is_over.wait(interval):
+            producer.tell("send", seed=seed)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -14,10 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fake.pipewire import BGRX, picture
+from tests.fake.pipewire import BGRX, picture, sending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.fake.pipewire import PipeWire, Producer
@@ -41,24 +38,6 @@ def wayshot(
         timeout=30,
         check=False,
     )
-
-
-@contextlib.contextmanager
-def sending(producer: Producer, seed: int, *, interval: float = 0.02) -> Iterator[None]:
-    """Send the same picture all the while, from when somebody takes it."""
-    is_over = threading.Event()
-
-    def send() -> None:
-        while not is_over.wait(interval):
-            producer.tell("send", seed=seed)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
 
 
 def test_a_still_needs_no_compositor(
