@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import command, encoder, recording
+from benchmarks import command, dmabuf, encoder, recording
 
-GROUPS = {"encoder": encoder.run, "command": command.run, "recording": recording.run}
+GROUPS = {
+    "encoder": encoder.run,
+    "command": command.run,
+    "recording": recording.run,
+    "dmabuf": dmabuf.run,
+}
 
 
 def main(names: list[str]) -> int:

@@ -77,6 +77,12 @@ def process(command: Sequence[str], env: Mapping[str, str], result: str | None =
     return Run(float(seconds), os.path.getsize(result) if result else 0, int(peak_kib))
 
 
+def processor_time(pid: int) -> float:
+    """Return the seconds that a process has used, see proc(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def title(text: str) -> None:
     """Print a heading and what the columns are."""
     print(f"\n{text}")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import measure
-from benchmarks.measure import program
+from benchmarks.measure import processor_time, program
 from tests.fake import Config, FakeCompositor, Film, Output, VirtualClock, read_counter
 from tests.live.film import LiveFilm
 from tests.stage import Output as Screen
@@ -52,7 +52,6 @@ GROWTH = 2.0
 MOST_BUFFERS = 7
 """Four that wait for the writer, one or two that it has, and one that is captured."""
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _SAID = re.compile(
     r"captured (?P<captured>\d+), duplicated \d+, skipped (?P<skipped>\d+),"
     r" dropped (?P<dropped>\d+), late \d+\),"
@@ -107,9 +106,9 @@ def _processor_time(sway: Sway) -> None:
 
 def _idle(sway: Sway) -> Cost:
     """Return what the compositor needs for the film alone."""
-    before = _used(sway.pid)
+    before = processor_time(sway.pid)
     time.sleep(2)
-    return Cost(0.0, (_used(sway.pid) - before) / 2)
+    return Cost(0.0, (processor_time(sway.pid) - before) / 2)
 
 
 def _wf_recorder(sway: Sway, path: str) -> Cost:
@@ -153,12 +152,12 @@ def _cost(
     interrupt_after: float | None = None,
 ) -> Cost:
     """Let a recorder come to its end, and return what it and the compositor needed."""
-    before, began = _used(sway.pid), time.monotonic()
+    before, began = processor_time(sway.pid), time.monotonic()
     if interrupt_after is not None:
         time.sleep(interrupt_after)
         process.send_signal(signal.SIGINT)
     _, status, usage = os.wait4(process.pid, 0)
-    compositor = (_used(sway.pid) - before) / (time.monotonic() - began)
+    compositor = (processor_time(sway.pid) - before) / (time.monotonic() - began)
     process.returncode = os.waitstatus_to_exitcode(status)
     _check(process)
     duration, frames = _contents(path) if path else (SECONDS, 0)
@@ -174,12 +173,6 @@ def _check(process: "subprocess.Popen[bytes]") -> str:
         error.add_note(said)
         raise error
     return said
-
-
-def _used(pid: int) -> float:
-    """Return the seconds of processor time that a process has used, see proc(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _contents(path: str) -> tuple[float, int]:

@@ -1,12 +1,13 @@
-"""A private headless sway per test, with outputs whose every pixel is known.
+"""A private headless compositor per test, with outputs whose every pixel is known.
 
     with Sway(Output(640, 480), Output(800, 600, scale=1.5, transform="90")) as sway:
         sway.set_background("HEADLESS-1", pattern(640, 480))
         subprocess.run([sys.executable, "-m", "wayshot_cli", "-o", "HEADLESS-1"], env=sway.env)
 
-``build=Build.NEWER`` takes the sway that scripts/newer-sway makes. sway refuses to run as root:
-then it runs as nobody, and the tests, still root, connect to its socket. Nothing outlives the
-``with`` block, nor the tests if they are killed.
+``Labwc`` has the same face. ``build=Build.NEWER`` takes the sway that scripts/newer-sway makes; its
+labwc comes from there, too. sway refuses to run as root: then they run as nobody, and the tests,
+still root, connect to their socket. Nothing outlives the ``with`` block, nor the tests if they are
+killed.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ import shutil
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from PIL import Image
 
-from tests.live.client import Client, WireError
+from tests.live.client import FIXED, Client, Head, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from tests.live.client import Picture
 
 PATIENCE = 10.0
-"""Seconds that sway has for a start or for a change of an output."""
+"""Seconds that a compositor has for a start or for a change of an output."""
 
 NOBODY = 65534
 """Who runs the session when the tests are root: any user but root does, this one always exists."""
@@ -57,16 +59,19 @@ TRANSFORMS = (
 """What ``transform`` may be, in sway's words: sway-output(5) turns clockwise, wl_output.transform
 counter-clockwise, so that sway's 90 is wl_output's 270."""
 
+WL_TRANSFORMS = dict(zip(TRANSFORMS, (0, 3, 2, 1, 4, 7, 6, 5), strict=True))
+"""The same in wl_output's numbers."""
+
 
 class StageError(Exception):
-    """sway did not start, did not do as told, or did not answer in time."""
+    """A compositor did not start, did not do as told, or did not answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One headless output: its mode in pixels and how sway presents it.
+    """One headless output: its mode in pixels and how the compositor presents it.
 
-    Without a position, sway puts it to the right of the outputs before it.
+    Without a position, it lies to the right of the outputs before it.
     """
 
     width: int = 640
@@ -84,31 +89,37 @@ class Output:
 
 
 class Build(Enum):
-    """Which sway: this machine's own or the one that scripts/newer-sway makes."""
+    """Which compositor: this machine's own, or what scripts/newer-sway makes."""
 
     HOST = "sway-host"
     NEWER = "sway-newer"
+    LABWC = "labwc"
 
     @property
     def search_path(self) -> str:
-        """PATH, with this build's sway, swaymsg and grim in it.
+        """PATH, with this build's compositor, swaymsg and grim in it.
 
-        Raises StageError where there is no newer sway and none can be made.
+        Raises StageError where it is a newer one and none can be made.
         """
         path = os.environ.get("PATH", os.defpath)
         return path if self is Build.HOST else f"{_newer_sway()}/bin:{path}"
 
+    def stage(self, *outputs: Output) -> Stage:
+        """Describe a session of this compositor; nothing runs yet."""
+        return Labwc(*outputs) if self is Build.LABWC else Sway(*outputs, build=self)
 
-class Sway:
-    """A headless sway, from ``__enter__`` to ``__exit__``.
 
-    Outputs are named HEADLESS-1, HEADLESS-2, ... in their order. ``config`` is appended to sway's.
+class Stage(ABC):
+    """A headless compositor, from ``__enter__`` to ``__exit__``.
+
+    Outputs are named HEADLESS-1, HEADLESS-2, ... in their order.
     """
 
-    def __init__(self, *outputs: Output, config: str = "", build: Build = Build.HOST) -> None:
+    program: ClassVar[str]
+
+    def __init__(self, *outputs: Output, config: str, build: Build) -> None:
         """Describe the session; nothing runs yet."""
         self._outputs = {f"HEADLESS-{n}": output for n, output in enumerate(outputs, 1)}
-        self._last_number = len(outputs)
         self._config = config
         self._build = build
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -118,10 +129,11 @@ class Sway:
         self.env: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        """Start sway and wait until its outputs are as described."""
+        """Start the compositor and wait until its outputs are as described."""
         self.runtime_dir = _short_directory()
         try:
             self._start()
+            self._set_up()
         except BaseException:
             self.close()
             raise
@@ -132,7 +144,7 @@ class Sway:
         self.close()
 
     def close(self) -> None:
-        """End the clients, then sway, and remove the runtime directory."""
+        """End the clients, then the compositor, and remove the runtime directory."""
         for client in self._backgrounds.values():
             client.close()
         self._backgrounds.clear()
@@ -147,14 +159,13 @@ class Sway:
 
     @property
     def pid(self) -> int:
-        """The process id of sway."""
+        """The process id of the compositor."""
         return self._processes[0].pid
 
     @property
+    @abstractmethod
     def version(self) -> tuple[int, int]:
-        """Which sway runs: (1, 7), say."""
-        version = self.msg("-t", "get_version")
-        return version["major"], version["minor"]
+        """Which version runs: (1, 7), say."""
 
     @property
     def socket(self) -> Path:
@@ -164,21 +175,6 @@ class Sway:
     def output(self, name: str) -> Output:
         """Return the output as it was last set."""
         return self._outputs[name]
-
-    def msg(self, *arguments: str) -> Any:
-        """Run ``swaymsg -r ARGUMENTS`` and parse what it prints."""
-        result = subprocess.run(
-            ["swaymsg", "-r", *arguments],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        if result.returncode:
-            message = f"swaymsg {arguments}: {result.stdout}{result.stderr}{self._log_tail()}"
-            raise StageError(message)
-        return json.loads(result.stdout) if result.stdout.strip() else None
 
     def spawn(
         self,
@@ -210,31 +206,9 @@ class Sway:
         ``changes`` are fields of Output.
         """
         self._outputs[name] = output = replace(self._outputs[name], **changes)
-        self.msg(_output_command(name, output))
+        self._apply(name)
         self._wait_for_outputs()
         self.set_background(name, output.background)
-
-    def create_output(self, output: Output) -> str:
-        """Plug in one more output and return its name; it is on the screen then, set as described.
-
-        sway numbers on; a name does not come back.
-        """
-        self._last_number += 1
-        name = f"HEADLESS-{self._last_number}"
-        # Described before it exists, it comes up so.
-        self.msg(_output_command(name, output))
-        self.msg("create_output")
-        self._outputs[name] = output
-        self._wait_for_outputs()
-        self.set_background(name, output.background)
-        return name
-
-    def unplug(self, name: str) -> None:
-        """Take an output away, which sway can from 1.8 on; returns when it is gone."""
-        self.msg(f"output {name} unplug")
-        del self._outputs[name]
-        if name in self._backgrounds:
-            self._backgrounds.pop(name).close()
 
     def set_background(self, name: str, background: Picture | Path | str | None) -> None:
         """Cover an output with a picture (an array or a file) or a colour (``#rrggbb``).
@@ -267,14 +241,26 @@ class Sway:
         with self._explaining(), Client(self.socket) as client:
             return client.dump(name)
 
+    @abstractmethod
+    def _command(self) -> list[str]:
+        """Write what the compositor reads at its start, and return how to start it."""
+
+    @abstractmethod
+    def _apply(self, name: str, /) -> None:
+        """Make an output what self._outputs says."""
+
+    @abstractmethod
+    def _outputs_settled(self) -> bool:
+        """Tell whether all outputs are what self._outputs says."""
+
+    def _sockets(self) -> dict[str, str]:
+        """Return the variables by which clients find the compositor; none as long as one lacks."""
+        displays = [path.name for path in self.runtime_dir.glob("wayland-[0-9]")]
+        return {"WAYLAND_DISPLAY": displays[0]} if displays else {}
+
     def _start(self) -> None:
         if self._as_nobody:
             os.chown(self.runtime_dir, NOBODY, NOBODY)
-        config = self.runtime_dir / "config"
-        lines = ["xwayland disable", "default_border none"]
-        for number, (name, output) in enumerate(self._outputs.items(), 1):
-            lines += [_output_command(name, output), f"workspace {number} output {name}"]
-        config.write_text("\n".join([*lines, self._config, ""]))
         self.env = {
             "PATH": self._build.search_path,
             "HOME": str(self.runtime_dir),
@@ -285,27 +271,23 @@ class Sway:
             "WLR_LIBINPUT_NO_DEVICES": "1",
             "WLR_HEADLESS_OUTPUTS": str(len(self._outputs)),
         }
-        sway = self.spawn(["sway", "-c", str(config)], log="sway.log")
+        process = self.spawn(self._command(), log=f"{self.program}.log")
         deadline = time.monotonic() + PATIENCE
         while not (found := self._sockets()):
-            if sway.poll() is not None:
-                message = f"sway ended with status {sway.returncode}{self._log_tail()}"
+            if process.poll() is not None:
+                message = f"{self.program} ended with status {process.returncode}{self._log_tail()}"
                 raise StageError(message)
             if time.monotonic() > deadline:
-                message = f"sway made no sockets within {PATIENCE} s{self._log_tail()}"
+                message = f"{self.program} made no sockets within {PATIENCE} s{self._log_tail()}"
                 raise StageError(message)
             time.sleep(0.005)
         self.env |= found
+
+    def _set_up(self) -> None:
+        """Wait until the outputs are as described, and show their backgrounds."""
         self._wait_for_outputs()
         for name, output in list(self._outputs.items()):
             self.set_background(name, output.background)
-
-    def _sockets(self) -> dict[str, str]:
-        displays = [path.name for path in self.runtime_dir.glob("wayland-[0-9]")]
-        controls = [str(path) for path in self.runtime_dir.glob("sway-ipc.*.sock")]
-        if not displays or not controls:
-            return {}
-        return {"WAYLAND_DISPLAY": displays[0], "SWAYSOCK": controls[0]}
 
     def _wait_for_outputs(self) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -314,6 +296,92 @@ class Sway:
                 message = f"outputs did not become {self._outputs}{self._log_tail()}"
                 raise StageError(message)
             time.sleep(0.005)
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Add the end of the compositor's log to what a client of ours ran into."""
+        try:
+            yield
+        except (OSError, WireError) as error:
+            error.add_note(self._log_tail())
+            raise
+
+    def _log_tail(self) -> str:
+        try:
+            log = (self.runtime_dir / f"{self.program}.log").read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+        return f"\nThe end of {self.program}'s log:\n" + "\n".join(log.splitlines()[-15:])
+
+
+class Sway(Stage):
+    """A headless sway; ``config`` is appended to its configuration."""
+
+    program = "sway"
+
+    def __init__(self, *outputs: Output, config: str = "", build: Build = Build.HOST) -> None:
+        """Describe the session; nothing runs yet."""
+        super().__init__(*outputs, config=config, build=build)
+        self._last_number = len(outputs)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Which sway runs: (1, 7), say."""
+        version = self.msg("-t", "get_version")
+        return version["major"], version["minor"]
+
+    def msg(self, *arguments: str) -> Any:
+        """Run ``swaymsg -r ARGUMENTS`` and parse what it prints."""
+        result = subprocess.run(
+            ["swaymsg", "-r", *arguments],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if result.returncode:
+            message = f"swaymsg {arguments}: {result.stdout}{result.stderr}{self._log_tail()}"
+            raise StageError(message)
+        return json.loads(result.stdout) if result.stdout.strip() else None
+
+    def create_output(self, output: Output) -> str:
+        """Plug in one more output and return its name; it is on the screen then, set as described.
+
+        sway numbers on; a name does not come back.
+        """
+        self._last_number += 1
+        name = f"HEADLESS-{self._last_number}"
+        # Described before it exists, it comes up so.
+        self.msg(_output_command(name, output))
+        self.msg("create_output")
+        self._outputs[name] = output
+        self._wait_for_outputs()
+        self.set_background(name, output.background)
+        return name
+
+    def unplug(self, name: str) -> None:
+        """Take an output away, which sway can from 1.8 on; returns when it is gone."""
+        self.msg(f"output {name} unplug")
+        del self._outputs[name]
+        if name in self._backgrounds:
+            self._backgrounds.pop(name).close()
+
+    def _command(self) -> list[str]:
+        config = self.runtime_dir / "config"
+        lines = ["xwayland disable", "default_border none"]
+        for number, (name, output) in enumerate(self._outputs.items(), 1):
+            lines += [_output_command(name, output), f"workspace {number} output {name}"]
+        config.write_text("\n".join([*lines, self._config, ""]))
+        return ["sway", "-c", str(config)]
+
+    def _sockets(self) -> dict[str, str]:
+        displays = super()._sockets()
+        controls = [str(path) for path in self.runtime_dir.glob("sway-ipc.*.sock")]
+        return {**displays, "SWAYSOCK": controls[0]} if displays and controls else {}
+
+    def _apply(self, name: str, /) -> None:
+        self.msg(_output_command(name, self._outputs[name]))
 
     def _outputs_settled(self) -> bool:
         actual = {output["name"]: output for output in self.msg("-t", "get_outputs")}
@@ -328,21 +396,62 @@ class Sway:
             for name, wanted in self._outputs.items()
         )
 
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        """Add the end of sway's log to what a client of ours ran into."""
-        try:
-            yield
-        except (OSError, WireError) as error:
-            error.add_note(self._log_tail())
-            raise
 
-    def _log_tail(self) -> str:
-        try:
-            log = (self.runtime_dir / "sway.log").read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
-        return "\nThe end of sway's log:\n" + "\n".join(log.splitlines()[-15:])
+class Labwc(Stage):
+    """A headless labwc; ``config`` are elements of its rc.xml."""
+
+    program = "labwc"
+
+    def __init__(self, *outputs: Output, config: str = "", build: Build = Build.LABWC) -> None:
+        """Describe the session; nothing runs yet."""
+        super().__init__(*outputs, config=config, build=build)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Which labwc runs: (0, 20), say."""
+        words = subprocess.run(
+            ["labwc", "--version"], env=self.env, capture_output=True, text=True, check=True
+        ).stdout
+        major, minor = words.split()[1].split(".")[:2]
+        return int(major), int(minor)
+
+    def _command(self) -> list[str]:
+        # Windows without borders, as on sway.
+        undecorated = (
+            '<windowRules><windowRule identifier="*" serverDecoration="no"/></windowRules>'
+        )
+        (self.runtime_dir / "rc.xml").write_text(
+            f"<labwc_config>{undecorated}{self._config}</labwc_config>\n"
+        )
+        return ["labwc", "-C", str(self.runtime_dir)]
+
+    def _set_up(self) -> None:
+        # labwc's files say nothing of outputs.
+        self._configure()
+        super()._set_up()
+
+    def _apply(self, _: str, /) -> None:
+        # A configuration is one of all outputs.
+        self._configure()
+
+    def _configure(self) -> None:
+        with self._explaining(), Client(self.socket) as client:
+            client.set_heads(self._heads())
+
+    def _outputs_settled(self) -> bool:
+        with self._explaining(), Client(self.socket) as client:
+            return client.heads() == self._heads()
+
+    def _heads(self) -> dict[str, Head]:
+        heads = {}
+        right = 0
+        for name, output in self._outputs.items():
+            x, y = output.position or (right, 0)
+            right = max(right, x + int(output.upright_size[0] / output.scale))
+            mode = output.width, output.height
+            transform = WL_TRANSFORMS[output.transform]
+            heads[name] = Head(mode, (x, y), transform, round(output.scale * FIXED))
+        return heads
 
 
 @functools.cache
@@ -356,8 +465,11 @@ def _newer_sway() -> Path:
 
 def pattern(width: int, height: int) -> Picture:
     """Paint a picture in which no two pixels are alike, up to 4096x4096: each says where it is."""
-    y, x = np.mgrid[:height, :width]
-    return np.stack([x & 255, y & 255, (x >> 8) | (y >> 8) << 4], axis=-1).astype(np.uint8)
+    y, x = np.ogrid[:height, :width]
+    picture = np.empty((height, width, 3), np.uint8)
+    picture[:, :, 0], picture[:, :, 1] = x & 255, y & 255
+    picture[:, :, 2] = (x >> 8).astype(np.uint8) | (y >> 8 << 4).astype(np.uint8)
+    return picture
 
 
 def _picture(background: Picture | Path | str) -> Picture:

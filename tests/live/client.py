@@ -1,10 +1,12 @@
 """A Wayland client in plain sockets to judge wayshot with: they share no line and no library.
 
 It shows a picture as the background of an output, pixel for pixel at any scale and under any
-transform, and reads an output's buffer as the compositor stores it. Speaking the wire format itself
-costs a hundred lines and keeps libwayland out of the tests' process. Opcodes are counted from 0 in
-the order in which the protocol definitions (wayland.xml, viewporter.xml,
-wlr-layer-shell-unstable-v1.xml, wlr-screencopy-unstable-v1.xml) declare requests and events.
+transform, reads an output's buffer as the compositor stores it, and sets outputs. Speaking the
+wire format itself costs a hundred lines and keeps libwayland out of the tests' process. Opcodes are
+counted from 0 in the order in which the protocol definitions (wayland.xml, viewporter.xml,
+wlr-layer-shell-unstable-v1.xml, wlr-screencopy-unstable-v1.xml,
+wlr-output-management-unstable-v1.xml, wlr-virtual-pointer-unstable-v1.xml) declare requests and
+events.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,6 +41,9 @@ HEADER_SIZE = 8
 DISPLAY = 1
 TOP_LEFT = 1 | 4
 BACKGROUND_LAYER = 0
+
+FIXED = 256
+"""One, as a number of Wayland's type ``fixed``."""
 
 
 class WireError(Exception):
@@ -75,6 +81,18 @@ class WlOutput:
 
     object_id: int
     transform: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How an output is set, in the words of wlr-output-management."""
+
+    mode: tuple[int, ...]
+    position: tuple[int, ...]
+    transform: int
+    """As wl_output numbers it."""
+    scale: int
+    """In 256ths."""
 
 
 class Client:
@@ -201,6 +219,18 @@ class Client:
         self.request(surface, 6)
         self.wait(drawn, 0)
 
+    def point(self, x: int, y: int, width: int, height: int) -> None:
+        """Plug in a pointer, at a place in all of the outputs, which are so wide and high.
+
+        It stays until the client is closed.
+        """
+        manager = self.bind("zwlr_virtual_pointer_manager_v1", 1)
+        any_seat, pointer = 0, self._new_id()
+        self.request(manager, 0, any_seat, pointer)
+        self.request(pointer, 1, int(time.monotonic() * 1000), x, y, width, height)
+        self.request(pointer, 4)
+        self.roundtrip()
+
     def dump(self, output: str) -> Picture:
         """Read the pixels of ``output`` as the compositor stores them: before any transform."""
         manager = self.bind("zwlr_screencopy_manager_v1", 1)
@@ -225,6 +255,29 @@ class Client:
         bgrx = np.frombuffer(memory, np.uint8).reshape(height, width, 4)
         return bgrx[..., 2::-1].copy()
 
+    def heads(self) -> dict[str, Head]:
+        """Read how each output is set, by its name; not those that are off."""
+        return {name: head for name, (_, head) in self._read_heads()[2].items()}
+
+    def set_heads(self, wanted: Mapping[str, Head]) -> None:
+        """Set all outputs at once. Raises WireError where one lacks or they stay as they are."""
+        manager, serial, heads = self._read_heads()
+        if heads.keys() != wanted.keys():
+            message = f"there are the outputs {[*heads]}, not {[*wanted]}"
+            raise WireError(message)
+        configuration = self.create(manager, 0, serial)
+        for name, head in wanted.items():
+            enabled = self.create(configuration, 0, heads[name][0])
+            self.request(enabled, 1, *head.mode, 0)
+            self.request(enabled, 2, *head.position)
+            self.request(enabled, 3, head.transform)
+            self.request(enabled, 4, head.scale)
+        self.request(configuration, 2)
+        succeeded, failed, cancelled = 0, 1, 2
+        if self.wait(configuration, succeeded, failed, cancelled).opcode != succeeded:
+            message = f"the compositor does not set its outputs to {wanted}"
+            raise WireError(message)
+
     def shm_buffer(
         self, width: int, height: int, stride: int, shm_format: int = XRGB8888
     ) -> tuple[int, mmap.mmap]:
@@ -238,6 +291,30 @@ class Client:
         finally:
             os.close(fd)
         return self.create(pool, 0, 0, width, height, stride, shm_format), memory
+
+    def _read_heads(self) -> tuple[int, int, dict[str, tuple[int, Head]]]:
+        """Return the output manager, its serial and each enabled head, by its output's name."""
+        manager = self.bind("zwlr_output_manager_v1", 1)
+        new_head, done, size = 0, 1, 0
+        name, current_mode, position, transform, scale = 0, 5, 6, 7, 8
+        events = self.roundtrip()
+        told = {(event.sender, event.opcode): event for event in events}
+        heads = {}
+        for event in events:
+            if (event.sender, event.opcode) == (manager, new_head):
+                (head,) = event.words()
+                if (head, current_mode) not in told:
+                    continue
+                (mode,) = told[head, current_mode].words()
+                state = Head(
+                    told[mode, size].words(),
+                    struct.unpack("=2i", told[head, position].payload),
+                    *told[head, transform].words(),
+                    *told[head, scale].words(),
+                )
+                heads[told[head, name].string()] = head, state
+        (serial,) = told[manager, done].words()
+        return manager, serial, heads
 
     def _bind_outputs(self) -> dict[str, WlOutput]:
         bound = [

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from tests.live.client import Picture
-    from tests.stage import Sway
+    from tests.stage import Stage
 
 WAYSHOT = (sys.executable, "-m", "wayshot_cli")
 
@@ -27,7 +27,7 @@ PATIENCE = 20.0
 
 
 def wayshot(
-    sway: Sway,
+    stage: Stage,
     *arguments: str | Path,
     env: Mapping[str, str] | None = None,
     stdin: str = "",
@@ -36,7 +36,7 @@ def wayshot(
     """Run wayshot in the session, with ``env`` added, until it ends."""
     return subprocess.run(
         [*WAYSHOT, *arguments],
-        env={**sway.env, **(env or {})},
+        env={**stage.env, **(env or {})},
         input=stdin.encode(),
         cwd=cwd,
         capture_output=True,
@@ -46,7 +46,7 @@ def wayshot(
 
 
 def start(
-    sway: Sway,
+    stage: Stage,
     *arguments: str | Path,
     stdout: int | IO[bytes] = subprocess.PIPE,
     env: Mapping[str, str] | None = None,
@@ -54,17 +54,17 @@ def start(
     """Start wayshot in the session and leave it running."""
     return subprocess.Popen(
         [*WAYSHOT, *arguments],
-        env={**sway.env, **(env or {})},
+        env={**stage.env, **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
     )
 
 
-def shoot(sway: Sway, folder: Path, *arguments: str) -> Picture:
+def shoot(stage: Stage, folder: Path, *arguments: str) -> Picture:
     """Take a PNG, check that nothing was said, and read it as it is: three channels or four."""
     path = folder / "shot.png"
-    result = wayshot(sway, *arguments, path)
+    result = wayshot(stage, *arguments, path)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
     picture = read(path)
     path.unlink()
@@ -86,10 +86,10 @@ def error(result: subprocess.CompletedProcess[bytes]) -> str:
 
 
 @contextmanager
-def frozen(sway: Sway) -> Iterator[None]:
+def frozen(stage: Stage) -> Iterator[None]:
     """Let the compositor be there and say nothing: its process is stopped."""
-    os.kill(sway.pid, signal.SIGSTOP)
+    os.kill(stage.pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(sway.pid, signal.SIGCONT)
+        os.kill(stage.pid, signal.SIGCONT)

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from tests.fake.counter import Cell
     from tests.live.client import Event
-    from tests.stage import Sway
+    from tests.stage import Stage
 
-PATIENCE = 10.0
-"""Seconds that the process has to show its first frame, to pause or to end."""
+PATIENCE = 60.0
+"""Seconds that the process has to show its first frame, to pause or to end; the guest is slow."""
 
 PAUSE, RESUME = b"p", b"r"
 
@@ -47,12 +47,12 @@ ALL_EDGES = 1 | 2 | 4 | 8
 class LiveFilm:
     """The film on one output of a session, from ``__enter__`` to ``__exit__``."""
 
-    def __init__(self, sway: Sway, output: str) -> None:
+    def __init__(self, stage: Stage, output: str) -> None:
         """Start the process."""
-        width, height = sway.output(output).upright_size
+        width, height = stage.output(output).upright_size
         program = [sys.executable, "-m", "tests.live.film"]
         self._process = subprocess.Popen(
-            [*program, str(sway.socket), output, str(width), str(height)],
+            [*program, str(stage.socket), output, str(width), str(height)],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

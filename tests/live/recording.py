@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tests.live.client import Picture
-    from tests.stage import Sway
+    from tests.stage import Stage
 
 FAILED = 1
 
@@ -148,26 +148,26 @@ class Recording:
 
 @contextmanager
 def recording(
-    sway: Sway, *arguments: str | Path, env: dict[str, str] | None = None
+    stage: Stage, *arguments: str | Path, env: dict[str, str] | None = None
 ) -> Iterator[Recording]:
     """Start ``wayshot record ARGUMENTS``; at the end of the block nothing of it is left."""
-    with start(sway, "record", *arguments, env=env) as process:
+    with start(stage, "record", *arguments, env=env) as process:
         try:
             yield Recording(process)
         finally:
             process.kill()
 
 
-def record(sway: Sway, *arguments: str | Path, env: dict[str, str] | None = None) -> Result:
+def record(stage: Stage, *arguments: str | Path, env: dict[str, str] | None = None) -> Result:
     """Run ``wayshot record ARGUMENTS`` until it ends by itself."""
-    with recording(sway, *arguments, env=env) as running:
+    with recording(stage, *arguments, env=env) as running:
         return running.result()
 
 
-def record_at_once(sway: Sway, *lines: tuple[object, ...]) -> list[Result]:
+def record_at_once(stage: Stage, *lines: tuple[object, ...]) -> list[Result]:
     """Run several recordings of the same time, each of which has to succeed."""
     with ExitStack() as stack:
-        running = [stack.enter_context(recording(sway, *map(str, line))) for line in lines]
+        running = [stack.enter_context(recording(stage, *map(str, line))) for line in lines]
         results = [one.result() for one in running]
     for line, result in zip(lines, results, strict=True):
         assert (result.status, result.rest) == (0, ""), (line, result)

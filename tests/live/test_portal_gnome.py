@@ -29,6 +29,7 @@ def portal() -> Iterator[GnomePortal]:
 @pytest.fixture(scope="module")
 def window(portal: GnomePortal) -> Iterator[Fullscreen]:
     with Fullscreen(portal.display, *SIZE) as window:
+        time.sleep(1)  # Mutter lets new windows grow for a quarter of a second
         yield window
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,9 @@ from tests.live.command import read
 from tests.live.fullscreen import Fullscreen
 from tests.live.portals import WlrPortal
 from tests.stage import Output, Sway
+from wayshot_cli.backends.portal.desktop import Desktop
+from wayshot_cli.backends.portal.screenshot import Screenshot
+from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,3 +71,18 @@ def test_another_output_is_what_was_chosen(
     assert done.returncode == 0
     assert b"'HEADLESS-1'" in done.stderr
     check_still(read(path))
+
+
+def test_a_screenshot_is_the_screen(
+    portal: WlrPortal, window: Fullscreen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands in for a cast; xdg-desktop-portal-wlr has grim take it, of all outputs."""
+    window.show_picture(counted(3))
+    for name in ("WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"):
+        monkeypatch.setenv(name, portal.env[name])
+    with Connection() as connection, contextlib.closing(Desktop(connection)) as desktop:
+        left: list[str] = []
+        picture = Screenshot(desktop).take(left.append).to_numpy()
+    width, height = SIZE
+    assert np.array_equal(picture[:height, :width], counted(3))
+    assert left == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import stage
 from tests.live.client import Client
-from tests.live.conftest import on_both_sways, on_newer_sway
+from tests.live.conftest import on_both_sways, on_every_compositor, on_labwc, on_newer_sway
 from tests.stage import TRANSFORMS, Output, StageError, Sway, pattern
 
 if TYPE_CHECKING:
-    from tests.stage import Build
+    from tests.stage import Build, Labwc, Stage
 
 # How an upright picture lies in the buffer under sway's transforms: flipped left to right or not,
 # then turned by so many quarters counter-clockwise.
@@ -34,9 +36,9 @@ FLIPPED_AND_TURNS = {
 }
 
 
-@on_both_sways
+@on_every_compositor
 @pytest.mark.parametrize("scale", [1, 1.25, 1.3, 1.5, 2])
-def test_backgrounds_are_exact_to_the_pixel(one_output: Sway, scale: float) -> None:
+def test_backgrounds_are_exact_to_the_pixel(one_output: Stage, scale: float) -> None:
     """Compare the compositor's own buffer with the pattern, under every transform."""
     for transform in TRANSFORMS:
         one_output.set_output("HEADLESS-1", scale=scale, transform=transform)
@@ -47,14 +49,34 @@ def test_backgrounds_are_exact_to_the_pixel(one_output: Sway, scale: float) -> N
         assert np.array_equal(one_output.dump("HEADLESS-1"), buffer), transform
 
 
+@on_every_compositor
+@pytest.mark.parametrize("scale", [1, 1.5])
+def test_grim_sees_the_pattern_upright(one_output: Stage, scale: float) -> None:
+    """What a viewer sees, under every transform; the size is one that scales without a rest."""
+    for transform in TRANSFORMS:
+        one_output.set_output(
+            "HEADLESS-1", width=180, height=120, scale=scale, transform=transform, background=None
+        )
+        picture = pattern(*one_output.output("HEADLESS-1").upright_size)
+        one_output.set_background("HEADLESS-1", picture)
+        grim = subprocess.run(
+            ["grim", "-o", "HEADLESS-1", "-t", "ppm", "-"],
+            env=one_output.env,
+            capture_output=True,
+            check=True,
+        )
+        with Image.open(io.BytesIO(grim.stdout)) as image:
+            assert np.array_equal(np.asarray(image), picture), transform
+
+
 def test_the_pattern_tells_all_pixels_apart() -> None:
     """A pattern that repeated itself would let a misplaced pixel pass."""
     picture = pattern(600, 400).reshape(-1, 3)
     assert len(np.unique(picture, axis=0)) == len(picture)
 
 
-@on_both_sways
-def test_sway_knows_turns_clockwise_and_wayland_counter_clockwise(one_output: Sway) -> None:
+@on_every_compositor
+def test_sway_knows_turns_clockwise_and_wayland_counter_clockwise(one_output: Stage) -> None:
     """Pin what sway's words mean in the protocol's numbers."""
     numbers = []
     for transform in TRANSFORMS:
@@ -80,6 +102,36 @@ def test_the_newer_sway_is_newer(session: Sway) -> None:
     assert sway
     assert swaymsg == f"{sway}msg"
     assert grim == str(Path(sway).with_name("grim"))
+
+
+@on_labwc
+def test_labwc_has_what_sway_has(session: Labwc) -> None:
+    """It is of the same Debian as the newer sway, and grim is, too."""
+    assert session.version >= (0, 20)
+    labwc, grim = (shutil.which(name, path=session.env["PATH"]) for name in ("labwc", "grim"))
+    assert labwc
+    assert grim == str(Path(labwc).with_name("grim"))
+
+
+@on_labwc
+def test_labwc_puts_outputs_where_they_are_to_be(build: Build) -> None:
+    """Side by side unless told, also where something is negative; a change leaves the others."""
+    upright = Output(60, 40, background="#123456")
+    turned = Output(120, 80, scale=1.5, transform="90", background="#abcdef")
+    with build.stage(upright, turned, Output(50, 50, position=(-50, -7))) as labwc:
+        assert positions(labwc) == {
+            "HEADLESS-1": (0, 0),
+            "HEADLESS-2": (60, 0),
+            "HEADLESS-3": (-50, -7),
+        }
+        labwc.set_output("HEADLESS-1", width=64, scale=2, position=(300, 0))
+        assert positions(labwc) == {
+            "HEADLESS-1": (300, 0),
+            "HEADLESS-2": (332, 0),
+            "HEADLESS-3": (-50, -7),
+        }
+        assert (labwc.dump("HEADLESS-1") == [0x12, 0x34, 0x56]).all()
+        assert (labwc.dump("HEADLESS-2") == [0xAB, 0xCD, 0xEF]).all()
 
 
 @on_both_sways
@@ -122,6 +174,12 @@ def test_a_stage_that_cannot_be_set_says_why(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(stage, "PATIENCE", 0.5)
     with pytest.raises(StageError, match=r"(?i)invalid.*transform"), Sway(Output(transform="up")):
         pass
+
+
+def positions(stage: Stage) -> dict[str, tuple[int, ...]]:
+    """Return where each output lies, as the compositor says."""
+    with Client(stage.socket) as client:
+        return {name: head.position for name, head in client.heads().items()}
 
 
 def _command_lines() -> list[str]:

@@ -149,7 +149,7 @@ class TestStills:
         with FakePortal(bus.address, both(pipewire, producers)):
             shot(portal=PORTAL)
             before = left()
-            for _ in range(10):
+            for _ in range(25):  # of two streams each
                 shot(portal=PORTAL)
             deadline = time.monotonic() + PATIENCE
             while left() > before:  # the compositor hears of it a bit later

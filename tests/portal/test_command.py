@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.portal.fake import SCREEN_CAST, SCREENSHOT, Behaviour, FakePortal
+from tests.portal.fake import SCREEN_CAST, SCREENSHOT, Behaviour, FakePortal, started
 from wayshot_cli.backends.common import Target, Wish
 from wayshot_cli.backends.portal import Portal, screenshot
 from wayshot_cli.wayland.connection import Connection
@@ -168,6 +168,16 @@ class TestScreenshot:
         with Image.open(run.folder / "a.png") as image:
             assert (np.asarray(image) == PICTURE).all()
         assert not (tmp_path / "ä b%20.png").exists()
+
+    def test_it_stands_in_for_streams_that_nobody_can_place(
+        self, run: Runner, behaviour: Behaviour
+    ) -> None:
+        behaviour.properties = Behaviour().properties
+        behaviour.results["Start"] = started((42, {}), (43, {}))
+        done = run(behaviour, "-v", "a.png")
+        assert done.returncode == 0, done.stderr
+        with Image.open(run.folder / "a.png") as image:
+            assert (np.asarray(image) == PICTURE).all()
 
     def test_a_cast_that_the_user_refuses_is_no_reason_for_one(
         self, run: Runner, behaviour: Behaviour

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fake import Config, FakeCompositor
 from tests.portal.fake import (
     PATH,
     REMOTE_DESKTOP,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.fake import FakeCompositor
     from tests.portal.bus import SessionBus
     from wayshot_cli.wayland.outputs import Output
 
@@ -126,11 +126,16 @@ class TestGranted:
         with asking(bus, Behaviour(), Target(cursor=True)) as (fake, _, _):
             assert fake.call("SelectSources").options["cursor_mode"] == ("u", 2)
 
-    def test_a_cursor_that_cannot_be_hidden_is_taken_as_metadata(self, bus: SessionBus) -> None:
+    @pytest.mark.parametrize(("cursor", "painted"), [(False, "hidden"), (True, "metadata")])
+    def test_metadata_of_the_cursor_will_do(
+        self, bus: SessionBus, *, cursor: bool, painted: str
+    ) -> None:
         behaviour = Behaviour()
         behaviour.properties[SCREEN_CAST]["AvailableCursorModes"] = ("u", 4)
-        with asking(bus, behaviour) as (fake, _, _):
+        with asking(bus, behaviour, Target(cursor=cursor)) as (fake, portal, _):
             assert fake.call("SelectSources").options["cursor_mode"] == ("u", 4)
+            assert portal.cast
+            assert portal.cast.cursor == painted
 
     def test_an_old_portal_is_asked_for_nothing_that_it_does_not_know(
         self, bus: SessionBus
@@ -539,6 +544,19 @@ class TestTokens:
         with asking(bus, Behaviour(), Target(["FAKE-1"]), wish=Wish(warn=said.append)):
             assert self.kept(state) == {"screen-cast monitor FAKE-1": "token-1"}
         assert len(said) == 1
+
+
+def test_a_virtual_monitor_needs_no_other(
+    bus: SessionBus, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeCompositor(Config(outputs=())) as compositor:
+        for name, value in compositor.environ.items():
+            monkeypatch.setenv(name, value)
+        with asking(bus, Behaviour(), wish=Wish(portal=PortalWish("virtual"))) as (_, _, outputs):
+            assert len(outputs) == 1
+        with pytest.raises(NotFoundError), asking(bus, Behaviour()):
+            pass
+    assert state.exists()
 
 
 def test_there_may_be_no_bus(

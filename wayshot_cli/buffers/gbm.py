@@ -322,7 +322,8 @@ class DeviceMemory:
         Raises CaptureTimeoutError when the GPU is not done by the deadline, CaptureError when the
         memory cannot be mapped.
         """
-        wait_for_writer(bo.planes[0].fd, self.waiter, deadline)
+        for plane in bo.planes:
+            wait_for_writer(plane.fd, self.waiter, deadline)
         layout = bo.layout
         if bo.can_be_read_in_place and self._in_place.get(layout, True):
             try:

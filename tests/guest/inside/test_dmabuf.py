@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import gc
 import os
+import re
+import signal
 import subprocess
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.guest.inside.stage import RENDER_NODE, GlesSway
+from tests.fake.counter import paint_counter, read_counter
+from tests.fake.pixels import picture as film_picture
+from tests.guest.inside.stage import RENDER_NODE, GlesLabwc, GlesSway
+from tests.live.client import Client
 from tests.live.command import error, shoot, wayshot
-from tests.stage import TRANSFORMS, Output, pattern
+from tests.live.film import LiveFilm
+from tests.live.recording import read_raw, recording
+from tests.stage import TRANSFORMS, Output, Stage, pattern
 from wayshot_cli.backends import choose
+from wayshot_cli.buffers import gbm, linear
+from wayshot_cli.buffers._gbm import ffi
 from wayshot_cli.errors import CaptureError, UnsupportedError
 from wayshot_cli.record import Source
 from wayshot_cli.still import shot
@@ -31,144 +40,186 @@ if TYPE_CHECKING:
 
 NAME = "HEADLESS-1"
 SIZES = ((640, 480), (1920, 1080), (3840, 2160))
+BACKENDS = ("screencopy", "export-dmabuf")
 WAYS = {
     "screencopy": ("--backend", "screencopy", "--buffer", "dmabuf"),
     "export": ("--backend", "export-dmabuf"),
 }
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+every_backend = pytest.mark.parametrize("backend", BACKENDS)
+on_both = pytest.mark.parametrize(
+    "stage", [GlesSway, GlesLabwc], ids=["sway", "labwc"], indirect=True
+)
 
 
 @pytest.fixture(scope="module")
-def sway() -> Iterator[GlesSway]:
-    """Run a sway with one output."""
-    with GlesSway(Output(640, 480)) as sway:
-        yield sway
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Run a compositor with one output: sway, unless a mark asks for both."""
+    with getattr(request, "param", GlesSway)(Output(640, 480)) as stage:
+        yield stage
 
 
 @pytest.fixture
-def connection(sway: GlesSway) -> Iterator[Connection]:
+def connection(stage: Stage) -> Iterator[Connection]:
     """Connect to it."""
-    with Connection(str(sway.socket), timeout=20) as connection:
+    with Connection(str(stage.socket), timeout=20) as connection:
         yield connection
 
 
-def show(sway: GlesSway, size: tuple[int, int], transform: str = "normal") -> Picture:
+def show(stage: Stage, size: tuple[int, int], transform: str = "normal") -> Picture:
     """Let the output show the pattern, and return what is seen."""
     width, height = size
-    sway.set_output(NAME, width=width, height=height, transform=transform, background=None)
-    picture = pattern(*sway.output(NAME).upright_size)
-    sway.set_background(NAME, picture)
+    stage.set_output(NAME, width=width, height=height, transform=transform, background=None)
+    picture = pattern(*stage.output(NAME).upright_size)
+    stage.set_background(NAME, picture)
     return picture
 
 
-def grim(sway: GlesSway, folder: Path, *arguments: str) -> Picture:
+def grim(stage: Stage, folder: Path, *arguments: str) -> Picture:
     """Take a picture by grim."""
     path = folder / "grim.ppm"
-    subprocess.run(["grim", *arguments, "-t", "ppm", path], env=sway.env, check=True)
+    subprocess.run(["grim", *arguments, "-t", "ppm", path], env=stage.env, check=True)
     with Image.open(path) as image:
         return np.asarray(image)
-
-
-def finished(
-    sway: GlesSway, folder: Path, expected: Picture, way: tuple[str, ...], *arguments: str
-) -> Picture:
-    """Take a shot, and again for a while if it is not the expected one yet.
-
-    Here Mesa draws by software, and puts no fences into dmabufs: the compositor says ``ready``
-    while threads of its own still draw, and nobody can tell when they are done.
-    """
-    deadline = monotonic() + 10
-    while True:
-        picture = shoot(sway, folder, *way, *arguments)
-        if np.array_equal(picture, expected) or monotonic() > deadline:
-            return picture
-
-
-def settled(connection: Connection, expected: Picture, backend: str) -> Picture:
-    """Do the same without the command; a frame is in the memory that is still drawn into."""
-    deadline = monotonic() + 10
-    while True:
-        frame = shot(connection=connection, backend=backend, buffer="dmabuf")
-        for _ in range(5):
-            picture = frame.to_numpy().astype(np.uint8, copy=False)
-            if np.array_equal(picture, expected) or monotonic() > deadline:
-                return picture
-            sleep(0.2)
 
 
 def held() -> tuple[int, int]:
     """Count the open fds and what is mapped of devices and dmabufs."""
     gc.collect()
-    maps = Path("/proc/self/maps").read_text().splitlines()
-    mapped = sum("/dev/dri" in line or "dmabuf" in line for line in maps)
-    return len(os.listdir("/proc/self/fd")), mapped
+    return len(os.listdir("/proc/self/fd")), len(mappings())
 
 
-@pytest.mark.parametrize("backend", ["screencopy", "export-dmabuf"])
+def mappings() -> list[range]:
+    """Return the addresses at which devices and dmabufs are mapped."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    ends = [line.split()[0].split("-") for line in lines if re.search("/dev/dri|dmabuf", line)]
+    return [range(int(start, 16), int(end, 16)) for start, end in ends]
+
+
+def dmabufs() -> int:
+    """Count the dmabufs of the whole guest, the compositor's included."""
+    (count,) = re.findall(
+        r"Total (\d+) objects", Path("/sys/kernel/debug/dma_buf/bufinfo").read_text()
+    )
+    return int(count)
+
+
+class CountedLibrary:
+    """libgbm, which counts its buffer objects: those there are, and all there have been."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+        self.objects: set[int] = set()
+        self.made = 0
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(self._library, name)
+        if name == "gbm_bo_destroy":
+            return lambda pointer: function(self._gone(pointer))
+        if name in {"gbm_bo_create", "gbm_bo_create_with_modifiers2", "gbm_bo_import"}:
+            return lambda *arguments: self._made(function(*arguments))
+        return function
+
+    def _made(self, pointer: Any) -> Any:
+        if pointer != ffi.NULL:
+            self.objects.add(_number(pointer))
+            self.made += 1
+        return pointer
+
+    def _gone(self, pointer: Any) -> Any:
+        self.objects.remove(_number(pointer))
+        return pointer
+
+
+def _number(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> CountedLibrary:
+    """Count what devices make that are opened from now on."""
+    library = CountedLibrary(gbm.library())
+    monkeypatch.setattr(gbm, "library", lambda: library)
+    return library
+
+
+@on_both
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_the_pixels_are_those_of_shared_memory_and_of_grim(
-    sway: GlesSway, connection: Connection, tmp_path: Path, size: tuple[int, int], backend: str
+    stage: Stage, connection: Connection, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     """To the last of them, and those that were painted."""
-    expected = show(sway, size)
-    picture = settled(connection, expected, backend)
-    assert np.array_equal(picture, expected)
-    assert np.array_equal(expected, shoot(sway, tmp_path, "--buffer", "shm"))
-    assert np.array_equal(expected, grim(sway, tmp_path))
+    expected = show(stage, size)
+    for backend, buffer in (("screencopy", "shm"), *((backend, "dmabuf") for backend in BACKENDS)):
+        with shot(connection=connection, backend=backend, buffer=buffer) as frame:
+            assert np.array_equal(frame.to_numpy(), expected), (backend, buffer)
+    assert np.array_equal(grim(stage, tmp_path), expected)
 
 
+@on_both
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_every_transform_comes_upright(
-    sway: GlesSway, connection: Connection, transform: str
+    stage: Stage, connection: Connection, transform: str
 ) -> None:
     """The stride of a narrow buffer may be wider than its rows, too."""
-    expected = show(sway, (203, 117), transform)
-    for backend in ("screencopy", "export-dmabuf"):
-        assert np.array_equal(settled(connection, expected, backend), expected)
+    expected = show(stage, (203, 117), transform)
+    for backend in BACKENDS:
+        with shot(connection=connection, backend=backend, buffer="dmabuf") as frame:
+            assert np.array_equal(frame.to_numpy(), expected), backend
 
 
 @every_way
 @pytest.mark.parametrize("transform", ["normal", "90"])
 def test_a_region_is_its_part_of_the_picture(
-    sway: GlesSway, tmp_path: Path, transform: str, way: tuple[str, ...]
+    stage: Stage, tmp_path: Path, transform: str, way: tuple[str, ...]
 ) -> None:
     """Asked for alone, or cut out."""
-    expected = show(sway, (640, 480), transform)
-    expected = expected[57:258, 31:144]
-    picture = finished(sway, tmp_path, expected, way, "-g", "31,57 113x201")
-    assert np.array_equal(picture, expected)
-    assert np.array_equal(picture, grim(sway, tmp_path, "-g", "31,57 113x201"))
+    expected = show(stage, (640, 480), transform)
+    region = "-g", "31,57 113x201"
+    picture = shoot(stage, tmp_path, *way, *region)
+    assert np.array_equal(picture, expected[57:258, 31:144])
+    assert np.array_equal(picture, grim(stage, tmp_path, *region))
 
 
-@every_way
-def test_the_cursor_is_the_one_of_shared_memory(
-    sway: GlesSway, tmp_path: Path, way: tuple[str, ...]
-) -> None:
-    """Where the compositor paints one at all."""
-    show(sway, (640, 480))
-    sway.msg("seat * cursor set 100 100")
-    expected = shoot(sway, tmp_path, "-c", "--buffer", "shm")
-    assert np.array_equal(finished(sway, tmp_path, expected, way, "-c"), expected)
+@on_both
+def test_the_cursor_is_painted_where_it_is_if_asked_for(stage: Stage, tmp_path: Path) -> None:
+    """The same one in every way. Another mode first: what has painted one goes on until then."""
+    x, y = 100, 60
+    pictures = []
+    with Client(stage.socket) as client:
+        for way in (("--buffer", "shm"), *WAYS.values()):
+            show(stage, (64, 48))
+            expected = show(stage, (320, 240))
+            client.point(x, y, 320, 240)
+            assert np.array_equal(shoot(stage, tmp_path, *way), expected), way
+            picture = shoot(stage, tmp_path, *way, "-c")
+            rows, columns = np.nonzero((picture != expected).any(axis=2))
+            assert {*rows} <= {*range(y - 16, y + 33)}, way
+            assert {*columns} <= {*range(x - 16, x + 33)}, way
+            assert len(rows) > 50
+            pictures.append(picture)
+    assert np.array_equal(pictures[1], pictures[0])
+    assert np.array_equal(pictures[2], pictures[0])
 
 
 @every_way
 def test_verbose_says_what_was_chosen_and_why(
-    sway: GlesSway, tmp_path: Path, way: tuple[str, ...]
+    stage: Stage, tmp_path: Path, way: tuple[str, ...]
 ) -> None:
     """The node, and of a buffer of our own the modifier."""
-    show(sway, (640, 480))
-    said = wayshot(sway, "-v", *way, tmp_path / "a.png").stderr.decode()
+    show(stage, (640, 480))
+    said = wayshot(stage, "-v", *way, tmp_path / "a.png").stderr.decode()
     assert f"{RENDER_NODE}: the compositor's main device" in said
     assert "dmabufs" in said
     assert ("modifier LINEAR" in said) == ("screencopy" in way)
 
 
-@pytest.mark.parametrize("backend", ["screencopy", "export-dmabuf"])
+@every_backend
 def test_captures_leave_no_fd_and_no_buffer(
-    sway: GlesSway, connection: Connection, backend: str
+    stage: Stage, connection: Connection, counted: CountedLibrary, backend: str
 ) -> None:
-    """Two hundred of them; the first may open what stays."""
-    show(sway, (64, 48))
+    """Two hundred: neither GBM nor the kernel has one more; the first may open what stays."""
+    show(stage, (64, 48))
 
     def take(count: int) -> None:
         chosen, _ = choose(connection, backend, "dmabuf")
@@ -185,33 +236,40 @@ def test_captures_leave_no_fd_and_no_buffer(
 
     take(10)
     before = held()
+    in_the_kernel = dmabufs()
+    counted.made = 0
     for _ in range(10):
         take(20)
     assert held() == before
     assert before[1] == 0
+    assert not counted.objects
+    assert counted.made == (20 if backend == "screencopy" else 200)
+    deadline = monotonic() + 10
+    while dmabufs() > in_the_kernel:  # the compositor lets go in its own time
+        assert monotonic() < deadline, f"{dmabufs()} after {in_the_kernel}"
+        sleep(0.1)
 
 
-def test_frames_outlive_their_connection(sway: GlesSway) -> None:
+def test_frames_outlive_their_connection(stage: Stage) -> None:
     """Their memory stays until the last view goes, and then goes."""
-    expected = show(sway, (203, 117))
+    expected = show(stage, (203, 117))
     before = held()
-    with Connection(str(sway.socket), timeout=20) as connection:
+    with Connection(str(stage.socket), timeout=20) as connection:
         frames = [shot(connection=connection, buffer="dmabuf") for _ in range(5)]
     arrays = [frame.to_numpy() for frame in frames]
     for frame in frames:
         frame.close()
     del frame, frames
     gc.collect()
-    sleep(0.5)  # see finished()
     assert all(np.array_equal(array, expected) for array in arrays)
     assert held()[1] >= len(arrays)
     arrays.clear()
     assert held() == before
 
 
-def test_a_session_uses_its_buffers_again(sway: GlesSway, connection: Connection) -> None:
+def test_a_session_uses_its_buffers_again(stage: Stage, connection: Connection) -> None:
     """One is enough for who looks at one frame at a time; too many held ones are an error."""
-    show(sway, (64, 48))
+    show(stage, (64, 48))
     chosen, _ = choose(connection, "screencopy", "dmabuf")
     with chosen.open(read_outputs(connection)[0]) as session:
         for _ in range(20):
@@ -230,17 +288,85 @@ def test_a_session_uses_its_buffers_again(sway: GlesSway, connection: Connection
         assert len(kept) == 16
 
 
-@pytest.mark.parametrize("backend", ["screencopy", "export-dmabuf"])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_frame_lies_where_it_was_written(
+    stage: Stage,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    in_place: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Nothing is copied on the way to who reads it, whoever has mapped it."""
+    monkeypatch.setattr(linear, "_SLOWEST", 1000 if in_place else 0)
+    show(stage, (203, 117))
+    with shot(connection=connection, buffer="dmabuf") as frame:
+        pixels = np.frombuffer(frame.memory, np.uint8)
+        assert any(
+            pixels.ctypes.data in mapping and pixels.ctypes.data + pixels.nbytes - 1 in mapping
+            for mapping in mappings()
+        )
+        del pixels
+
+
+@on_both
+@every_backend
+def test_each_frame_of_a_recording_was_shown(
+    stage: Stage, connection: Connection, counted: CountedLibrary, backend: str
+) -> None:
+    """Whole, one after the other, in few buffers."""
+    size = (320, 240)
+    show(stage, size)
+    most, numbers = 0, []
+    chosen, _ = choose(connection, backend, "dmabuf")
+    with LiveFilm(stage, NAME), Source(connection, chosen) as source:
+        for _ in range(200):
+            taken = source.capture()
+            assert taken
+            picture = taken.render().to_numpy()
+            number = read_counter(picture)
+            expected = film_picture(0, *size)
+            paint_counter(expected, number)
+            assert np.array_equal(picture, expected)
+            numbers.append(number)
+            most = max(most, len(counted.objects))
+            del taken, picture
+    assert numbers == sorted(numbers)
+    assert len({*numbers}) > 100
+    assert most <= 2
+
+
+@every_way
+def test_record_ends_by_ctrl_c(stage: Stage, tmp_path: Path, way: tuple[str, ...]) -> None:
+    """The command, of moving pictures; its file is whole, and each frame of it was shown."""
+    size = (64, 48)
+    show(stage, size)
+    path = tmp_path / "raw"
+    raw = ("-t", "raw", "--pixel-format", "rgb24", "-r", "30")
+    with LiveFilm(stage, NAME), recording(stage, *way, *raw, path) as running:
+        running.wait_for(path, 30 * 64 * 48 * 3)
+        result = running.end(signal.SIGINT)
+    assert result.status == 0
+    numbers = []
+    for picture in read_raw(path, *size, 3):
+        numbers.append(read_counter(picture))
+        expected = film_picture(0, *size)
+        paint_counter(expected, numbers[-1])
+        assert np.array_equal(picture, expected)
+    assert numbers == sorted(numbers)
+    assert len({*numbers}) > 10
+    assert result.statistics.written == len(numbers)
+
+
+@every_backend
 def test_a_recording_follows_a_change_of_size(
-    sway: GlesSway, connection: Connection, backend: str
+    stage: Stage, connection: Connection, backend: str
 ) -> None:
     """Buffers of the old size go."""
     sizes = ((64, 48), (203, 117), (320, 240))
-    show(sway, sizes[0])
+    show(stage, sizes[0])
     chosen, _ = choose(connection, backend, "dmabuf")
     with Source(connection, chosen) as source:
         for size in sizes:
-            expected = show(sway, size)
+            expected = show(stage, size)
             deadline = monotonic() + 10
             picture = source.capture(until=deadline)
             while picture and not np.array_equal(picture.render().to_numpy(), expected):
@@ -249,9 +375,9 @@ def test_a_recording_follows_a_change_of_size(
             assert picture
 
 
-def test_a_screen_that_stands_still_is_waited_for(sway: GlesSway, connection: Connection) -> None:
+def test_a_screen_that_stands_still_is_waited_for(stage: Stage, connection: Connection) -> None:
     """copy_with_damage works on dmabufs as on shared memory."""
-    show(sway, (64, 48))
+    show(stage, (64, 48))
     chosen, _ = choose(connection, "screencopy", "dmabuf")
     with Source(connection, chosen) as source:
         assert source.capture()
@@ -261,7 +387,7 @@ def test_a_screen_that_stands_still_is_waited_for(sway: GlesSway, connection: Co
         else:
             pytest.fail("the screen did not come to rest")
         expected = pattern(64, 48)[::-1]
-        sway.set_background(NAME, expected)
+        stage.set_background(NAME, expected)
         picture = source.capture(until=connection.deadline())
         deadline = monotonic() + 10
         while picture and not np.array_equal(picture.render().to_numpy(), expected):
@@ -270,16 +396,20 @@ def test_a_screen_that_stands_still_is_waited_for(sway: GlesSway, connection: Co
         assert picture
 
 
-def test_record_writes_the_frames(sway: GlesSway, tmp_path: Path) -> None:
-    """The command, from dmabufs to a file."""
-    show(sway, (64, 48))
-    path = tmp_path / "a.y4m"
-    result = wayshot(
-        sway, "record", "--buffer", "dmabuf", "--no-damage", "--frames", "5", "-r", "10",
-        "--pixel-format", "yuv444p", path,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert path.read_bytes().count(b"FRAME\n") == 5
+def test_an_export_waits_for_the_screen(stage: Stage, connection: Connection) -> None:
+    """It knows no damage, so that each frame is read; but no frame twice."""
+    show(stage, (64, 48))
+    seconds = 2
+    chosen, _ = choose(connection, "export-dmabuf")
+    with Source(connection, chosen) as source:
+        (refresh,) = source.refreshes_mhz
+        assert source.capture()
+        times = []
+        end = monotonic() + seconds
+        while picture := source.capture(until=end):
+            times.append(picture.time_ns)
+    assert len(times) <= seconds * (refresh or 60_000) / 1000 * 1.1 + 2
+    assert len({*times}) == len(times)
 
 
 @pytest.mark.parametrize(
@@ -288,10 +418,10 @@ def test_record_writes_the_frames(sway: GlesSway, tmp_path: Path) -> None:
 )
 @every_way
 def test_a_device_that_is_none_is_refused(
-    sway: GlesSway, tmp_path: Path, device: str, reason: str, way: tuple[str, ...]
+    stage: Stage, tmp_path: Path, device: str, reason: str, way: tuple[str, ...]
 ) -> None:
     """With the documented code, and its name; nothing else is taken instead."""
-    result = wayshot(sway, *way, "--device", device, tmp_path / "a.png")
+    result = wayshot(stage, *way, "--device", device, tmp_path / "a.png")
     assert result.returncode == 4
     assert device in error(result)
     assert reason in error(result)
@@ -314,13 +444,13 @@ def test_a_node_without_permission_is_passed_over_with_the_reason(
     assert shot(connection=connection).width
 
 
-def test_without_render_nodes_shared_memory_serves(sway: GlesSway, tmp_path: Path) -> None:
+def test_without_render_nodes_shared_memory_serves(stage: Stage, tmp_path: Path) -> None:
     """Nobody asks for the node that is not needed."""
-    expected = show(sway, (64, 48))
+    expected = show(stage, (64, 48))
     os.rename(RENDER_NODE, RENDER_NODE + "-away")
     try:
-        assert np.array_equal(shoot(sway, tmp_path), expected)
-        result = wayshot(sway, "--buffer", "dmabuf", tmp_path / "a.png")
+        assert np.array_equal(shoot(stage, tmp_path), expected)
+        result = wayshot(stage, "--buffer", "dmabuf", tmp_path / "a.png")
         assert result.returncode == 4
         assert f"{RENDER_NODE}: No such file" in error(result)
     finally:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.guest.inside.stage import RENDER_NODE, GlesSway
+from tests.guest.inside.stage import RENDER_NODE, GlesLabwc, GlesSway
 from tests.live.client import Client
 from tests.live.command import shoot
 from tests.stage import Output, pattern
@@ -56,6 +56,17 @@ def test_sway_is_the_newer_one_and_renders_with_mesa(sway: GlesSway) -> None:
     maps = f"/proc/{sway.pid}/maps"
     with open(maps) as libraries:
         assert "libgallium" in libraries.read()
+
+
+def test_labwc_renders_with_mesa(tmp_path: Path) -> None:
+    """It starts, shows the pattern, and has what dmabufs need."""
+    picture = pattern(*SIZE)
+    with GlesLabwc(Output(*SIZE, background=picture)) as labwc:
+        assert np.array_equal(shoot(labwc, tmp_path, "-o", "HEADLESS-1"), picture)
+        with open(f"/proc/{labwc.pid}/maps") as libraries:
+            assert "libgallium" in libraries.read()
+        with Client(labwc.socket) as client:
+            assert "zwp_linux_dmabuf_v1" in {interface for _, interface, _ in client.globals}
 
 
 def test_wayshot_gives_the_pattern_and_what_grim_gives(sway: GlesSway, tmp_path: Path) -> None:

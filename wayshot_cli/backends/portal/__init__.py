@@ -93,7 +93,8 @@ class Portal:
         assert region is None  # noqa: S101 - plan() asks for none of an output without a mode
         if self._screenshot:
             return screenshot.Session(self._screenshot, output.box, self._notes.append)
-        from wayshot_cli.backends.portal.session import Session, connect  # noqa: PLC0415 - PipeWire
+        # PipeWire is not for asking and for screenshots.
+        from wayshot_cli.backends.portal.session import Session, connect  # noqa: PLC0415
 
         assert self.cast  # noqa: S101 - its outputs are known
         chosen = next(s for s in self.cast.streams if s.node_id == output.offer.name)
@@ -114,31 +115,31 @@ class Portal:
             self._fall_back(error)
 
     def _ask(self, target: Target) -> list[Output]:
-        outputs = read_outputs(self.connection)
-        wanted = target.plan(outputs).outputs
+        source, outputs = self._wish.portal.source, read_outputs(self.connection)
+        names: list[str] = []
+        if source == "monitor":
+            names = [output.name for output in target.plan(outputs).outputs]
+        elif target.names is not None or target.region is not None:
+            message = f"an output or a region is on a monitor, not on a {source}"
+            raise InvalidArgumentError(message)
         if self._screen_cast:
             try:
-                return self._ask_for_cast(self._screen_cast, target, outputs, wanted)
+                return self._ask_for_cast(self._screen_cast, target, outputs, names)
             except UnsupportedError as error:
                 self._fall_back(error)
         return [_everything(outputs)]
 
     def _ask_for_cast(
-        self, screen_cast: ScreenCast, target: Target, outputs: list[Output], wanted: list[Output]
+        self, screen_cast: ScreenCast, target: Target, outputs: list[Output], names: list[str]
     ) -> list[Output]:
-        source = self._wish.portal.source
-        if source != "monitor" and (target.names is not None or target.region is not None):
-            message = f"an output or a region is on a monitor, not on a {source}"
-            raise InvalidArgumentError(message)
-        is_monitor = source == "monitor"
-        what = " ".join([source, *(output.name for output in wanted)]) if is_monitor else source
+        what = " ".join([self._wish.portal.source, *names])
         store = TokenStore(desktop_name(), self._wish.warn)
         is_remote = self._wish.portal.remote_desktop or (
             store.get(f"screen-cast {what}") is None
             and store.get(f"remote-desktop {what}") is not None
         )
         key = f"{'remote-desktop' if is_remote else 'screen-cast'} {what}"
-        wish = CastWish(source, is_monitor and len(wanted) > 1, target.cursor, is_remote)
+        wish = CastWish(self._wish.portal.source, len(names) > 1, target.cursor, is_remote)
         self.cast = _start(screen_cast, wish, key, store)
         try:
             shown, is_certain = as_outputs(self.cast.streams, outputs, target)
@@ -148,9 +149,9 @@ class Portal:
         if not is_certain:
             chosen = match(self.cast.streams[0], outputs)
             self._wish.warn(
-                f"the portal's dialog decides, not --output: it was {chosen.name!r}"
+                f"which output it is, the portal's dialog decides: {chosen.name!r}"
                 if chosen
-                else "which output it is, the portal's dialog decides, not --output"
+                else "which output it is, the portal's dialog decides, and does not say"
             )
             if chosen:
                 store.put(key, None)  # it is no permission for what was wanted
@@ -164,6 +165,9 @@ class Portal:
             self._screenshot = screenshot.Screenshot(self._desktop)
         except UnsupportedError:
             raise error from None
+        if self.cast:  # its streams were not enough
+            self.cast.close()
+            self.cast = None
         self._notes.append(f"no screen cast: {error}")
 
 

@@ -156,7 +156,8 @@ class Bus:
         try:
             self.connection.wait(lambda: done() or self.failure is not None, doing, deadline)
         except CaptureTimeoutError as error:
-            message = f"the portal did not answer in time while {doing}"
+            who = "the portal" if self.unique_name else "the session bus"
+            message = f"{who} did not answer in time while {doing}"
             raise CaptureTimeoutError(message) from error
         if self.failure and not done():
             raise self.failure

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wayshot_cli.backends.common import PORTAL_SOURCES
 from wayshot_cli.backends.portal.desktop import Desktop
 from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
 from wayshot_cli.geometry import Box, Size
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 SCREEN_CAST = "org.freedesktop.portal.ScreenCast"
 REMOTE_DESKTOP = "org.freedesktop.portal.RemoteDesktop"
 
-SOURCES = {"monitor": 1, "window": 2, "virtual": 4}
-"""What can be cast, by the bits of AvailableSourceTypes."""
-
+_SOURCES = dict(zip(PORTAL_SOURCES, (1, 2, 4), strict=True))  # AvailableSourceTypes
 _CURSORS = {"hidden": 1, "embedded": 2, "metadata": 4}  # AvailableCursorModes
 _KEYBOARD_AND_POINTER = 1 | 2  # AvailableDeviceTypes
 _PERSISTS_SINCE = {SCREEN_CAST: 4, REMOTE_DESKTOP: 2}
@@ -48,7 +47,7 @@ class Stream(NamedTuple):
 class CastWish(NamedTuple):
     """What is asked for: see the options of ScreenCast.SelectSources."""
 
-    source: str = "monitor"
+    source: str = PORTAL_SOURCES[0]
     multiple: bool = False
     cursor: bool = False
     remote_desktop: bool = False
@@ -122,7 +121,9 @@ class ScreenCast:
         if cursor := self._cursor(wish):
             options["cursor_mode"] = ("u", _CURSORS[cursor])
         owner = REMOTE_DESKTOP if wish.remote_desktop else SCREEN_CAST
-        properties = self._desktop.properties(owner)
+        properties = self._properties
+        if wish.remote_desktop:
+            properties = self._desktop.properties(owner)
         persistence = _persistence(_number(properties, "version"), owner, token)
         session = self._desktop.create_session(owner, "creating a session")
         try:
@@ -138,6 +139,8 @@ class ScreenCast:
                 doing="starting the screen cast", session=session, asks_user=True,
             )  # fmt: skip
             on_token(_value(results, "restore_token", "s"))
+            # Metadata of the cursor is left alone where it is not to be painted.
+            cursor = cursor if wish.cursor else "hidden"
             return Cast(self._desktop, session, list(_streams(results)), cursor)
         except BaseException:
             self._desktop.close_session(session)
@@ -145,9 +148,9 @@ class ScreenCast:
 
     def _source_types(self, source: str) -> int:
         available = _number(self._properties, "AvailableSourceTypes")
-        if available & SOURCES[source]:
-            return SOURCES[source]
-        names = ", ".join(name for name, bit in SOURCES.items() if available & bit) or "nothing"
+        if available & _SOURCES[source]:
+            return _SOURCES[source]
+        names = ", ".join(name for name, bit in _SOURCES.items() if available & bit) or "nothing"
         message = f"the portal of this desktop casts {names}, but no {source}"
         raise UnsupportedError(message)
 
@@ -193,7 +196,7 @@ def _streams(results: "dict[str, Variant]") -> Iterator[Stream]:
             raise CaptureError(message)
         width, height = _value(properties, "size", "(ii)") or (0, 0)
         is_sane = 0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE
-        types = {bit: name for name, bit in SOURCES.items()}
+        types = {bit: name for name, bit in _SOURCES.items()}
         yield Stream(
             node_id,
             _value(properties, "pipewire-serial", "t"),
