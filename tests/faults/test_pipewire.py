@@ -6,7 +6,7 @@ import contextlib
 import gc
 import os
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from time import monotonic, monotonic_ns, sleep
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -369,6 +369,7 @@ def test_a_node_that_goes_is_a_lost_target(pipewire: PipeWire) -> None:
 
 def test_a_wait_can_be_cut_short(producer: Producer) -> None:
     with Consumer(producer) as consumer:
+        consumer.next_is_good()
         Timer(0.1, consumer.waiter.wake).start()
         with pytest.raises(errors.CancelledError):
             consumer.capture()
@@ -440,6 +441,40 @@ def test_a_producer_whose_first_picture_was_lost_is_asked_again(producer: Produc
             waiter.sleep(0.02)
         frame = session.finish(waiter.deadline())
         assert np.array_equal(rows(frame), picture(WIDTH, HEIGHT, 9))
+
+
+def test_a_stream_that_is_dropped_while_it_is_called_back_ends(
+    producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_called, may_return = Event(), Event()
+
+    def wait(_stream: Stream) -> None:
+        is_called.set()
+        may_return.wait(10)
+
+    threads = set(os.listdir("/proc/self/task"))
+    consumer = Consumer(producer)
+    consumer.__enter__()
+    monkeypatch.setattr(Stream, "on_process", wait)
+    producer.tell("send")
+    assert is_called.wait(10)
+    consumer.waiter.close()
+    del consumer  # the callback has it alone now, in a thread that cannot end itself
+    may_return.set()
+    producer.wait_for("state paused")
+    deadline = monotonic() + 10
+    while not set(os.listdir("/proc/self/task")) <= threads and monotonic() < deadline:
+        sleep(0.02)
+    assert set(os.listdir("/proc/self/task")) <= threads
+
+
+def test_a_stream_that_is_closed_says_so(producer: Producer) -> None:
+    stream = Stream(producer.node)
+    stream.close()
+    with pytest.raises(errors.ClosedError):
+        stream.set_active(True)
+    with Waiter(1.0) as waiter, pytest.raises(errors.ClosedError):
+        stream.take(waiter, waiter.deadline())
 
 
 TILED = 0x0100_0000_0000_0002

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wayshot_cli.backends.pipewire._pipewire import ffi
-from wayshot_cli.errors import CaptureError, UnsupportedError
+from wayshot_cli.errors import CaptureError, ClosedError, UnsupportedError
 
 _SONAME = "libpipewire-0.3.so.0"
 _HINT = "install PipeWire (Debian: pipewire, wireplumber, libpipewire-0.3-0)"
@@ -23,6 +23,15 @@ def library() -> Any:
         message = f"libpipewire cannot be loaded: {error}"
         raise UnsupportedError(message, hint=_HINT) from error
     return lib
+
+
+def duplicate(fd: int) -> int:
+    """Return a duplicate of an fd, for ourselves alone. Raises CaptureError."""
+    try:
+        return os.dup(fd)
+    except OSError as error:
+        message = f"cannot duplicate a file descriptor: {error.strerror}"
+        raise CaptureError(message) from error
 
 
 def version() -> str:
@@ -67,7 +76,10 @@ class Remote:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep libpipewire's thread out."""
+        """Keep libpipewire's thread out. Raises ClosedError after ``close()``."""
+        if self._loop == ffi.NULL:
+            message = "this stream has been closed"
+            raise ClosedError(message)
         self.lib.pw_thread_loop_lock(self._loop)
         try:
             yield
@@ -83,6 +95,7 @@ class Remote:
         if self._context != ffi.NULL:
             self.lib.pw_context_destroy(self._context)
         self.lib.pw_thread_loop_destroy(self._loop)
+        self._loop = ffi.NULL
 
     def _start(self) -> None:
         # Real-time priority is not ours to ask for: libpipewire would, over D-Bus.
@@ -99,7 +112,7 @@ class Remote:
                 self._core = self.lib.pw_context_connect(self._context, ffi.NULL, 0)
             else:
                 # It is closed with the connection, or at once when there is none.
-                own = os.dup(fd)
+                own = duplicate(fd)
                 self._core = self.lib.pw_context_connect_fd(self._context, own, ffi.NULL, 0)
             if self._core == ffi.NULL:
                 message = f"there is no PipeWire to talk to: {os.strerror(ffi.errno)}"

@@ -85,15 +85,19 @@ class Session:
     def _finish(self, take: "Callable[[], T | None]", deadline: float) -> "T":
         try:
             while True:
-                self._waiter.wait(lambda: self.is_done, self.doing, deadline)
+                self._wait(deadline)
                 if frame := take():
                     return frame
                 if monotonic() >= self._owed_by:
                     raise self._stream.silence()
-        except CaptureTimeoutError as error:
-            raise self._stream.silence() from error
         finally:
             self.cancel()
+
+    def _wait(self, deadline: float) -> None:
+        try:
+            self._waiter.wait(lambda: self.is_done, self.doing, deadline)
+        except CaptureTimeoutError as error:
+            raise self._stream.silence() from error
 
     def set_active(self, active: bool) -> None:  # noqa: FBT001 - as ``Stream.set_active``
         """Let the producer rest, or go on."""

@@ -4,22 +4,21 @@ import collections
 import contextlib
 import itertools
 import os
-import stat
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from _thread import RLock
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from wayshot_cli.backends.common import Wish, trusted_time
-from wayshot_cli.backends.pipewire import chunks, offers
+from wayshot_cli.backends.pipewire import callbacks, chunks, offers
 from wayshot_cli.backends.pipewire._pipewire import ffi
-from wayshot_cli.backends.pipewire.chunks import Data, Rows, UnusableError
+from wayshot_cli.backends.pipewire.chunks import Data, UnusableError
 from wayshot_cli.backends.pipewire.cursor import Cursor, paint, read_cursor
 from wayshot_cli.backends.pipewire.library import Remote
+from wayshot_cli.backends.pipewire.memory import Held, Reader, check
 from wayshot_cli.backends.pipewire.offers import Agreed, Preference
-from wayshot_cli.buffers.fences import wait_for_writer
-from wayshot_cli.buffers.gbm import DeviceMemory, DmabufLayout, GbmBuffer, Plane, close_planes
-from wayshot_cli.buffers.linear import LinearMapping
+from wayshot_cli.buffers.gbm import DeviceMemory
 from wayshot_cli.buffers.private import PrivatePool
 from wayshot_cli.dmabuf_frame import DmabufFrame
 from wayshot_cli.errors import (
@@ -32,15 +31,11 @@ from wayshot_cli.errors import (
 )
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box
-from wayshot_cli.kernels._kernels import ffi as own_ffi
-from wayshot_cli.kernels._kernels import lib as own_lib
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.dmabuf import INVALID, LINEAR, read_offer
 from wayshot_cli.wayland.protocols.linux_dmabuf import ZWP_LINUX_DMABUF_V1
 
 if TYPE_CHECKING:
-    from wayshot_cli.buffers.gbm import Loan
-    from wayshot_cli.geometry import Transform
     from wayshot_cli.waiting import Waiter
 
 FIXED_FORMAT = "WAYSHOT_PW_FORMAT"
@@ -68,27 +63,11 @@ _ERROR, _UNCONNECTED, _CONNECTING, _STREAMING = -1, 0, 1, 3
 MOST_LENT = 4
 """Dmabufs that can be held at a time: they are the producer's, and it has not many."""
 
-_UNREADABLE, _TOO_SHORT = "of memory that cannot be read", "shorter than they say"
-_MOST_PLANES = 4
-_MOST_BYTES = 2**31 - 1  # offsets and strides of GBM's are ints
-_LONGEST_POD = 1 << 16  # bytes; what producers agree to has some hundred
 _LARGEST_META = 1 << 23  # bytes; a cursor of 1024x1024 has half of it
-_MOST_METAS = 32
+_MOST_METAS = _MOST_DAMAGE = 32
 
-_keys = itertools.count(1)
-# Callbacks know their stream by a number: one that nobody has any more gets no calls.
-_live: "weakref.WeakValueDictionary[int, Stream]" = weakref.WeakValueDictionary()
-
-
-class _Held(NamedTuple):
-    """A buffer that is not given back yet, and what it said of itself when it came."""
-
-    buffer: Any
-    data: Data
-    rows: Rows
-    box: Box  # of the buffer, in pixels, that the rows are
-    transform: "Transform"
-    time_ns: int
+_numbers = itertools.count()
+_closing = RLock()  # who writes to the fd of a stream must know that it still is one
 
 
 class Stream:
@@ -146,9 +125,10 @@ class Stream:
         self._clean_box = Box(0, 0, 0, 0)
         self._damage: list[Box] | None = []
         self._error: BaseException | None = None
-        self._held: _Held | None = None
-        self._lent: list[Any] = []  # buffers that are being read, or that dmabufs are of
-        self._handed_back: collections.deque[Any] = collections.deque()
+        self._held: Held | None = None
+        # Buffers that are being read, or that dmabufs are of, by a number that never comes again.
+        self._lent: dict[int, Any] = {}
+        self._handed_back: collections.deque[int] = collections.deque()
         self._device = device
         self._pool = PrivatePool()
         self._remote = Remote(fd)
@@ -165,10 +145,14 @@ class Stream:
             raise
 
     def _connect(self, node: int | None, serial: int | None) -> None:
-        lib, remote, key = self._remote.lib, self._remote, next(_keys)
+        lib, remote = self._remote.lib, self._remote
         facts = _PROPERTIES if serial is None else _PROPERTIES | {"target.object": str(serial)}
         words = " ".join(f"{name}={value}" for name, value in facts.items())
-        hook, events = ffi.new("struct spa_hook *"), _events()
+        hook, events, key = (
+            ffi.new("struct spa_hook *"),
+            callbacks.table(),
+            callbacks.register(self),
+        )
         with remote.locked():
             properties = lib.pw_properties_new_string(words.encode())
             pointer = lib.pw_stream_new(remote.core, b"wayshot", properties)
@@ -178,7 +162,6 @@ class Stream:
             if pointer == ffi.NULL:
                 message = f"libpipewire makes no stream: {os.strerror(ffi.errno)}"
                 raise CaptureError(message)
-            _live[key] = self
             lib.pw_stream_add_listener(pointer, hook, events, ffi.cast("void *", key))
             target = lib.PW_ID_ANY if node is None or serial is not None else node
             # No MAP_BUFFERS: an fd is asked how long it is before it is read.
@@ -223,12 +206,22 @@ class Stream:
         if not (held and agreed):
             return self._painted(cursor, trusted_time(0))
         try:
-            frame = self._copy(held, agreed, waiter, deadline)
+            memory, offset, stride = self._reader().copy(held, agreed, waiter, deadline)
         except UnusableError as error:
             self.dropped[str(error)] += 1
             return None
         finally:
-            self._return(held.buffer)
+            self._return(held.number)
+        frame = Frame(
+            memory,
+            agreed.format,
+            held.rows.size,
+            stride,
+            held.transform,
+            offset=offset,
+            alpha=self._alpha,
+            time_ns=held.time_ns,
+        )
         if not self._paints:
             return frame
         self._clean, self._clean_box = frame, held.box
@@ -252,11 +245,11 @@ class Stream:
         if not (held and agreed):
             return None
         try:
-            loan = self._lend(held, agreed)
+            loan = self._reader().lend(held, agreed)
         except BaseException:
-            self._return(held.buffer)
+            self._return(held.number)
             raise
-        weakref.finalize(loan, _hand_back, weakref.ref(self), held.buffer)
+        weakref.finalize(loan, _hand_back, weakref.ref(self), held.number)
         return DmabufFrame(loan, held.transform, alpha=self._alpha, time_ns=held.time_ns)
 
     def take_damage(self) -> tuple[Box, ...] | None:
@@ -331,122 +324,46 @@ class Stream:
             time_ns=time_ns,
         )
 
-    def _take_held(self) -> tuple[_Held | None, Agreed | None]:
+    def _take_held(self) -> tuple[Held | None, Agreed | None]:
         """Take the newest buffer, to be returned. Raises what has ended the stream."""
         if self._error:
             raise self._error
         held, self._held = self._held, None
         if held:
-            self._lent.append(held.buffer)
+            self._lent[held.number] = held.buffer
         return held, self.agreed
 
-    def _return(self, buffer: Any) -> None:
+    def _return(self, number: int) -> None:
         """Give a buffer back to the producer, if it has not withdrawn it."""
         with self._remote.locked():
-            if buffer in self._lent:
-                self._lent.remove(buffer)
+            buffer = self._lent.pop(number, None)
+            if buffer is not None:
                 self._remote.lib.pw_stream_queue_buffer(self._pointer, buffer)
 
-    def _copy(self, held: _Held, agreed: Agreed, waiter: "Waiter", deadline: float) -> Frame:
-        """Return a picture in memory of our own. Raises UnusableError when there is too little."""
-        rows, bytes_per_pixel = held.rows, agreed.format.bytes_per_pixel
-        offset = 0
-        if held.data.type == offers.DMA_BUF and self._device:
-            mapped, stride = self._lend(held, agreed).read(deadline)
-            memory = self._pool.acquire(len(mapped))
-            memory[:] = mapped
-            rows = rows._replace(stride=stride)
-            offset = held.box.y * stride + held.box.x * bytes_per_pixel
-        else:
-            memory = self._pool.acquire(rows.nbytes(bytes_per_pixel))
-            self._copy_rows(held, memory, waiter, deadline)
-        return Frame(
-            memory,
-            agreed.format,
-            rows.size,
-            rows.stride,
-            held.transform,
-            offset=offset,
-            alpha=self._alpha,
-            time_ns=held.time_ns,
-        )
-
-    def _copy_rows(
-        self, held: _Held, memory: memoryview, waiter: "Waiter", deadline: float
-    ) -> None:
-        start = held.data.map_offset + held.rows.offset
-        with self._data(held) as data:
-            if held.data.type == offers.MEM_PTR:
-                source = ffi.cast("char *", data.data) + held.rows.offset
-                ffi.memmove(memory, source, len(memory))
-                return
-            fd = os.dup(data.fd)
-        try:
-            if held.data.type == offers.MEM_FD:
-                _copy_file(fd, start, memory)
-                return
-            wait_for_writer(fd, waiter, deadline)
-            LinearMapping(fd, start, start + len(memory)).copy_to(memory)
-        except OSError as error:
-            raise UnusableError(_UNREADABLE) from error
-        finally:
-            os.close(fd)
-
-    def _lend(self, held: _Held, agreed: Agreed) -> "Loan":
-        """Return the dmabuf as a buffer of our device. Raises UnusableError, UnsupportedError."""
-        if held.data.type != offers.DMA_BUF or self._device is None:
-            message = f"{self.what} sends no dmabufs: {self.agreed}"
-            raise UnsupportedError(message, hint="take --buffer dmabuf")
-        planes = self._planes(held)
-        layout = DmabufLayout(agreed.format, agreed.size)
-        modifier = LINEAR if agreed.modifier is None else agreed.modifier
-        # Software drivers map a linear one as it is: reading beyond its end would be SIGBUS.
-        if modifier == LINEAR and any(_length(plane.fd) < layout.end(plane) for plane in planes):
-            close_planes(planes)
-            raise UnusableError(_TOO_SHORT)
-        try:
-            bo = self._device.device.adopt(layout, modifier, planes)
-        except OSError as error:
-            close_planes(planes)
-            message = f"{self._device.device.path} cannot read {agreed}: {error.strerror}"
-            raise UnsupportedError(message, hint="take --buffer shm") from error
-        return GbmBuffer(self._device, bo, None).lend()
-
-    def _planes(self, held: _Held) -> list[Plane]:
-        """Return duplicates of a dmabuf's planes."""
-        planes: list[Plane] = []
-        with self._data(held):
-            buffer = held.buffer.buffer
-            for index in range(min(buffer.n_datas, _MOST_PLANES)):
-                data = buffer.datas[index]
-                chunk, fd = data.chunk, data.fd
-                # The first one's were judged; what lies in shared memory may differ by now.
-                facts = held.data if index == 0 else chunk
-                offset, stride = facts.offset + data.mapoffset, max(0, facts.stride)
-                stride = stride or held.rows.stride
-                if fd < 0 or chunk == ffi.NULL or offset + stride > _MOST_BYTES:
-                    close_planes(planes)
-                    raise UnusableError(_UNREADABLE)
-                planes.append(Plane(os.dup(fd), offset, stride))
-        return planes
+    def _reader(self) -> Reader:
+        """Return what reads buffers. It is not kept: it leads back here, and a stream that is
+        dropped is to end at once.
+        """
+        return Reader(self._pool, self._device, self._look_into)
 
     @contextlib.contextmanager
-    def _data(self, held: _Held) -> Iterator[Any]:
+    def _look_into(self, held: Held) -> Iterator[Any]:
         """Lend the ``struct spa_data`` of a buffer. Raises UnusableError when it is withdrawn.
 
         Unlocked, libpipewire may close its fd at any time.
         """
         with self._remote.locked():
-            if held.buffer not in self._lent:
+            if held.number not in self._lent:
                 message = "withdrawn"
                 raise UnusableError(message)
             yield held.buffer.buffer.datas[0]
 
-    def hand_back(self, buffer: Any) -> None:
+    def hand_back(self, number: int) -> None:
         """Return a buffer soon; from any thread."""
-        if self._finalizer.alive:
-            self._handed_back.append(buffer)
-            self._signal()
+        with _closing:
+            if self._finalizer.alive:
+                self._handed_back.append(number)
+                self._signal()
 
     # In libpipewire's thread, or in ours within a call of libpipewire's; locked in any case.
 
@@ -515,8 +432,7 @@ class Stream:
         """Forget a buffer that ends."""
         if self._held and self._held.buffer == buffer:
             self._held = None
-        if buffer in self._lent:
-            self._lent.remove(buffer)
+        self._lent = {number: lent for number, lent in self._lent.items() if lent != buffer}
 
     def on_process(self) -> None:
         """Keep the newest of the buffers that have come, give all others back at once."""
@@ -532,7 +448,7 @@ class Stream:
                 self._held = held
         self._signal()
 
-    def _judge(self, pw_buffer: Any) -> _Held:
+    def _judge(self, pw_buffer: Any) -> Held:
         """Read what a buffer says of itself. Raises UnusableError when it shows no picture."""
         buffer, agreed = pw_buffer.buffer, self.agreed
         metas = _metas(buffer, _ASKED | {offers.CURSOR} if self._paints else _ASKED)
@@ -550,8 +466,7 @@ class Stream:
             data.type, data.mapoffset, data.maxsize, chunk.offset, chunk.size, chunk.stride,
             chunk.flags,
         )  # fmt: skip
-        if not self._can_read(data, agreed):
-            raise UnusableError(_UNREADABLE)
+        check(data, agreed, self._device)
         crop = chunks.read_crop(metas.get(offers.CROP))
         whole = Box(0, 0, *agreed.size)
         box = whole if crop is None else crop.intersection(whole)
@@ -561,18 +476,11 @@ class Stream:
         rows = chunks.rows(facts, agreed, box)
         transform = chunks.read_transform(metas.get(offers.TRANSFORM))
         self._add_damage(chunks.read_damage(metas.get(offers.DAMAGE)))
-        return _Held(pw_buffer, facts, rows, box, transform, trusted_time(time_ns))
-
-    def _can_read(self, data: Any, agreed: Agreed) -> bool:
-        if data.type == offers.MEM_PTR:
-            return bool(data.data != ffi.NULL)
-        if data.type == offers.DMA_BUF and agreed.modifier not in (None, LINEAR):
-            return self._device is not None
-        return data.type in (offers.MEM_FD, offers.DMA_BUF) and data.fd >= 0
+        return Held(next(_numbers), pw_buffer, facts, rows, box, transform, trusted_time(time_ns))
 
     def _add_damage(self, damage: tuple[Box, ...] | None) -> None:
         """Join the damage of pictures that nobody takes with that of those which come after."""
-        if damage is None or self._damage is None or len(self._damage) > _MOST_METAS:
+        if damage is None or self._damage is None or len(self._damage) > _MOST_DAMAGE:
             self._damage = None
         else:
             self._damage += damage
@@ -609,11 +517,22 @@ def _end(remote: Remote, pointer: Any, fd: int, key: int, keep: object) -> None:
         threading.Thread(target=_end, args=(remote, pointer, fd, key, keep)).start()
         return
     with remote.locked():
-        _live.pop(key, None)
+        callbacks.forget(key)
         if pointer != ffi.NULL:
             remote.lib.pw_stream_destroy(pointer)
     remote.close()
-    os.close(fd)
+    with _closing:
+        os.close(fd)
+
+
+def _hand_back(stream: "weakref.ref[Stream]", number: int) -> None:
+    """Have a stream return a buffer that nobody uses any more.
+
+    This may come in any thread, and in the middle of anything: it is done by whoever waits.
+    """
+    alive = stream()
+    if alive:
+        alive.hand_back(number)
 
 
 _ASKED = {offers.HEADER, offers.CROP, offers.DAMAGE, offers.TRANSFORM}
@@ -629,90 +548,9 @@ def _metas(buffer: Any, asked: "set[int]") -> dict[int, bytes]:
     return found
 
 
-def _length(fd: int) -> int:
-    return os.lseek(fd, 0, os.SEEK_END)
-
-
-def _copy_file(fd: int, start: int, memory: memoryview) -> None:
-    """Copy bytes of a memfd. Raises UnusableError when it ends before them, OSError.
-
-    Read, not mapped: whoever has the fd may shrink the file at any time, and then to touch a
-    mapping is SIGBUS.
-    """
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise UnusableError(_UNREADABLE)
-    done = 0
-    while done < len(memory):
-        count = os.preadv(fd, [memory[done:]], start + done)
-        if not count:
-            raise UnusableError(_TOO_SHORT)
-        done += count
-
-
-def _hand_back(stream: "weakref.ref[Stream]", buffer: Any) -> None:
-    """Have a stream return a buffer that nobody uses any more.
-
-    This may come in any thread, and in the middle of anything: it is done by whoever waits.
-    """
-    alive = stream()
-    if alive:
-        alive.hand_back(buffer)
-
-
 @contextlib.contextmanager
 def _pods(pods: Sequence[bytes]) -> Iterator[Any]:
     """Lend pods as an array of ``const struct spa_pod *``; libpipewire copies them."""
     # They are read as structs with 64-bit members: what cffi allocates is aligned for that.
     copies = [ffi.new("char[]", pod) for pod in pods]
     yield ffi.new("const void *[]", copies)
-
-
-def _events() -> Any:
-    """Return the table of what is called back: version 0, which old libraries know as well."""
-
-    def address(name: str) -> Any:
-        return ffi.cast("void *", int(own_ffi.cast("uintptr_t", own_ffi.addressof(own_lib, name))))
-
-    events: Any = ffi.new("struct pw_stream_events *")
-    events.state_changed = address("ws_pw_state_changed")
-    events.param_changed = address("ws_pw_param_changed")
-    events.remove_buffer = address("ws_pw_remove_buffer")
-    events.process = address("ws_pw_process")
-    return events
-
-
-def _call(key: Any, method: Callable[..., None], *arguments: Any) -> None:
-    """Call a method of the stream, if there still is one; it gets what that raises."""
-    stream = _live.get(int(own_ffi.cast("uintptr_t", key)))
-    if stream is None:
-        return
-    try:
-        method(stream, *arguments)
-    except BaseException as error:  # noqa: BLE001 - C lies below: ``take`` raises it
-        stream.fail(error)
-
-
-@own_ffi.def_extern("ws_pw_state_changed")  # type: ignore[untyped-decorator]
-def _on_state_changed(key: Any, _old: int, state: int, words: Any) -> None:
-    text = own_ffi.string(words).decode(errors="replace") if words else ""
-    _call(key, Stream.on_state_changed, state, text)
-
-
-@own_ffi.def_extern("ws_pw_param_changed")  # type: ignore[untyped-decorator]
-def _on_param_changed(key: Any, id_: int, param: Any) -> None:
-    pod = None
-    if param:
-        size = 8 + own_ffi.cast("uint32_t *", param)[0]
-        pod = bytes(own_ffi.buffer(param, min(size, _LONGEST_POD)))
-    _call(key, Stream.on_param_changed, id_, pod)
-
-
-@own_ffi.def_extern("ws_pw_remove_buffer")  # type: ignore[untyped-decorator]
-def _on_remove_buffer(key: Any, buffer: Any) -> None:
-    pointer = ffi.cast("struct pw_buffer *", int(own_ffi.cast("uintptr_t", buffer)))
-    _call(key, Stream.on_remove_buffer, pointer)
-
-
-@own_ffi.def_extern("ws_pw_process")  # type: ignore[untyped-decorator]
-def _on_process(key: Any) -> None:
-    _call(key, Stream.on_process)

@@ -7,6 +7,7 @@ from wayshot_cli.backends.pipewire import session
 from wayshot_cli.backends.pipewire.offers import Preference
 from wayshot_cli.backends.pipewire.stream import Stream, open_stream
 from wayshot_cli.errors import TargetLostError
+from wayshot_cli.frame import Alpha
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,7 @@ def connect(
             fd=fd,
             prefer=prefer,
             cursor=cast.cursor,
+            alpha=Alpha.PREMULTIPLIED if stream.source == "window" else Alpha.IGNORED,
         )
     finally:
         os.close(fd)
