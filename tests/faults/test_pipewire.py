@@ -429,7 +429,8 @@ def test_streams_leave_nothing_behind(producer: Producer) -> None:
 
 
 def test_a_producer_whose_first_picture_was_lost_is_asked_again(producer: Producer) -> None:
-    with Waiter() as waiter, Session(Stream(producer.node), waiter, Box(0, 0, 1, 1)) as session:
+    stream, box = Stream(producer.node), Box(0, 0, 1, 1)
+    with Waiter() as waiter, Session(stream, waiter, box, nudges=True) as session:
         session.start()
         producer.wait_for("state streaming")
         # One that sends when it begins to run, as Mutter does, has been too early.

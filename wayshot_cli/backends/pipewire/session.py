@@ -27,9 +27,15 @@ class Session:
     a frame is to be ready for one; where nothing has changed since the last one, that one is it.
     """
 
-    def __init__(self, stream: "Stream", waiter: "Waiter", box: Box) -> None:
-        """Take a stream, to close it; ``box`` is what it shows, in logical coordinates."""
+    def __init__(
+        self, stream: "Stream", waiter: "Waiter", box: Box, *, nudges: bool = False
+    ) -> None:
+        """Take a stream, to close it; ``box`` is what it shows, in logical coordinates.
+
+        With ``nudges`` a producer that stays silent is stopped and started again: not all bear it.
+        """
         self.box = box
+        self._nudges = nudges
         self.doing = f"capturing {stream.what}"
         self._stream = stream
         self._waiter = waiter
@@ -63,7 +69,7 @@ class Session:
         """Ask for a frame; with ``damage`` for one that has not been returned yet."""
         self._is_started, self._wants_new = True, damage
         self._owed_by = self._waiter.deadline()
-        if self._last is None:
+        if self._nudges and self._last is None:
             self._nudge_after(_NUDGE)
 
     def finish(self, deadline: float) -> "Frame":
@@ -122,10 +128,7 @@ class Session:
         self._waiter.call_at(monotonic() + seconds, self._nudge)
 
     def _nudge(self) -> None:
-        """Have the producer begin again: what it sends while both are being linked, is lost.
-
-        Mutter draws when its stream begins to run, and then only what changes.
-        """
+        """Have the producer begin again: what it sent while both were being linked, is lost."""
         if not self.is_done:
             self._stream.set_active(False)
             self._stream.set_active(True)
