@@ -239,8 +239,10 @@ def test_only_the_newest_of_several_is_given(producer: Producer) -> None:
         for seed in range(20):  # more than there are buffers: what is not taken goes back
             producer.send(seed=seed)
             sleep(0.01)
-        consumer.waiter.sleep(0.1)
-        assert np.array_equal(rows(consumer.capture()), picture(WIDTH, HEIGHT, 19))
+        sleep(0.5)  # or it would replace the one before, in PipeWire itself
+        producer.send(seed=50)
+        consumer.waiter.sleep(0.5)
+        assert np.array_equal(rows(consumer.capture()), picture(WIDTH, HEIGHT, 50))
         with pytest.raises(errors.CaptureTimeoutError):
             consumer.waiter.wait(lambda: consumer.stream.has_news, "waiting", monotonic() + 0.2)
 
