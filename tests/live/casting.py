@@ -63,6 +63,7 @@ class Counting:
         self._thread = threading.Thread(target=self._count)
 
     def __enter__(self) -> Self:
+        self._window.show_picture(counted(0))
         self._thread.start()
         return self
 

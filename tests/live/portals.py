@@ -156,10 +156,14 @@ class Services:
 
 
 class WlrPortal(Services):
-    """xdg-desktop-portal-wlr on a sway; it casts one output and asks nobody."""
+    """xdg-desktop-portal-wlr on a sway; it casts one output and asks nobody.
 
-    def __init__(self, sway: Sway, output: str) -> None:
+    With ``pretends_dmabufs`` it is told that there are dmabufs, see ``DmabufProxy``.
+    """
+
+    def __init__(self, sway: Sway, output: str, *, pretends_dmabufs: bool) -> None:
         super().__init__("sway")
+        self._pretends_dmabufs = pretends_dmabufs
         self._sway = sway
         self._output = output
 
@@ -169,10 +173,12 @@ class WlrPortal(Services):
         (config / "config").write_text(
             f"[screencast]\noutput_name={self._output}\nmax_fps=30\nchooser_type=none\n"
         )
-        display = self.folder / "wayland-proxy"
-        self.enter(DmabufProxy(display, self._sway.socket))
-        self.env["WAYLAND_DISPLAY"] = str(display)
+        self.env["WAYLAND_DISPLAY"] = str(self._sway.socket)
         self.spawn_pipewire()
+        if self._pretends_dmabufs:
+            display = self.folder / "wayland-proxy"
+            self.enter(DmabufProxy(display, self._sway.socket))
+            self.env["WAYLAND_DISPLAY"] = str(display)
         self.spawn_portal("wlr")
         self.env["WAYLAND_DISPLAY"] = str(self._sway.socket)
 

@@ -30,7 +30,7 @@ def sway() -> Iterator[Sway]:
 
 @pytest.fixture(scope="module")
 def portal(sway: Sway) -> Iterator[WlrPortal]:
-    with WlrPortal(sway, "HEADLESS-1") as portal:
+    with WlrPortal(sway, "HEADLESS-1", pretends_dmabufs=True) as portal:
         yield portal
 
 

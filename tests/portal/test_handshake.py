@@ -259,6 +259,24 @@ class TestRefused:
 
 
 @pytest.mark.usefixtures("compositor")
+def test_nobody_is_asked_where_there_is_no_pipewire(
+    bus: SessionBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        message = "no libpipewire"
+        raise UnsupportedError(message)
+
+    monkeypatch.setattr("wayshot_cli.backends.pipewire.library.library", fail)
+    with FakePortal(bus.address) as fake, Connection() as connection:
+        with pytest.raises(UnsupportedError, match="no libpipewire"):
+            Portal(connection)
+        with contextlib.closing(Portal(connection, Wish(screenshot=True))) as portal:
+            (output,) = portal.read_outputs(Target())
+            assert output.name == "desktop"
+        assert fake.methods == []
+
+
+@pytest.mark.usefixtures("compositor")
 class TestSlow:
     @pytest.mark.parametrize("way", ["mute", "silent"])
     @pytest.mark.parametrize("method", ["CreateSession", "SelectSources"])

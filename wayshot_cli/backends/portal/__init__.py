@@ -93,8 +93,7 @@ class Portal:
         assert region is None  # noqa: S101 - plan() asks for none of an output without a mode
         if self._screenshot:
             return screenshot.Session(self._screenshot, output.box, self._notes.append)
-        # PipeWire is not for asking and for screenshots.
-        from wayshot_cli.backends.portal.session import Session, connect  # noqa: PLC0415
+        from wayshot_cli.backends.portal.session import Session, connect  # noqa: PLC0415 - PipeWire
 
         assert self.cast  # noqa: S101 - its outputs are known
         chosen = next(s for s in self.cast.streams if s.node_id == output.offer.name)
@@ -109,7 +108,10 @@ class Portal:
         self._desktop.close()
 
     def _connect(self) -> None:
+        from wayshot_cli.backends.pipewire.library import library  # noqa: PLC0415 - as late as may be
+
         try:
+            library()  # nobody is to be asked in vain
             self._screen_cast = ScreenCast(self._desktop)
         except UnsupportedError as error:
             self._fall_back(error)
