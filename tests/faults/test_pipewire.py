@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 from pathlib import Path
 from threading import Event, Timer
 from time import monotonic, monotonic_ns, sleep
@@ -239,8 +240,10 @@ def test_only_the_newest_of_several_is_given(producer: Producer) -> None:
         for seed in range(20):  # more than there are buffers: what is not taken goes back
             producer.send(seed=seed)
             sleep(0.01)
-        consumer.waiter.sleep(0.1)
-        assert np.array_equal(rows(consumer.capture()), picture(WIDTH, HEIGHT, 19))
+        sleep(0.5)  # or it would replace the one before, in PipeWire itself
+        producer.send(seed=50)
+        consumer.waiter.sleep(0.5)
+        assert np.array_equal(rows(consumer.capture()), picture(WIDTH, HEIGHT, 50))
         with pytest.raises(errors.CaptureTimeoutError):
             consumer.waiter.wait(lambda: consumer.stream.has_news, "waiting", monotonic() + 0.2)
 
@@ -467,6 +470,39 @@ def test_a_stream_that_is_dropped_while_it_is_called_back_ends(
     while not set(os.listdir("/proc/self/task")) <= threads and monotonic() < deadline:
         sleep(0.02)
     assert set(os.listdir("/proc/self/task")) <= threads
+
+
+def test_a_daemon_that_hangs_holds_nobody_up(pipewire: PipeWire, producer: Producer) -> None:
+    with Consumer(producer) as consumer:
+        consumer.next_is_good()
+        os.kill(pipewire.daemon.pid, signal.SIGSTOP)
+        try:
+            begun = monotonic()
+            consumer.session.start(damage=True)
+            with pytest.raises(errors.CaptureTimeoutError):
+                consumer.waiter.wait(lambda: consumer.session.is_done, "waiting", begun + 0.2)
+            consumer.session.close()
+            stream = Stream(producer.node)
+            session = Session(stream, Waiter(0.5), Box(0, 0, 1, 1))
+            session.start()
+            with pytest.raises(errors.CaptureTimeoutError, match="PipeWire did not answer"):
+                session.finish(begun + 60)
+            session.close()
+            assert monotonic() - begun < 10
+        finally:
+            os.kill(pipewire.daemon.pid, signal.SIGCONT)
+
+
+def test_a_daemon_that_dies_is_an_error() -> None:
+    with PipeWire() as pipewire, pytest.MonkeyPatch.context() as patch:
+        for name, value in pipewire.env.items():
+            patch.setenv(name, value)
+        with pipewire.producer() as producer:
+            producer.offer(BGRX, WIDTH, HEIGHT)
+            with Consumer(producer) as consumer:
+                pipewire.daemon.kill()
+                with pytest.raises(errors.CaptureError, match="connection error"):
+                    consumer.capture()
 
 
 def test_a_stream_that_is_closed_says_so(producer: Producer) -> None:

@@ -59,7 +59,6 @@ class Consumer:
         self.session = Session(self.stream, self.waiter, Box(0, 0, 1, 1))
 
     def __enter__(self) -> Self:
-        self.session.start()
         self.waiter.wait(lambda: self.stream.is_streaming, "starting")
         self.waiter.sleep(0.5)  # until the daemon has both in one cycle
         return self

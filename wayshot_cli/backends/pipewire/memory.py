@@ -16,7 +16,7 @@ from wayshot_cli.buffers.gbm import DeviceMemory, DmabufLayout, GbmBuffer, Plane
 from wayshot_cli.buffers.linear import LinearMapping
 from wayshot_cli.buffers.private import PrivatePool
 from wayshot_cli.errors import UnsupportedError
-from wayshot_cli.wayland.dmabuf import LINEAR
+from wayshot_cli.wayland.dmabuf import INVALID, LINEAR
 
 if TYPE_CHECKING:
     from wayshot_cli.buffers.gbm import Loan
@@ -120,42 +120,46 @@ class Reader:
         if held.data.type != offers.DMA_BUF or self._device is None:
             message = "the producer sends no dmabufs, or there is no device to read them with"
             raise UnsupportedError(message, hint="take --buffer dmabuf")
-        planes = self._planes(held)
         layout = DmabufLayout(agreed.format, agreed.size)
         modifier = LINEAR if agreed.modifier is None else agreed.modifier
-        # Software drivers map a linear one as it is: reading beyond its end would be SIGBUS.
-        if modifier == LINEAR and any(_length(plane.fd) < layout.end(plane) for plane in planes):
-            close_planes(planes)
-            raise UnusableError(_TOO_SHORT)
+        planes: list[Plane] = []
         try:
+            self._add_planes(held, planes)
+            if modifier in (LINEAR, INVALID):
+                _check_lengths(layout, planes)
             bo = self._device.device.adopt(layout, modifier, planes)
         except OSError as error:
             close_planes(planes)
             message = f"{self._device.device.path} cannot read {agreed}: {error.strerror}"
             raise UnsupportedError(message, hint="take --buffer shm") from error
+        except BaseException:
+            close_planes(planes)
+            raise
         return GbmBuffer(self._device, bo, None).lend()
 
-    def _planes(self, held: Held) -> list[Plane]:
-        """Return duplicates of a dmabuf's planes."""
-        planes: list[Plane] = []
-        with self._look_into(held):
+    def _add_planes(self, held: Held, planes: list[Plane]) -> None:
+        """Append duplicates of a dmabuf's planes."""
+        with self._look_into(held) as first:
+            planes.append(_plane(first.fd, first.mapoffset, held.data.offset, held.rows.stride))
             buffer = held.buffer.buffer
-            for index in range(min(buffer.n_datas, _MOST_PLANES)):
+            for index in range(1, min(buffer.n_datas, _MOST_PLANES)):
                 data = buffer.datas[index]
-                chunk, fd = data.chunk, data.fd
-                # The first one's were judged; what lies in shared memory may differ by now.
-                facts = held.data if index == 0 else chunk
-                offset, stride = facts.offset + data.mapoffset, max(0, facts.stride)
-                stride = stride or held.rows.stride
-                if fd < 0 or chunk == ffi.NULL or offset + stride > _MOST_BYTES:
-                    close_planes(planes)
+                if data.chunk == ffi.NULL:
                     raise UnusableError(_UNREADABLE)
-                planes.append(Plane(duplicate(fd), offset, stride))
-        return planes
+                chunk = data.chunk
+                planes.append(_plane(data.fd, data.mapoffset, chunk.offset, chunk.stride))
 
 
-def _length(fd: int) -> int:
-    return os.lseek(fd, 0, os.SEEK_END)
+def _plane(fd: int, map_offset: int, offset: int, stride: int) -> Plane:
+    if fd < 0 or stride < 0 or max(map_offset + offset, stride) > _MOST_BYTES:
+        raise UnusableError(_UNREADABLE)
+    return Plane(duplicate(fd), map_offset + offset, stride)
+
+
+def _check_lengths(layout: DmabufLayout, planes: list[Plane]) -> None:
+    """Refuse what ends too soon: software drivers map it as it is, and to read on is SIGBUS."""
+    if any(os.lseek(plane.fd, 0, os.SEEK_END) < layout.end(plane) for plane in planes):
+        raise UnusableError(_TOO_SHORT)
 
 
 def _copy_file(fd: int, start: int, memory: memoryview) -> None:

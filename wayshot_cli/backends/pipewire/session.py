@@ -40,6 +40,7 @@ class Session:
         self._stream = stream
         self._waiter = waiter
         self._last: Frame | None = None
+        self._is_silent = True  # until the first frame
         self._is_started = False
         self._wants_new = False
         self._owed_by = 0.0
@@ -69,7 +70,7 @@ class Session:
         """Ask for a frame; with ``damage`` for one that has not been returned yet."""
         self._is_started, self._wants_new = True, damage
         self._owed_by = self._waiter.deadline()
-        if self._nudges and self._last is None:
+        if self._nudges and self._is_silent:
             self._nudge_after(_NUDGE)
 
     def finish(self, deadline: float) -> "Frame":
@@ -93,6 +94,7 @@ class Session:
             while True:
                 self._wait(deadline)
                 if frame := take():
+                    self._is_silent = False
                     return frame
                 if monotonic() >= self._owed_by:
                     raise self._stream.silence()

@@ -188,8 +188,7 @@ class Stream:
         """Read ``fd``; for ``Waiter.watch``."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
-        while self._handed_back:
-            self._return(self._handed_back.popleft())
+        self._return_handed_back()
 
     def take(self, waiter: "Waiter", deadline: float) -> Frame | None:
         """Return the newest picture, None when it was taken before, or cannot be read after all.
@@ -238,6 +237,7 @@ class Stream:
         ``take`` raises.
         """
         with self._remote.locked():
+            self._return_handed_back()
             if len(self._lent) >= MOST_LENT:
                 message = f"{MOST_LENT} dmabufs are held and none has been closed"
                 raise CaptureError(message)
@@ -328,10 +328,16 @@ class Stream:
         """Take the newest buffer, to be returned. Raises what has ended the stream."""
         if self._error:
             raise self._error
+        self._return_handed_back()
         held, self._held = self._held, None
         if held:
             self._lent[held.number] = held.buffer
         return held, self.agreed
+
+    def _return_handed_back(self) -> None:
+        with self._remote.locked():
+            while self._handed_back:
+                self._return(self._handed_back.popleft())
 
     def _return(self, number: int) -> None:
         """Give a buffer back to the producer, if it has not withdrawn it."""
@@ -437,6 +443,7 @@ class Stream:
     def on_process(self) -> None:
         """Keep the newest of the buffers that have come, give all others back at once."""
         lib = self._remote.lib
+        self._return_handed_back()
         while (buffer := lib.pw_stream_dequeue_buffer(self._pointer)) != ffi.NULL:
             try:
                 held = self._judge(buffer)
