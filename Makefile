@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BENCH := .venv-bench
 INSTALLED := $(VENV)/.installed
-BUILD_INPUT := pyproject.toml setup.py $(wildcard wayshot_cli/buffers/build_*.py) \
+BUILD_INPUT := pyproject.toml setup.py $(wildcard wayshot_cli/*/build_*.py wayshot_cli/*/*/build_*.py) \
 	$(wildcard wayshot_cli/kernels/*.py wayshot_cli/kernels/*.[ch])
 
 export PYTHON
@@ -69,6 +69,6 @@ $(INSTALLED): $(BUILD_INPUT)
 
 clean:
 	rm -rf $(VENV) $(BENCH) build dist demo-output *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -f wayshot_cli/buffers/_egl.py wayshot_cli/buffers/_gbm.py
+	rm -f wayshot_cli/buffers/_egl.py wayshot_cli/buffers/_gbm.py wayshot_cli/backends/pipewire/_pipewire.py
 	find wayshot_cli -name '*.so' -o -name '*.o' | xargs -r rm -f
 	find wayshot_cli tests benchmarks demo examples -name __pycache__ -prune -exec rm -rf {} +

@@ -5,6 +5,7 @@ from setuptools import setup
 setup(
     cffi_modules=[
         "wayshot_cli/kernels/build_kernels.py:ffibuilder",
+        "wayshot_cli/backends/pipewire/build_pipewire.py:ffibuilder",
         "wayshot_cli/buffers/build_egl.py:ffibuilder",
         "wayshot_cli/buffers/build_gbm.py:ffibuilder",
     ],

@@ -14,6 +14,7 @@ Names are loaded when they are first used: importing the package costs next to n
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from wayshot_cli.backends.common import PortalWish
     from wayshot_cli.dmabuf_frame import DmabufFrame
     from wayshot_cli.errors import (
         CancelledError,
@@ -50,6 +51,7 @@ __all__ = [
     "InvalidArgumentError",
     "NotFoundError",
     "Output",
+    "PortalWish",
     "Size",
     "TargetLostError",
     "Transform",
@@ -75,6 +77,7 @@ _HOMES = {
     "parse_region": "geometry",
     "Connection": "wayland.connection",
     "Output": "wayland.outputs",
+    "PortalWish": "backends.common",
     "Window": "wayland.toplevels",
     "outputs": "still",
     "shot": "still",

@@ -31,8 +31,9 @@ from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Size
 from wayshot_cli.pixels import XRGB8888
 from wayshot_cli.still import shot
+from wayshot_cli.waiting import DEFAULT_TIMEOUT
 from wayshot_cli.wayland import dmabuf
-from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, Connection, socket_path
+from wayshot_cli.wayland.connection import Connection, socket_path
 from wayshot_cli.wayland.outputs import Output, read_outputs
 from wayshot_cli.wayland.protocols.core import WL_OUTPUT, WL_SHM
 from wayshot_cli.wayland.protocols.ext_foreign_toplevel_list import EXT_FOREIGN_TOPLEVEL_LIST_V1
@@ -88,6 +89,7 @@ CURSOR_MODES = ("hidden", "embedded", "metadata")
 """The bits of AvailableSourceTypes and AvailableCursorModes (org.freedesktop.portal.ScreenCast)."""
 
 _PLAIN = ("output", "still", "auto")  # what the verdict is on
+_PORTAL = "portal"  # the backend that would ask the user
 _SCREEN_CAST = DBusAddress(
     "/org/freedesktop/portal/desktop",
     "org.freedesktop.portal.Desktop",
@@ -263,8 +265,14 @@ class Report(NamedTuple):
 
     @property
     def can_shoot(self) -> bool:
-        """Whether a still was taken of some output, as a plain shot takes it."""
-        return any(trial.size for trial in self.trials if trial.buffer == "auto")
+        """Whether a still was taken of some output, as a plain shot takes it.
+
+        Or whether the portal would be asked for one.
+        """
+        by_portal = any(
+            c[:3] == _PLAIN and c.taken and c.taken.backend == _PORTAL for c in self.choices
+        )
+        return by_portal or any(trial.size for trial in self.trials if trial.buffer == "auto")
 
     @property
     def why_not(self) -> Problem | None:
@@ -382,6 +390,7 @@ def _choices(link: Connection, buffer: str) -> list[Choice]:
         taken, problem = None, None
         try:
             backend, passed_over = backends.choose(link, buffer=buffer, windows=target == "window")
+            backend.close()
             waits = backend.waits_for_damage
             taken = Taken(backend.name, backend.memory, waits, tuple(passed_over))
         except UnsupportedError as error:
@@ -397,20 +406,29 @@ def _rungs(link: Connection) -> list[Rung]:
         for buffer in backends.BUFFERS:
             problem = None
             try:
-                backend(link, Wish(buffer))
+                backend(link, Wish(buffer)).close()
             except UnsupportedError as error:
+                problem = Problem.of(error)
+            except CaptureError as error:
+                if name != _PORTAL:  # whose failures are not the compositor's
+                    raise
                 problem = Problem.of(error)
             rungs.append(Rung(name, buffer, problem))
     return rungs
 
 
 def _trials(link: Connection, outputs: list[Output], choices: list[Choice]) -> list[Trial]:
-    """Take a still of each output, up to one that does not answer; none if nothing can."""
+    """Take a still of each output, up to one that does not answer.
+
+    None if nothing can, nor by the portal, which would ask the user.
+    """
     trials: list[Trial] = []
-    buffer = choices[0].buffer
-    for output in outputs if choices[0].taken else ():
+    buffer, taken = choices[0].buffer, choices[0].taken
+    if taken is None or taken.backend == _PORTAL:
+        return trials
+    for output in outputs:
         try:
-            frame = shot(output.name, buffer=buffer, connection=link)
+            frame = shot(output.name, backend=taken.backend, buffer=buffer, connection=link)
             trials.append(Trial(output.name, buffer, frame.upright_size, None))
         except WayshotError as error:
             trials.append(Trial(output.name, buffer, None, Problem.of(error)))

@@ -15,6 +15,7 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from wayshot_cli import backends, layout
+from wayshot_cli.backends.common import Target
 from wayshot_cli.errors import (
     CancelledError,
     CaptureError,
@@ -26,8 +27,8 @@ from wayshot_cli.errors import (
 )
 from wayshot_cli.geometry import Box
 from wayshot_cli.pacing import SECOND, Pacer, Statistics, Timeline
-from wayshot_cli.wayland.connection import LONGEST_TIMEOUT
-from wayshot_cli.wayland.outputs import are_current, read_outputs, settle_names
+from wayshot_cli.waiting import LONGEST_TIMEOUT
+from wayshot_cli.wayland.outputs import read_outputs, settle_names
 from wayshot_cli.wayland.toplevels import find_window
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from wayshot_cli.encode.stream import Stream
     from wayshot_cli.frame import Frame
     from wayshot_cli.geometry import Size
+    from wayshot_cli.waiting import Waiter
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
     from wayshot_cli.wayland.toplevels import Toplevel, Window
@@ -70,9 +72,10 @@ class Picture(NamedTuple):
 class Source(ABC):
     """The target of a recording: a session for each thing that is captured."""
 
-    def __init__(self, connection: "Connection", *, damage: bool) -> None:
+    def __init__(self, connection: "Waiter", backend: "backends.Backend", *, damage: bool) -> None:
         """Take what sessions are opened on; with ``damage`` only what is new is captured."""
         self.connection = connection
+        self._backend = backend
         self._damage = damage
         self._sessions: dict[object, Session] = {}
         self._frames: dict[object, Frame] = {}
@@ -146,6 +149,11 @@ class Source(ABC):
                         for target, session in self._sessions.items()
                     ),
                 )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the target cannot come back."""
+        return self._backend.is_over
 
     def restart(self) -> None:
         """Forget what is under way: the next capture shows the target as it is then."""
@@ -236,7 +244,7 @@ class OutputSource(Source):
 
     def __init__(  # noqa: PLR0913 - a target and how it is captured
         self,
-        connection: "Connection",
+        connection: "Waiter",
         backend: "backends.Backend",
         *,
         names: list[str] | None = None,
@@ -249,11 +257,8 @@ class OutputSource(Source):
         Without ``damage`` (or a backend that knows it) every frame of the screen is captured,
         not only those that differ.
         """
-        super().__init__(connection, damage=damage and backend.waits_for_damage)
-        self._backend = backend
-        self._names = settle_names(connection, names)
-        self._region = region
-        self._cursor = cursor
+        super().__init__(connection, backend, damage=damage and backend.waits_for_damage)
+        self._target = Target(settle_names(connection, names), region, cursor=cursor)
         self._outputs: list[Output] = []
         self._plan: layout.Plan | None = None
         self._plan = self._reopen()
@@ -266,7 +271,7 @@ class OutputSource(Source):
     @property
     def is_current(self) -> bool:
         """Whether the outputs are still as they were when the sessions were opened."""
-        return are_current(self._outputs, self.connection)
+        return self._backend.are_current(self._outputs)
 
     def wait_for_change(self, until: float) -> None:
         """Wait until an output comes, goes or changes, or for ``until``."""
@@ -282,13 +287,13 @@ class OutputSource(Source):
                 raise TargetLostError(message) from error
 
     def _reopen(self) -> layout.Plan:
-        self._outputs = read_outputs(self.connection)
-        plan = layout.plan(self._outputs, names=self._names, region=self._region)
+        self._outputs = self._backend.read_outputs(self._target)
+        plan = self._target.plan(self._outputs)
         if plan != self._plan:
             self.close()
             self._sessions = {
                 output: self._backend.open(
-                    output, region=plan.request_region(output), cursor=self._cursor
+                    output, region=plan.request_region(output), cursor=self._target.cursor
                 )
                 for output in plan.outputs
             }
@@ -298,7 +303,9 @@ class OutputSource(Source):
         self.restart()
         self._outputs = []
 
-    def _lose(self, _error: TargetLostError) -> None:
+    def _lose(self, error: TargetLostError) -> None:
+        if self.is_over:
+            raise error
         self._look_again()  # it is perhaps only one of several
 
     def _box(self) -> Box:
@@ -318,8 +325,8 @@ class WindowSource(Source):
         cursor: bool = False,
     ) -> None:
         """Open the session. ``wish`` is as for ``find_window``, and raises what that does."""
-        super().__init__(connection, damage=True)
-        self._backend = backend
+        super().__init__(connection, backend, damage=True)
+        self._compositor = connection
         self._wish = wish
         self._cursor = cursor
         self._window: Window
@@ -355,10 +362,10 @@ class WindowSource(Source):
 
     def _open(self) -> None:
         try:
-            self._window, self._toplevel = find_window(self.connection, self._wish)
+            self._window, self._toplevel = find_window(self._compositor, self._wish)
         finally:
             self._seen = self._changes()
-        outputs = read_outputs(self.connection)
+        outputs = read_outputs(self._compositor)
         names = self._window.outputs
         self._refreshes_mhz = [output.refresh_mhz for output in outputs if output.name in names]
         self._sessions = {
@@ -369,7 +376,7 @@ class WindowSource(Source):
 
     def _changes(self) -> int:
         """Return how much has been said of windows so far."""
-        return self.connection.toplevels.changes if self.connection.toplevels else 0
+        return self._compositor.toplevels.changes if self._compositor.toplevels else 0
 
     def _look_again(self) -> None:
         self.restart()
@@ -383,7 +390,7 @@ class WindowSource(Source):
         return session.box
 
 
-def _rest(connection: "Connection", until: float, done: Callable[[], bool] = lambda: False) -> bool:
+def _rest(connection: "Waiter", until: float, done: Callable[[], bool] = lambda: False) -> bool:
     """Dispatch events until ``done()``, and return True, or until the time, and return False."""
     try:
         connection.wait(done, "recording", min(until, monotonic() + LONGEST_TIMEOUT))
@@ -555,7 +562,7 @@ class Recorder:
         try:
             picture = self._source.capture(end)
         except TargetLostError:
-            if self._on_lost == "stop":
+            if self._on_lost == "stop" or self._source.is_over:
                 raise
             self._source.restart()
             self._source.wait_for_change(end)

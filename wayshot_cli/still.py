@@ -4,13 +4,15 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from wayshot_cli import backends, layout
+from wayshot_cli.backends.common import PortalWish, Target
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, parse_region
-from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, Connection
+from wayshot_cli.waiting import DEFAULT_TIMEOUT, Waiter
+from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output, read_outputs, settle_names
 
 if TYPE_CHECKING:
@@ -29,9 +31,12 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     backend: str = "auto",
     buffer: str = "auto",
     device: str | None = None,
+    portal: PortalWish | None = None,
+    pipewire_node: int | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     connection: Connection | None = None,
     report: Callable[[str], object] | None = None,
+    warn: Callable[[str], object] | None = None,
     meanwhile: Callable[[], object] | None = None,
 ) -> Frame:
     """Take a picture of an output, of several, of a region, a window, or (by default) everything.
@@ -46,14 +51,17 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     ``cursor`` paints the cursor; "separate" captures it apart, as ``Frame.cursor``, which is None
     when it does not lie over the picture, or when there is no pointer.
     ``backend`` and ``buffer`` pin how it is captured and into what (shm, dmabuf), ``device`` the
-    node of /dev/dri whose memory dmabufs are.
+    node of /dev/dri whose memory dmabufs are. ``portal`` says what the desktop's portal is asked
+    for, and pins it. ``pipewire_node`` names a node of PipeWire's to take the picture from, for
+    which no compositor is needed.
     ``timeout`` in seconds bounds each answer of the compositor.
     An open ``connection`` can be handed in and stays open, with the time-out that it has.
-    ``report`` is called with a line for each step, for people; ``meanwhile`` once, while
-    the compositor copies.
+    ``report`` is called with a line for each step, for people, ``warn`` with what they must
+    know of the picture; ``meanwhile`` once, while the compositor copies.
 
     The frame outlives the connection. Raises the errors of ``wayshot_cli.errors``:
-    NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError.
+    NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError, and
+    CancelledError when the user says no in a dialog.
     """
     names = _names(output)
     box = _box(region)
@@ -63,26 +71,30 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
         raise InvalidArgumentError(message, hint='it takes True, False or "separate"')
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
-        link = connection or stack.enter_context(Connection(timeout=timeout))
+        link = connection or stack.enter_context(backends.connect(timeout, pipewire_node))
+        is_free = (names, box, window, cursor, buffer, device) == (
+            None, None, None, False, "auto", None,
+        )  # fmt: skip
         chosen = _choose(
             link, report, backend, buffer, device, windows=window is not None,
-            separate_cursor=cursor == "separate",
+            separate_cursor=cursor == "separate", pipewire_node=pipewire_node, portal=portal,
+            screenshot=is_free and backend == "auto" and portal is None, warn=warn or report,
         )  # fmt: skip
-        find = partial(_find, chosen, names, box, window, cursor=cursor is True, scale=scale)
-        target = find()
+        stack.callback(chosen.close)
+        find = partial(_find, chosen, Target(names, box, scale, cursor is True), window)
+        subject = find()
         if delay:
             link.sleep(delay)
-            target = find()
+            subject = find()
         sessions: list[backends.Session] = []
-        for open_session in target.open_sessions:
+        for open_session in subject.open_sessions:
             sessions.append(open_session())
             stack.callback(sessions[-1].close)
         for session in sessions:  # all at once, so that they show the same moment
             session.start()
         if meanwhile:
             # After this the buffers are with the compositor, and we have nothing to do.
-            link.roundtrip(sessions[0].doing)
-            link.flush(sessions[0].doing)
+            link.settle(sessions[0].doing)
             meanwhile()
         deadline = link.deadline()
         frames = [session.finish(deadline) for session in sessions]
@@ -91,38 +103,32 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
         report(note)
     for piece in pieces:
         report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
-    return layout.render(target.box or pieces[0].box, pieces, scale)
+    return layout.render(subject.box or pieces[0].box, pieces, scale)
 
 
-class _Target(NamedTuple):
+class _Subject(NamedTuple):
     """What is captured by these sessions: ``box`` of the logical space, None for a window."""
 
     box: Box | None
     open_sessions: list[Callable[[], backends.Session]]
 
 
-def _find(  # noqa: PLR0913 - what was asked for
-    backend: backends.Backend,
-    names: list[str] | None,
-    box: Box | None,
-    window: str | None,
-    *,
-    cursor: bool,
-    scale: float | None,
-) -> _Target:
+def _find(backend: backends.Backend, target: Target, window: str | None) -> _Subject:
     link = backend.connection
     if window is not None:
         from wayshot_cli.wayland.toplevels import find_window  # noqa: PLC0415 - for this alone
 
-        found = find_window(link, window)
-        return _Target(None, [partial(backends.open_window, backend, *found, cursor=cursor)])
-    plan = layout.plan(read_outputs(link), names=settle_names(link, names), region=box, scale=scale)
+        assert isinstance(link, Connection)  # noqa: S101 - no other backend captures windows
+        open_window = partial(backends.open_window, backend, *find_window(link, window))
+        return _Subject(None, [partial(open_window, cursor=target.cursor)])
+    target = target._replace(names=settle_names(link, target.names))
+    plan = target.plan(backend.read_outputs(target))
     # A rescaled region needs the pixels around it, too.
-    regions = (None if scale else plan.request_region(output) for output in plan.outputs)
-    return _Target(
+    regions = (None if target.scale else plan.request_region(output) for output in plan.outputs)
+    return _Subject(
         plan.box,
         [
-            partial(backend.open, output, region=region, cursor=cursor)
+            partial(backend.open, output, region=region, cursor=target.cursor)
             for output, region in zip(plan.outputs, regions, strict=True)
         ],
     )
@@ -134,6 +140,7 @@ def shot_dmabuf(  # noqa: PLR0913 - as for shot
     cursor: bool = False,
     backend: str = "auto",
     device: str | None = None,
+    pipewire_node: int | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     connection: Connection | None = None,
     report: Callable[[str], object] | None = None,
@@ -149,10 +156,13 @@ def shot_dmabuf(  # noqa: PLR0913 - as for shot
     """
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
-        link = connection or stack.enter_context(Connection(timeout=timeout))
-        chosen = _choose(link, report, backend, "dmabuf", device)
-        names = settle_names(link, _names(output))
-        found = layout.plan(read_outputs(link), names=names).outputs
+        link = connection or stack.enter_context(backends.connect(timeout, pipewire_node))
+        chosen = _choose(
+            link, report, backend, "dmabuf", device, pipewire_node=pipewire_node, warn=report
+        )
+        stack.callback(chosen.close)
+        target = Target(settle_names(link, _names(output)), cursor=cursor)
+        found = target.plan(chosen.read_outputs(target)).outputs
         if len(found) > 1:
             message = f"there are {len(found)} outputs, and a dmabuf shows one"
             raise InvalidArgumentError(
@@ -214,19 +224,15 @@ def _check(
         raise InvalidArgumentError(message)
 
 
-def _choose(  # noqa: PLR0913 - what was asked for
-    link: Connection,
+def _choose(
+    link: Waiter,
     report: Callable[[str], object],
     backend: str,
     buffer: str,
     device: str | None,
-    *,
-    windows: bool = False,
-    separate_cursor: bool = False,
+    **wishes: Any,
 ) -> backends.Backend:
-    chosen, passed_over = backends.choose(
-        link, backend, buffer, device, windows=windows, separate_cursor=separate_cursor
-    )
+    chosen, passed_over = backends.choose(link, backend, buffer, device, **wishes)
     for rung in passed_over:
         report(f"not {rung.name}: {rung.reason}")
     report(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fake.pipewire import READY, compiled
 from tests.guest.guest import Guest, GuestError, python_mounts
 
 if TYPE_CHECKING:
@@ -113,10 +114,11 @@ class ReportingGuest:
     def __init__(self, tests: list[str]) -> None:
         """Take the node ids of the tests. The boot waits until somebody wants a line."""
         self._output = io.BytesIO()
+        producer = compiled()
         self._guest = Guest(
             [*PYTEST, *tests],
-            mounts=python_mounts(),
-            env={IN_GUEST: "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            mounts=[*python_mounts(), producer.parent],
+            env={IN_GUEST: "1", "PYTHONDONTWRITEBYTECODE": "1", READY: str(producer)},
             timeout=BOOT_PATIENCE + TEST_PATIENCE * len(tests),
             output=self._output,
         )

@@ -101,7 +101,7 @@ def test_what_only_resembles_a_subcommand_is_a_file(captures: Captures, word: st
     assert captures.lists == 0
 
 
-@pytest.mark.parametrize("word", ["color", "config", "headless", "portal"])
+@pytest.mark.parametrize("word", ["color", "config", "headless"])
 def test_words_kept_for_later_subcommands_are_no_files(
     captures: Captures, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
@@ -569,7 +569,17 @@ def completions(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("wayshot ", ["plain,completions", "plain,doctor", "plain,list", "plain,record", "file,"]),
+        (
+            "wayshot ",
+            [
+                "plain,completions",
+                "plain,doctor",
+                "plain,list",
+                "plain,portal",
+                "plain,record",
+                "file,",
+            ],
+        ),
         ("wayshot li", ["plain,list", "file,li"]),
         ("wayshot -c ", ["file,"]),
         ("wayshot -c li", ["file,li"]),

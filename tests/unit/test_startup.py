@@ -45,6 +45,8 @@ HEAVY = {
     "urllib",
     "wayshot_cli.backends.export_dmabuf",
     "wayshot_cli.backends.image_copy_cursor",
+    "wayshot_cli.backends.pipewire",
+    "wayshot_cli.backends.portal",
     "wayshot_cli.buffers.devices",
     "wayshot_cli.buffers.egl",
     "wayshot_cli.buffers.gbm",

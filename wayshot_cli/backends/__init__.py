@@ -1,20 +1,33 @@
 """Ways to get frames, and the ladder that chooses among them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
-from wayshot_cli.backends.common import Wish
+from wayshot_cli.backends.common import PortalWish, Wish, nobody
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
+from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
     from wayshot_cli.backends import export_dmabuf, image_copy, screencopy
+    from wayshot_cli.backends.pipewire import node, session
+    from wayshot_cli.backends.portal import Portal, screenshot
     from wayshot_cli.wayland.toplevels import Toplevel, Window
 
 Backend: TypeAlias = Union[
-    "image_copy.ImageCopy", "screencopy.Screencopy", "export_dmabuf.ExportDmabuf"
+    "image_copy.ImageCopy",
+    "screencopy.Screencopy",
+    "export_dmabuf.ExportDmabuf",
+    "Portal",
+    "node.Node",
 ]
-Session: TypeAlias = Union["image_copy.Session", "screencopy.Session", "export_dmabuf.Session"]
+Session: TypeAlias = Union[
+    "image_copy.Session",
+    "screencopy.Session",
+    "export_dmabuf.Session",
+    "screenshot.Session",
+    "session.Session",
+]
 
 
 # Each is imported when it is tried: a shot needs one of them.
@@ -38,15 +51,37 @@ def _export_dmabuf(connection: Connection, wish: Wish) -> Backend:
     return ExportDmabuf(connection, wish)
 
 
+def _portal(connection: Connection, wish: Wish) -> Backend:
+    from wayshot_cli.backends.portal import Portal  # noqa: PLC0415 - where nothing else serves
+
+    return Portal(connection, wish)
+
+
+def _node(
+    waiter: Waiter, number: int, backend: str, wish: Wish, portal: PortalWish | None
+) -> "node.Node":
+    from wayshot_cli.backends.pipewire.node import Node  # noqa: PLC0415 - only when pinned
+
+    if backend != "auto" or portal is not None:
+        message = f"PipeWire node {number} is captured without another backend"
+        raise InvalidArgumentError(message)
+    _refuse_beyond("PipeWire", wish)
+    return Node(waiter, number, wish)
+
+
 BACKENDS: dict[str, Callable[[Connection, Wish], Backend]] = {
     "image-copy": _image_copy,
     "screencopy": _screencopy,
     "export-dmabuf": _export_dmabuf,
+    "portal": _portal,
 }
 """Backends by the name that ``--backend`` takes beside ``auto``."""
 
-AUTO = ("image-copy", "screencopy")
-"""Those that ``auto`` tries, best first: what is exported may be drawn over while it is read."""
+AUTO = ("image-copy", "screencopy", "portal")
+"""Those that ``auto`` tries, best first: what is exported may be drawn over while it is read.
+
+The portal comes last, for it may ask the user.
+"""
 
 WINDOWS = ("image-copy",)
 """Those that capture windows, not only outputs."""
@@ -59,13 +94,23 @@ BUFFERS = ("shm", "dmabuf")
 
 _HINT = (
     "wayshot needs ext-image-copy-capture or wlr-screencopy, as sway, labwc, COSMIC, Hyprland, "
-    "river and Wayfire have them; on GNOME and KDE use their own screenshot tools"
+    "river and Wayfire have them, or the portal of another desktop"
 )
 _DMABUFS_HINT = "shared memory needs none of that: leave --backend, --buffer and --device away"
 _WINDOWS_HINT = (
     "windows need ext-image-copy-capture and ext-foreign-toplevel-list, as sway 1.12 and "
     "labwc 0.20 have them; a region of the screen needs neither"
 )
+
+
+def _refuse_beyond(name: str, wish: Wish) -> None:
+    """Refuse what a backend of that name never captures. Raises UnsupportedError."""
+    if wish.windows and name not in WINDOWS:
+        message = "it captures outputs, no windows"
+        raise UnsupportedError(message)
+    if wish.separate_cursor and name not in SEPARATE_CURSORS:
+        message = "it captures no cursor apart from what it lies over"
+        raise UnsupportedError(message)
 
 
 class PassedOver(NamedTuple):
@@ -75,8 +120,15 @@ class PassedOver(NamedTuple):
     reason: str
 
 
-def choose(  # noqa: PLR0913 - all that can be wished for
-    connection: Connection,
+def connect(timeout: float, pipewire_node: int | None = None) -> Waiter:
+    """Return a connection to the compositor; for a node of PipeWire's none is needed."""
+    if pipewire_node is None:
+        return Connection(timeout=timeout)
+    return Waiter(timeout)
+
+
+def choose(  # noqa: PLR0913 - what was wished for, all of it optional
+    connection: Waiter,
     wish: str = "auto",
     buffer: str = "auto",
     device: str | None = None,
@@ -84,14 +136,20 @@ def choose(  # noqa: PLR0913 - all that can be wished for
     damage: bool = True,
     windows: bool = False,
     separate_cursor: bool = False,
+    pipewire_node: int | None = None,
+    portal: PortalWish | None = None,
+    screenshot: bool = False,
+    warn: Callable[[str], object] = nobody,
 ) -> tuple[Backend, list[PassedOver]]:
     """Return the best backend that this compositor can serve, and those passed over.
 
     ``wish`` pins one, ``buffer`` its memory, ``device`` the node for dmabufs, and so
     their use; without ``damage`` it has to give each frame, changed or not, with ``windows`` to
-    capture windows, too, with ``separate_cursor`` the cursor beside each frame. Raises
-    UnsupportedError with the reasons when none is left, InvalidArgumentError when there is none
-    of that name or the wishes contradict each other.
+    capture windows, too, with ``separate_cursor`` the cursor beside each frame. ``portal`` says
+    what the portal is asked for, and so pins it; with ``screenshot`` it may take one where it casts
+    nothing; ``warn`` is told what people must know. A ``pipewire_node`` is captured by itself.
+    Whoever gets a backend closes it. Raises UnsupportedError with the reasons when none is left,
+    InvalidArgumentError when there is none of that name or the wishes contradict each other.
     """
     for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
         if name not in ("auto", *known):
@@ -102,23 +160,37 @@ def choose(  # noqa: PLR0913 - all that can be wished for
             message = f"{device} is a device for dmabufs, not for shared memory"
             raise InvalidArgumentError(message)
         buffer = "dmabuf"
+    wished = Wish(
+        buffer, device, damage, windows, separate_cursor, portal or PortalWish(), screenshot, warn
+    )
+    if pipewire_node is not None:
+        return _node(connection, pipewire_node, wish, wished, portal), []
+    assert isinstance(connection, Connection)  # noqa: S101 - see connect
+    if portal is not None:
+        if wish not in ("auto", "portal"):
+            message = f"the portal's wishes are not for {wish}"
+            raise InvalidArgumentError(message)
+        wish = "portal"
+    return _climb(connection, AUTO if wish == "auto" else (wish,), wished)
+
+
+def _climb(
+    connection: Connection, names: Sequence[str], wish: Wish
+) -> tuple[Backend, list[PassedOver]]:
+    """Return the first of these backends that can serve, and those passed over."""
     passed_over: list[PassedOver] = []
-    hint = _WINDOWS_HINT if windows else _HINT
-    if buffer == "dmabuf" or wish == "export-dmabuf":
+    hint = _WINDOWS_HINT if wish.windows else _HINT
+    if wish.buffer == "dmabuf" or names == ("export-dmabuf",):
         hint = _DMABUFS_HINT
-    for name in AUTO if wish == "auto" else (wish,):
+    for name in names:
         try:
-            if windows and name not in WINDOWS:
-                message = "it captures outputs, no windows"
-                raise UnsupportedError(message)  # noqa: TRY301 - as they do
-            if separate_cursor and name not in SEPARATE_CURSORS:
-                message = "it captures no cursor apart from what it lies over"
-                raise UnsupportedError(message)  # noqa: TRY301
-            wished = Wish(buffer, device, damage, windows, separate_cursor)
-            return BACKENDS[name](connection, wished), passed_over
+            _refuse_beyond(name, wish)
+            return BACKENDS[name](connection, wish), passed_over
         except UnsupportedError as error:
+            # The portal's way out, to install one, is for where nothing before it has another.
+            if name != "portal" or not passed_over or hint is _HINT:
+                hint = error.hint or hint
             passed_over.append(PassedOver(name, str(error)))
-            hint = error.hint or hint
     message = "; ".join(f"{name}: {reason}" for name, reason in passed_over)
     raise UnsupportedError(message, hint=hint)
 

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, Wish, cut, frame_time, require
+from wayshot_cli.backends.common import ANY, OutputBackend, Wish, cut, frame_time, require
 from wayshot_cli.buffers.gbm import (
     BufferObject,
     DmabufLayout,
@@ -45,7 +45,7 @@ _MAX_BYTES = 2**31 - 1  # of an offset or a stride: ints in gbm.h and in EGL
 _RETRY = 0.02  # seconds until a frame is asked for again
 
 
-class ExportDmabuf:
+class ExportDmabuf(OutputBackend):
     """The backend: opens sessions on outputs of one connection. It knows no damage."""
 
     name = "export-dmabuf"

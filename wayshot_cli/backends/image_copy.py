@@ -10,7 +10,15 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, SHM_PREFERRED, Wish, cut, frame_time, require
+from wayshot_cli.backends.common import (
+    ANY,
+    SHM_PREFERRED,
+    OutputBackend,
+    Wish,
+    cut,
+    frame_time,
+    require,
+)
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, CaptureTimeoutError, TargetLostError, UnsupportedError
 from wayshot_cli.frame import Alpha, Frame
@@ -45,7 +53,7 @@ NOTHING = Size(0, 0)
 """What wlroots says of an output that is powered off, and of a cursor that is nowhere."""
 
 
-class ImageCopy:
+class ImageCopy(OutputBackend):
     """The backend: opens sessions on outputs and windows of one connection."""
 
     name = "image-copy"

@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import pixels
-from wayshot_cli.backends.common import ANY, SHM_PREFERRED, Wish, frame_time, require
+from wayshot_cli.backends.common import (
+    ANY,
+    SHM_PREFERRED,
+    OutputBackend,
+    Wish,
+    frame_time,
+    require,
+)
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
 from wayshot_cli.frame import Frame
@@ -26,7 +33,7 @@ _BUFFER_DONE_SINCE = 3  # before it, a frame offers one shm buffer and wants the
 _DMABUF_SINCE = 3
 
 
-class Screencopy:
+class Screencopy(OutputBackend):
     """The backend: opens sessions on outputs of one connection.
 
     A capture returns as soon as the compositor has a frame, or, where ``waits_for_damage`` says

@@ -4,11 +4,8 @@ libgbm is opened when the first device is, and never by a shot into shared memor
 """
 
 import contextlib
-import errno
-import fcntl
 import functools
 import os
-import struct
 import sys
 import weakref
 from _thread import RLock
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wayshot_cli.buffers import devices
 from wayshot_cli.buffers._gbm import ffi
+from wayshot_cli.buffers.fences import wait_for_writer
 from wayshot_cli.buffers.linear import LinearMapping
 from wayshot_cli.errors import CaptureError, UnsupportedError
 from wayshot_cli.geometry import Size
@@ -25,16 +23,12 @@ from wayshot_cli.wayland import dmabuf
 from wayshot_cli.wayland.dmabuf import INVALID, LINEAR, same_device
 
 if TYPE_CHECKING:
+    from wayshot_cli.waiting import Waiter
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.proxy import Proxy
 
 _SONAME = "libgbm.so.1"
 _MAX_SIDE = 65535  # pixels
-
-# linux/dma-buf.h, as on all machines whose _IOC has two bits for the direction: x86, ARM, RISC-V
-_EXPORT_SYNC_FILE = 0xC0086202
-_SYNC_FILE = struct.Struct("=Ii")  # flags, fd
-_SYNC_READ = 1
 
 # The rungs of the ladder of ways to allocate, for people
 _BY_MODIFIERS = "by the modifiers offered"
@@ -341,22 +335,16 @@ def library() -> Any:
     return lib
 
 
-class Memory:
-    """What a backend needs for dmabufs: the compositor's global, its offer, an open device.
+class DeviceMemory:
+    """An open device, and what it takes to read its dmabufs.
 
     ``notes`` are lines for people: which device, what was tried, what was chosen and why.
     """
 
-    def __init__(
-        self, connection: "Connection", named: str | None, offer: dmabuf.Offer | None = None
-    ) -> None:
-        """Choose and open the device. Raises UnsupportedError with the reasons when none can be.
-
-        Without an ``offer`` the compositor is asked for the one that holds for all its dmabufs.
-        """
+    def __init__(self, waiter: "Waiter", named: str | None, main_device: int | None = None) -> None:
+        """Choose and open the device. Raises UnsupportedError with the reasons when none can be."""
         library()  # the reason that explains all others
-        self.connection = connection
-        main_device, self.modifiers = offer or dmabuf.read_offer(connection)
+        self.waiter = waiter
         nodes = devices.candidates(named, main_device)
         self.device, node, reasons = devices.open_first(nodes, Device)
         self.notes = [f"not {reason}" for reason in reasons]
@@ -390,7 +378,7 @@ class Memory:
         memory cannot be mapped.
         """
         for plane in bo.planes:
-            self.wait_for_writer(plane.fd, deadline)
+            wait_for_writer(plane.fd, self.waiter, deadline)
         layout = bo.layout
         if bo.can_be_read_in_place and self._in_place.get(layout, True):
             try:
@@ -409,28 +397,21 @@ class Memory:
         how = "in place" if speed.is_fine else "by gbm_bo_map"
         self.notes.append(f"{bo.layout} is read {how}: a mapping gives {speed}")
 
-    def wait_for_writer(self, fd: int, deadline: float) -> None:
-        """Wait until what was queued on the GPU has been written to a dmabuf.
 
-        Raises CaptureTimeoutError at the deadline.
+class Memory(DeviceMemory):
+    """What a backend needs for dmabufs: the compositor's global, its offer, an open device."""
+
+    def __init__(
+        self, connection: "Connection", named: str | None, offer: dmabuf.Offer | None = None
+    ) -> None:
+        """Choose and open the device. Raises UnsupportedError with the reasons when none can be.
+
+        Without an ``offer`` the compositor is asked for the one that holds for all its dmabufs.
         """
-        doing = "reading a dmabuf"
-        request = bytearray(_SYNC_FILE.pack(_SYNC_READ, -1))
-        try:
-            fcntl.ioctl(fd, _EXPORT_SYNC_FILE, request)
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-                message = f"cannot wait for the GPU: {error.strerror}"
-                raise CaptureError(message) from error
-            # Kernels before 6.0 give no fence. The buffer itself can be polled, too, but that
-            # may also wait for what is queued on it meanwhile.
-            self.connection.wait_for_fence(fd, doing, deadline)
-            return
-        fence = _SYNC_FILE.unpack(request)[1]
-        try:
-            self.connection.wait_for_fence(fence, doing, deadline)
-        finally:
-            os.close(fence)
+        library()
+        main_device, self.modifiers = offer or dmabuf.read_offer(connection)
+        super().__init__(connection, named, main_device)
+        self.connection = connection
 
 
 class Loan:
@@ -441,7 +422,7 @@ class Loan:
         self._buffer = buffer
         self.bo = buffer.bo
         self.proxy = buffer.proxy
-        self.connection = buffer.memory.connection
+        self.connection = buffer.memory.waiter
 
     def read(self, deadline: float) -> tuple[memoryview, int]:
         """Return the picture's memory and stride, once it is written.
@@ -455,7 +436,7 @@ class Loan:
 class GbmBuffer:
     """One buffer object here, a wl_buffer there, unless the compositor made the buffer."""
 
-    def __init__(self, memory: Memory, bo: BufferObject, proxy: "Proxy | None") -> None:
+    def __init__(self, memory: DeviceMemory, bo: BufferObject, proxy: "Proxy | None") -> None:
         """Take what the compositor has accepted, or exported."""
         self.memory = memory
         self.bo = bo

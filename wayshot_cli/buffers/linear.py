@@ -73,6 +73,15 @@ class LinearMapping:
         """Say that nobody reads any more; each ``begin`` wants one."""
         _sync(self._fd, _SYNC_READ | _SYNC_END)
 
+    def copy_to(self, target: memoryview) -> None:
+        """Copy all of them into memory of that length. Raises OSError."""
+        self.begin()
+        try:
+            with memoryview(self._map) as mapped:
+                target[:] = mapped[self._start : self._end]
+        finally:
+            self.finish()
+
     def speed(self) -> Speed:
         """Measure how fast it can be read. Raises OSError."""
         nbytes = min(self.nbytes, _SAMPLE)

@@ -12,11 +12,12 @@ _SUBCOMMANDS = {
     "completions": "wayshot_cli.cli.completions",
     "doctor": "wayshot_cli.cli.doctor",
     "list": "wayshot_cli.cli.list",
+    "portal": "wayshot_cli.cli.portal",
     "record": "wayshot_cli.cli.record",
 }
 
 # Not written yet; a script that uses one for a file would break the day it is.
-_RESERVED = {"color", "config", "headless", "portal"}
+_RESERVED = {"color", "config", "headless"}
 
 
 class App(click.Group):

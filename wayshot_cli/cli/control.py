@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wayshot_cli.cli.destination import Destination
     from wayshot_cli.pacing import Statistics
     from wayshot_cli.record import Picture, Recorder
-    from wayshot_cli.wayland.connection import Connection
+    from wayshot_cli.waiting import Waiter
 
 _MOST_STILLS = 4  # at a time
 _STILL_PATIENCE = 5.0  # seconds that stills under way have at the end
@@ -32,7 +32,7 @@ class Signals:
     SIGUSR1 pauses it and lets it go on, SIGUSR2 takes a still.
     """
 
-    def __init__(self, link: "Connection", recorder: "Recorder", stills: "Stills") -> None:
+    def __init__(self, link: "Waiter", recorder: "Recorder", stills: "Stills") -> None:
         """Install the handlers. What nohup or a background shell has us ignore, stays ignored."""
         # Or a signal between Python's last look and the poll would have to wait for its end.
         signal.set_wakeup_fd(link.wake_fd, warn_on_full_buffer=False)

@@ -184,7 +184,7 @@ def _portal(portal: "Portal") -> Iterator[Row]:
         yield "ScreenCast", portal.problem.message
     else:
         sources = ", ".join(portal.sources) or "nothing"
-        yield "ScreenCast", f"version {portal.version}, of {sources}; wayshot does not use it"
+        yield "ScreenCast", f"version {portal.version}, of {sources}"
 
 
 def _pipewire(pipewire: "PipeWire") -> Iterator[Row]:

@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wayshot_cli import backends, sinks
-from wayshot_cli.geometry import Box, parse_region
-from wayshot_cli.wayland.connection import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
+from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
+from wayshot_cli.geometry import Box, Size, parse_region
+from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from click.shell_completion import CompletionItem
 
 STDOUT = "-"
 """FILE for stdout."""
 
 _LONGEST_LINE = 4096  # of a region on stdin
+_MAX_SIDE = 65535  # pixels
+_ANY_NODE = 0xFFFFFFFF  # PW_ID_ANY
+_FASTEST = 1000  # frames per second
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -164,6 +170,64 @@ backend_options = _together(
     click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),
 )  # fmt: skip
 """How it is captured, and what is said of it."""
+
+
+def _size_and_rate(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> "tuple[Size, Fraction | None] | None":
+    """Read WxH or WxH@FPS."""
+    if value is None:
+        return None
+    size, at, rate = value.partition("@")
+    width, x, height = size.partition("x")
+    is_size = x and all(side.isdecimal() and 0 < int(side) <= _MAX_SIDE for side in (width, height))
+    is_rate = not at or (rate.isdecimal() and 0 < int(rate) <= _FASTEST)
+    if not (is_size and is_rate):
+        message = f"{value!r} is not of the form WxH or WxH@FPS"
+        raise click.BadParameter(message)
+    from fractions import Fraction  # noqa: PLC0415 - 5 ms
+
+    return Size(int(width), int(height)), Fraction(rate) if at else None
+
+
+def portal_options(*, hidden: bool) -> Decorator:
+    """``--portal-source``, ``-size`` and ``-remote-desktop``: what the portal is asked for.
+
+    And ``--pipewire-node``, which needs none.
+
+    The help of a still is to fit a screen: there they are hidden, and left to the man page.
+    """
+    return _together(
+        click.option(
+            "--portal-source", type=click.Choice(PORTAL_SOURCES), metavar="KIND", hidden=hidden,
+            help=f"By the portal: {', '.join(PORTAL_SOURCES)}.",
+        ),
+        click.option(
+            "--portal-size", metavar="WxH[@FPS]", callback=_size_and_rate, hidden=hidden,
+            help="What a virtual monitor is to have.",
+        ),
+        click.option(
+            "--portal-remote-desktop", is_flag=True, hidden=hidden,
+            help="Cast as part of a remote desktop.",
+        ),
+        click.option(
+            "--pipewire-node", type=click.IntRange(0, _ANY_NODE - 1), metavar="ID", hidden=hidden,
+            help="A node of PipeWire's, without a portal.",
+        ),
+    )  # fmt: skip
+
+
+def read_portal(
+    source: str | None,
+    size: "tuple[Size, Fraction | None] | None",
+    *,
+    remote_desktop: bool,
+) -> PortalWish | None:
+    """Return what the portal is asked for, None where none of its options is given."""
+    if source is None and size is None and not remote_desktop:
+        return None
+    pixels, rate = size or (None, None)
+    return PortalWish(source or PORTAL_SOURCES[0], pixels, rate, remote_desktop)
 
 
 def read_target(outputs: tuple[str, ...], region: str | None, window: str | None) -> Box | None:

@@ -23,7 +23,9 @@ from wayshot_cli.cli.options import (
     backend_options,
     complete_file,
     delay_option,
+    portal_options,
     positive,
+    read_portal,
     read_target,
     refuse_terminal,
     target_options,
@@ -32,9 +34,11 @@ from wayshot_cli.encode import rawvideo, y4m
 from wayshot_cli.encode.stream import VIDEO_FORMATS, VideoOptions
 from wayshot_cli.encode.yuv import COLORSPACES
 from wayshot_cli.errors import InvalidArgumentError, WriteError
+from wayshot_cli.geometry import Size
 from wayshot_cli.pacing import SECOND, default_rate, exact_rate
 from wayshot_cli.pixels import YUV_FORMATS
 from wayshot_cli.record import ON_LOST, ON_RESIZE, OutputSource, Recorder, Source, WindowSource
+from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection
 
 FORMATS = ("y4m", "raw", *VIDEO_FORMATS)
@@ -155,6 +159,7 @@ def _settings(
 @click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @backend_options
+@portal_options(hidden=False)
 @click.argument("file", required=False, shell_complete=complete_file)
 def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
@@ -177,8 +182,12 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     buffer: str,
     device: str | None,
     timeout: float,
+    pipewire_node: int | None,
+    portal_source: str | None,
+    portal_size: tuple[Size, Fraction | None] | None,
     file: str | None,
     *,
+    portal_remote_desktop: bool,
     cursor: bool,
     no_damage: bool,
     no_clobber: bool,
@@ -207,10 +216,13 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         raise click.UsageError(message)
 
     with contextlib.ExitStack() as stack:
-        link = stack.enter_context(Connection(timeout=timeout))
+        link = stack.enter_context(backends.connect(timeout, pipewire_node))
         chosen, passed_over = backends.choose(
-            link, backend, buffer, device, damage=not no_damage, windows=window is not None
-        )
+            link, backend, buffer, device, damage=not no_damage, windows=window is not None,
+            pipewire_node=pipewire_node, warn=report,
+            portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
+        )  # fmt: skip
+        stack.callback(chosen.close)
         if verbose:
             _say_all([f"not {rung.name}: {rung.reason}" for rung in passed_over])
             say(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
@@ -220,6 +232,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
                 damage=not no_damage,
             )  # fmt: skip
         else:
+            assert isinstance(link, Connection)  # noqa: S101 - nobody else has windows
             open_source = partial(WindowSource, link, chosen, window, cursor=cursor)
         source = stack.enter_context(_open_after(delay, link, open_source))
         destination.rate = _settle_rate(wishes, source)
@@ -257,7 +270,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     return 0
 
 
-def _open_after(delay: float, link: Connection, open_source: Callable[[], Source]) -> Source:
+def _open_after(delay: float, link: Waiter, open_source: Callable[[], Source]) -> Source:
     """Return the target, known to be there before the delay, as it is after it."""
     if delay:
         open_source().close()

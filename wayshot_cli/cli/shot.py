@@ -1,6 +1,7 @@
 """``wayshot [OPTIONS] [FILE]``: one still, from the words on the line to a file."""
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,13 +14,20 @@ from wayshot_cli.cli.options import (
     backend_options,
     complete_file,
     delay_option,
+    portal_options,
     positive,
+    read_portal,
     read_target,
     refuse_terminal,
     target_options,
     within,
 )
 from wayshot_cli.still import shot as take_shot
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from wayshot_cli.geometry import Size
 
 _EPILOG = """\b
 Examples:
@@ -57,6 +65,7 @@ Examples:
 @click.option("--metadata", is_flag=True, help="Note time, software and resolution in a PNG.")
 @click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
 @backend_options
+@portal_options(hidden=True)
 @click.version_option(__version__, message="wayshot %(version)s")
 @click.argument("file", required=False, shell_complete=complete_file)
 def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
@@ -72,8 +81,12 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     buffer: str,
     device: str | None,
     timeout: float,
+    pipewire_node: int | None,
+    portal_source: str | None,
+    portal_size: "tuple[Size, Fraction | None] | None",
     file: str | None,
     *,
+    portal_remote_desktop: bool,
     cursor: bool,
     metadata: bool,
     no_clobber: bool,
@@ -90,7 +103,9 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     frame = take_shot(
         outputs or None, region=box, window=window, cursor=cursor, scale=scale, delay=delay,
         backend=backend, buffer=buffer, device=device, timeout=timeout,
-        report=report if verbose else None, meanwhile=lambda: encode.load(format_),
+        pipewire_node=pipewire_node,
+        portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
+        report=report if verbose else None, warn=report, meanwhile=lambda: encode.load(format_),
     )  # fmt: skip
     if verbose and format_ == "raw":
         report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")

@@ -28,6 +28,15 @@ int ws_peer_pid(int fd);
 int ws_at_end(int fd);
 """
 
+PIPEWIRE_CDEF = """
+/* What a stream of libpipewire calls (pw_stream_events); its types are declared in
+   backends/pipewire, and only their addresses pass between the two. */
+extern "Python" void ws_pw_state_changed(void *data, int old, int state, const char *error);
+extern "Python" void ws_pw_param_changed(void *data, uint32_t id, const void *param);
+extern "Python" void ws_pw_remove_buffer(void *data, void *buffer);
+extern "Python" void ws_pw_process(void *data);
+"""
+
 KERNELS_CDEF = """
 struct ws_image {
     const uint8_t *origin;
@@ -69,7 +78,7 @@ void ws_to_yuv(const struct ws_image *, const struct ws_yuv *);
 """
 
 ffibuilder = FFI()
-ffibuilder.cdef(CDEF + KERNELS_CDEF)
+ffibuilder.cdef(CDEF + PIPEWIRE_CDEF + KERNELS_CDEF)
 ffibuilder.set_source(
     "wayshot_cli.kernels._kernels",
     '#include "wire.c"\n#include "kernels.c"\n#include "yuv.c"\n',

@@ -1,28 +1,25 @@
 """Connection: one compositor, and the one place that waits for it."""
 
-import contextlib
 import errno
 import os
 import select
 import stat
 from collections.abc import Callable
 from time import monotonic, sleep
-from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import pywayland._ffi
 from pywayland import ffi, lib
 
 from wayshot_cli.errors import (
-    CancelledError,
     CaptureError,
     CaptureTimeoutError,
     ClosedError,
-    InvalidArgumentError,
     UnsupportedError,
 )
 from wayshot_cli.kernels._kernels import ffi as own_ffi
 from wayshot_cli.kernels._kernels import lib as own_lib
+from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT, Waiter
 from wayshot_cli.wayland.interface import Interface
 from wayshot_cli.wayland.protocols.core import WL_DISPLAY
 from wayshot_cli.wayland.proxy import Proxy, as_void, take_raised
@@ -30,12 +27,6 @@ from wayshot_cli.wayland.proxy import Proxy, as_void, take_raised
 if TYPE_CHECKING:
     from wayshot_cli.wayland.outputs import OutputFacts
     from wayshot_cli.wayland.toplevels import Toplevels
-
-DEFAULT_TIMEOUT = 5.0
-"""Seconds that a compositor has for an answer that it owes at once."""
-
-LONGEST_TIMEOUT = 1_000_000.0
-"""Seconds; poll counts milliseconds in an int."""
 
 # libwayland's request buffer is 4 KiB, a bind some 50 bytes: send them before it overflows.
 _BINDS_PER_FLUSH = 32
@@ -49,7 +40,7 @@ class Global(NamedTuple):
     version: int
 
 
-class Connection:
+class Connection(Waiter):
     """A connection to the compositor that WAYLAND_DISPLAY names.
 
     Every wait polls three things: the display, a wake-up pipe that ``wake()`` writes to from
@@ -72,28 +63,17 @@ class Connection:
         time-out that is none. After ``close()`` everything raises ClosedError.
         """
         _open_libwayland()
-        if not 0 < timeout <= LONGEST_TIMEOUT:
-            message = f"{timeout} is not a time-out from 0 to {LONGEST_TIMEOUT:.0f} seconds"
-            raise InvalidArgumentError(message)
-        self.timeout = timeout
+        super().__init__(timeout)
         self.proxies: dict[int, Proxy] = {}
         self.globals: dict[int, Global] = {}
         self.outputs: dict[int, OutputFacts] = {}
         self.toplevels: Toplevels | None = None
         self._singletons: dict[str, Proxy] = {}
         self._unflushed_binds = 0
-        self._woken_fd = self.wake_fd = -1
         self._display = ffi.NULL
-        fd = _connect(display, self.deadline())
-        self.compositor_pid: int | None = own_lib.ws_peer_pid(fd) or None
-        self._display = lib.wl_display_connect_to_fd(fd)
-        if self._display == ffi.NULL:
-            os.close(fd)
-            raise MemoryError
+        self.compositor_pid: int | None = None
         try:
-            self._woken_fd, self.wake_fd = _wake_pipe()
-            self._poll = select.poll()
-            self._poll.register(self._woken_fd, select.POLLIN)
+            self._connect(display)
             root = ffi.cast("struct wl_proxy *", self._display)
             self._root = Proxy(self, root, WL_DISPLAY, WL_DISPLAY.version)
             self._registry = self._root.create(
@@ -103,6 +83,14 @@ class Connection:
         except BaseException:
             self.close()
             raise
+
+    def _connect(self, display: str | None) -> None:
+        fd = _connect(display, self.deadline())
+        self.compositor_pid = own_lib.ws_peer_pid(fd) or None
+        self._display = lib.wl_display_connect_to_fd(fd)
+        if self._display == ffi.NULL:
+            os.close(fd)
+            raise MemoryError
 
     def _on_global(self, name: int, interface: str, version: int) -> None:
         self.globals[name] = Global(name, interface, version)
@@ -123,10 +111,6 @@ class Connection:
     def compositor(self) -> str:
         """What to call whoever serves the socket."""
         return self.compositor_process or "the compositor"
-
-    def deadline(self) -> float:
-        """Return the time.monotonic() by which an answer asked for now is owed."""
-        return monotonic() + self.timeout
 
     @property
     def is_closed(self) -> bool:
@@ -165,6 +149,11 @@ class Connection:
         while not self._flush():
             self._wait_for_fd(select.POLLOUT, deadline, what)
 
+    def settle(self, what: str) -> None:
+        """Wait until the compositor knows of all that was asked, and of the answers to that."""
+        self.roundtrip(what)
+        self.flush(what)
+
     def roundtrip(self, what: str) -> None:
         """Wait until the compositor has answered all that was sent so far."""
         answered: list[int] = []
@@ -195,39 +184,6 @@ class Connection:
                     raise self._display_error(what)
             self._dispatch(what)
 
-    def wait_for_fence(self, fd: int, what: str, deadline: float) -> None:
-        """Wait until a fence of the GPU's, which is an fd, has been signalled; read no events.
-
-        Raises CaptureTimeoutError at the deadline (time.monotonic()), CancelledError after
-        ``wake()``. Works after ``close()``, too: GPU memory outlives the connection.
-        """
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        if not self.is_closed:
-            poll.register(self._woken_fd, select.POLLIN)
-        remaining = min(max(0.0, deadline - monotonic()), LONGEST_TIMEOUT)
-        ready = [fd for fd, _ in poll.poll(remaining * 1000)]
-        if self._woken_fd in ready:
-            self._raise_cancelled(what)
-        if not ready:
-            message = f"the GPU did not finish in time while {what}"
-            raise CaptureTimeoutError(message)
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass, dispatching events. Raises what ``wait`` raises, but for the time-out."""
-        with contextlib.suppress(CaptureTimeoutError):
-            self.wait(lambda: False, "waiting", monotonic() + seconds)
-
-    def wake(self) -> None:
-        """Make the current or next wait raise CancelledError; safe in signal handlers.
-
-        A handler of Python's may run only after the wait that the signal came into: whoever
-        relies on one hands ``wake_fd`` to signal.set_wakeup_fd, and takes it back before ``close``.
-        """
-        if self.wake_fd >= 0:
-            with contextlib.suppress(BlockingIOError):  # it is full: of wake-ups
-                os.write(self.wake_fd, b"!")
-
     def close(self) -> None:
         """Free every object and the connection, sending what is queued. Harmless twice."""
         if not self.is_closed:
@@ -237,23 +193,7 @@ class Connection:
         if not self.is_closed:
             lib.wl_display_disconnect(self._display)
             self._display = ffi.NULL
-        if self.wake_fd >= 0:
-            os.close(self._woken_fd)
-            os.close(self.wake_fd)
-            self._woken_fd = self.wake_fd = -1
-
-    def __enter__(self) -> Self:
-        """Return the connection, to be closed at the end of the block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the connection."""
-        self.close()
+        super().close()
 
     def _require_open(self) -> None:
         if self.is_closed:
@@ -273,18 +213,12 @@ class Connection:
         if remaining <= 0:
             message = f"{self.compositor} did not answer in time while {what}"
             raise CaptureTimeoutError(message)
-        self._poll.register(lib.wl_display_get_fd(self._display), events)
-        for fd, happened in self._poll.poll(remaining * 1000):
-            if fd == self._woken_fd:
-                self._raise_cancelled(what)
-            # libwayland sees the end only between messages; behind half a one it reads on forever.
-            if happened & select.POLLHUP and own_lib.ws_at_end(fd):
-                raise self._hang_up(what)
-
-    def _raise_cancelled(self, what: str) -> NoReturn:
-        os.read(self._woken_fd, 1 << 16)
-        message = f"cancelled while {what}"
-        raise CancelledError(message)
+        fd = lib.wl_display_get_fd(self._display)
+        self._poll.register(fd, events)
+        happened = self._poll_fds(remaining, what).get(fd, 0)
+        # libwayland sees the end only between messages; behind half a one it reads on forever.
+        if happened & select.POLLHUP and own_lib.ws_at_end(fd):
+            raise self._hang_up(what)
 
     def _dispatch(self, what: str) -> None:
         result = lib.wl_display_dispatch_pending(self._display)
@@ -334,14 +268,6 @@ def _open_libwayland() -> None:
     if not own_lib.ws_wayland_open(os.fsencode(extension)):
         message = "pywayland's libwayland is too old"
         raise UnsupportedError(message, hint="install a newer pywayland")
-
-
-def _wake_pipe() -> tuple[int, int]:
-    try:
-        return os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        message = f"cannot make a pipe: {error.strerror}"
-        raise CaptureError(message) from error
 
 
 def _connect(display: str | None, deadline: float) -> int:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from wayshot_cli.errors import CaptureError, NotFoundError
 from wayshot_cli.geometry import Box, Size, Transform, true_scale
+from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection, Global
 from wayshot_cli.wayland.protocols.core import WL_OUTPUT
 from wayshot_cli.wayland.protocols.xdg_output import ZXDG_OUTPUT_MANAGER_V1
@@ -78,12 +79,12 @@ def find_output(outputs: list[Output], name: str) -> Output:
     raise NotFoundError(message, hint=f"known outputs: {known}" if known else None)
 
 
-def settle_names(connection: Connection, names: list[str] | None) -> list[str] | None:
+def settle_names(connection: Waiter, names: list[str] | None) -> list[str] | None:
     """Return the names with ``focused`` replaced by the one that it stands for now.
 
-    Raises UnsupportedError when that cannot be told.
+    Without a compositor they stay as they are. Raises UnsupportedError when that cannot be told.
     """
-    if names is None or FOCUSED not in names:
+    if names is None or FOCUSED not in names or not isinstance(connection, Connection):
         return names
     from wayshot_cli.wayland.toplevels import find_focused  # noqa: PLC0415 - for this name alone
 

@@ -1,0 +1,72 @@
+"""What happens at a time while something else is waited for."""
+
+from collections.abc import Iterator
+from time import monotonic
+
+import pytest
+
+from tests.fake import FakeCompositor
+from wayshot_cli.errors import CaptureTimeoutError
+from wayshot_cli.waiting import Waiter
+from wayshot_cli.wayland.connection import Connection
+
+
+@pytest.fixture(params=["alone", "beside a compositor"])
+def waiter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Waiter]:
+    if request.param == "alone":
+        with Waiter() as waiter:
+            yield waiter
+        return
+    monkeypatch.delenv("WAYLAND_SOCKET", raising=False)
+    with FakeCompositor() as compositor:
+        for name, value in compositor.environ.items():
+            monkeypatch.setenv(name, value)
+        with Connection() as connection:
+            yield connection
+
+
+def test_a_handler_is_called_once_at_its_time(waiter: Waiter) -> None:
+    called: list[float] = []
+    due = monotonic() + 0.1
+    waiter.call_at(due, lambda: called.append(monotonic()))
+    waiter.wait(lambda: bool(called), "waiting")
+    waiter.sleep(0.1)
+    assert len(called) == 1
+    assert called[0] >= due
+
+
+def test_it_may_ask_to_be_called_again(waiter: Waiter) -> None:
+    called: list[float] = []
+
+    def again() -> None:
+        called.append(monotonic())
+        waiter.call_at(monotonic() + 0.01, again)
+
+    waiter.call_at(monotonic(), again)
+    waiter.wait(lambda: len(called) == 5, "waiting")
+    waiter.call_off(again)
+    waiter.sleep(0.05)
+    assert len(called) == 5
+
+
+def test_what_is_called_off_does_not_happen(waiter: Waiter) -> None:
+    waiter.call_at(monotonic(), pytest.fail)
+    waiter.call_off(pytest.fail)
+    waiter.call_off(pytest.fail)
+    waiter.sleep(0.05)
+
+
+def test_a_deadline_before_it_holds(waiter: Waiter) -> None:
+    waiter.call_at(monotonic() + 60, pytest.fail)
+    with pytest.raises(CaptureTimeoutError):
+        waiter.wait(lambda: False, "waiting", monotonic() + 0.05)
+
+
+def test_what_a_handler_raises_reaches_whoever_waits(waiter: Waiter) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    waiter.call_at(monotonic(), fail)
+    with pytest.raises(ZeroDivisionError):
+        waiter.sleep(1)
+    waiter.sleep(0.01)
