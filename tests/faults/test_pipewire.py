@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import select
 import signal
 from pathlib import Path
 from threading import Event, Timer
@@ -379,15 +380,20 @@ def test_a_wait_can_be_cut_short(producer: Producer) -> None:
         consumer.next_is_good()
 
 
-def test_a_stream_can_rest_and_go_on(producer: Producer) -> None:
+def test_a_stream_that_rests_wakes_nobody_and_has_the_newest_at_once(producer: Producer) -> None:
     with Consumer(producer) as consumer:
+        consumer.next_is_good()
         consumer.session.set_active(False)
-        assert producer.wait_for("state") == "state paused"
-        producer.tell("send")
-        producer.wait_for("not streaming")
+        consumer.stream.on_news()
+        for seed in range(3):
+            producer.send(seed=seed)
+            sleep(0.1)
+        assert not select.select([consumer.stream.fd], [], [], 0)[0]
         consumer.session.set_active(True)
-        producer.wait_for("state streaming")
-        consumer.wait_for_flow()
+        taken = consumer.stream.take(consumer.waiter, 0)
+        assert taken
+        assert np.array_equal(rows(taken), picture(WIDTH, HEIGHT, 2))
+        assert consumer.stream.take(consumer.waiter, 0) is None
         consumer.next_is_good()
 
 
@@ -432,7 +438,8 @@ def test_streams_leave_nothing_behind(producer: Producer) -> None:
 
 
 def test_a_producer_whose_first_picture_was_lost_is_asked_again(producer: Producer) -> None:
-    with Waiter() as waiter, Session(Stream(producer.node), waiter, Box(0, 0, 1, 1)) as session:
+    stream, box = Stream(producer.node), Box(0, 0, 1, 1)
+    with Waiter() as waiter, Session(stream, waiter, box, nudges=True) as session:
         session.start()
         producer.wait_for("state streaming")
         # One that sends when it begins to run, as Mutter does, has been too early.
@@ -481,12 +488,11 @@ def test_a_daemon_that_hangs_holds_nobody_up(pipewire: PipeWire, producer: Produ
             with pytest.raises(errors.CaptureTimeoutError):
                 consumer.waiter.wait(lambda: consumer.session.is_done, "waiting", begun + 0.2)
             consumer.session.close()
-            stream = Stream(producer.node)
-            session = Session(stream, Waiter(0.5), Box(0, 0, 1, 1))
-            session.start()
-            with pytest.raises(errors.CaptureTimeoutError, match="PipeWire did not answer"):
-                session.finish(begun + 60)
-            session.close()
+            waiter = Waiter(0.5)
+            with waiter, Session(Stream(producer.node), waiter, Box(0, 0, 1, 1)) as session:
+                session.start()
+                with pytest.raises(errors.CaptureTimeoutError, match="PipeWire did not answer"):
+                    session.finish(waiter.deadline())
             assert monotonic() - begun < 10
         finally:
             os.kill(pipewire.daemon.pid, signal.SIGCONT)
@@ -508,7 +514,7 @@ def test_a_stream_that_is_closed_says_so(producer: Producer) -> None:
     stream = Stream(producer.node)
     stream.close()
     with pytest.raises(errors.ClosedError):
-        stream.set_active(True)
+        stream.take_damage()
     with Waiter(1.0) as waiter, pytest.raises(errors.ClosedError):
         stream.take(waiter, waiter.deadline())
 

@@ -230,6 +230,18 @@ class TestRefused:
         assert "ScreenCast" in str(error)
         assert "xdg-desktop-portal-gnome" in (error.hint or "")
 
+    @pytest.mark.parametrize(
+        ("desktop", "backend"),
+        [("ubuntu:GNOME", "-gnome,"), ("KDE", "-kde,"), ("sway", "-wlr,"),
+         ("Hyprland", "-hyprland,"), ("Own", " with the backend"), ("", " with the backend")],
+    )  # fmt: skip
+    def test_each_desktop_has_a_portal_of_its_own(
+        self, bus: SessionBus, monkeypatch: pytest.MonkeyPatch, desktop: str, backend: str
+    ) -> None:
+        monkeypatch.setenv("XDG_CURRENT_DESKTOP", desktop)
+        error = failure(bus, Behaviour(properties={}))
+        assert f"install xdg-desktop-portal{backend}" in (error.hint or "")
+
     def test_sources_and_cursors_that_there_are_not_are_not_asked_for(
         self, bus: SessionBus
     ) -> None:

@@ -27,9 +27,15 @@ class Session:
     a frame is to be ready for one; where nothing has changed since the last one, that one is it.
     """
 
-    def __init__(self, stream: "Stream", waiter: "Waiter", box: Box) -> None:
-        """Take a stream, to close it; ``box`` is what it shows, in logical coordinates."""
+    def __init__(
+        self, stream: "Stream", waiter: "Waiter", box: Box, *, nudges: bool = False
+    ) -> None:
+        """Take a stream, to close it; ``box`` is what it shows, in logical coordinates.
+
+        With ``nudges`` a producer that stays silent is stopped and started again: not all bear it.
+        """
         self.box = box
+        self._nudges = nudges
         self.doing = f"capturing {stream.what}"
         self._stream = stream
         self._waiter = waiter
@@ -64,7 +70,7 @@ class Session:
         """Ask for a frame; with ``damage`` for one that has not been returned yet."""
         self._is_started, self._wants_new = True, damage
         self._owed_by = self._waiter.deadline()
-        if self._is_silent:
+        if self._nudges and self._is_silent:
             self._nudge_after(_NUDGE)
 
     def finish(self, deadline: float) -> "Frame":
@@ -102,9 +108,7 @@ class Session:
             raise self._stream.silence() from error
 
     def set_active(self, active: bool) -> None:  # noqa: FBT001 - as ``Stream.set_active``
-        """Let the producer rest, or go on."""
-        if not active:
-            self._waiter.call_off(self._nudge)
+        """Let pictures wake nobody, or go on: see ``Stream.set_active``."""
         self._stream.set_active(active)
 
     def cancel(self) -> None:
@@ -124,13 +128,9 @@ class Session:
         self._waiter.call_at(monotonic() + seconds, self._nudge)
 
     def _nudge(self) -> None:
-        """Have the producer begin again: what it sends while both are being linked, is lost.
-
-        Mutter draws when its stream begins to run, and then only what changes.
-        """
+        """Have the producer begin again: what it sent while both were being linked, is lost."""
         if not self.is_done:
-            self._stream.set_active(False)
-            self._stream.set_active(True)
+            self._stream.restart()
             self._nudge_after(2 * self._patience)
 
     def __enter__(self) -> Self:

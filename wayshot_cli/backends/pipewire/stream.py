@@ -107,6 +107,7 @@ class Stream:
         self.what = f"PipeWire node {serial if node is None else node}"
         self.agreed: Agreed | None = None
         self._state = _CONNECTING
+        self._is_active = True
         self._is_granted = fd is not None
         self.dropped: collections.Counter[str] = collections.Counter()
         self._prefer = offers.fixed_by(os.environ.get(FIXED_FORMAT), prefer or Preference())
@@ -261,10 +262,21 @@ class Stream:
             damage, self._damage = self._damage, []
         return None if damage is None else tuple(damage)
 
-    def set_active(self, active: bool) -> None:  # noqa: FBT001 - as pw_stream_set_active has it
-        """Let the producer rest, or go on; the stream stays connected all the while."""
+    def set_active(self, active: bool) -> None:  # noqa: FBT001 - a state, not an option
+        """Let pictures wake nobody, or go on; the newest is there at once when it is asked for.
+
+        The stream runs all the while, and nothing is copied. To stop it would cost the producer
+        less, but not all that are stopped begin again, and xdg-desktop-portal-wlr 0.8 dies of it.
+        """
+        self._is_active = active
+        if active:
+            self._signal()
+
+    def restart(self) -> None:
+        """Have the producer stop and begin again, for those which draw anew when they do."""
         with self._remote.locked():
-            self._remote.lib.pw_stream_set_active(self._pointer, active)
+            self._remote.lib.pw_stream_set_active(self._pointer, False)  # noqa: FBT003 - C has no names
+            self._remote.lib.pw_stream_set_active(self._pointer, True)  # noqa: FBT003
 
     def silence(self) -> CaptureTimeoutError:
         """Return why there has been no picture so far, as an error."""
@@ -453,7 +465,8 @@ class Stream:
             else:
                 self._forget()
                 self._held = held
-        self._signal()
+        if self._is_active:
+            self._signal()
 
     def _judge(self, pw_buffer: Any) -> Held:
         """Read what a buffer says of itself. Raises UnusableError when it shows no picture."""

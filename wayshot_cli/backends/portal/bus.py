@@ -113,6 +113,12 @@ class Bus:
         """Ask for signals; the rule is one of the D-Bus Specification's match rules."""
         self.call(_bus_address(), "AddMatch", "s", (rule,), doing=doing)
 
+    def has_owner(self, name: str) -> bool:
+        """Whether somebody has a name on the bus."""
+        doing = f"looking for {name}"
+        answer = self.call(_bus_address(), "NameHasOwner", "s", (name,), returns="b", doing=doing)
+        return bool(answer.body[0])
+
     def call(  # noqa: PLR0913 - a method, its arguments and what it returns
         self,
         address: DBusAddress,

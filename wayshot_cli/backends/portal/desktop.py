@@ -148,6 +148,11 @@ class Desktop:
             raise CaptureError(message) from error
         return str(handle)
 
+    @property
+    def is_mutter(self) -> bool:
+        """Whether Mutter sends the pictures, as GNOME and some others have it."""
+        return self.bus.has_owner("org.gnome.Mutter.ScreenCast")
+
     def is_closed(self, session: str) -> bool:
         """Whether a session has been closed, or its portal is gone."""
         return self._has_ended(session) or self.bus.failure is not None
@@ -191,8 +196,8 @@ class Desktop:
 
 
 def desktop_name() -> str:
-    """Return the first name of the running desktop, empty if it has none."""
-    return os.environ.get("XDG_CURRENT_DESKTOP", "").partition(":")[0]
+    """Return the name of the running desktop, as ubuntu:GNOME, empty if it has none."""
+    return os.environ.get("XDG_CURRENT_DESKTOP", "")
 
 
 def install_hint() -> str:
@@ -202,9 +207,9 @@ def install_hint() -> str:
         "labwc": "wlr", "wayfire": "wlr", "niri": "gnome", "hyprland": "hyprland",
         "cosmic": "cosmic", "lxqt": "lxqt", "pantheon": "pantheon",
     }  # fmt: skip
-    kind = backends.get(desktop_name().lower())
-    if kind:
-        return f"install xdg-desktop-portal-{kind}, PipeWire and WirePlumber"
+    for name in desktop_name().lower().split(":"):
+        if name in backends:
+            return f"install xdg-desktop-portal-{backends[name]}, PipeWire and WirePlumber"
     return "install xdg-desktop-portal with the backend of this desktop, PipeWire and WirePlumber"
 
 

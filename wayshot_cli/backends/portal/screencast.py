@@ -61,6 +61,7 @@ class Cast:
         self.streams = streams
         self.cursor = cursor
         self.has_lost_a_stream = False
+        self.is_of_mutter = desktop.is_mutter
         self._desktop = desktop
         self._session = session
 

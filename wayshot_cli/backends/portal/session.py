@@ -25,7 +25,9 @@ class Session(session.Session):
         self, stream: Stream, waiter: "Waiter", box: "Box", cast: "screencast.Cast"
     ) -> None:
         """Take what ``connect`` made, to close it, and the cast that it is of."""
-        super().__init__(stream, waiter, box)
+        # Mutter sends a picture when its stream begins to run, often too early, and then only
+        # what changes. xdg-desktop-portal-wlr 0.8 can crash when it is stopped meanwhile.
+        super().__init__(stream, waiter, box, nudges=cast.is_of_mutter)
         self._cast = cast
 
     @property
