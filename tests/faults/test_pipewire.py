@@ -17,7 +17,7 @@ import pytest
 
 from tests.fake.pipewire import BGRX, RGB, PipeWire, Producer, picture
 from wayshot_cli import errors
-from wayshot_cli.backends.pipewire import offers
+from wayshot_cli.backends.pipewire import chunks, offers
 from wayshot_cli.backends.pipewire.session import Session
 from wayshot_cli.backends.pipewire.stream import Stream
 from wayshot_cli.geometry import Box
@@ -153,12 +153,18 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_shows_no_picture_is_counted_and_passed_over(producer: Producer, name: str) -> None:
     settings, reason = FAULTS[name]
-    with Consumer(producer) as consumer:
+    warnings: list[str] = []
+    with Consumer(producer, warn=warnings.append) as consumer:
         producer.send(seed=1, **settings)
         consumer.wait_for_drop()
         consumer.next_is_good()
         assert consumer.stream.dropped == {reason: 1}
         assert consumer.stream.notes[-1] == f"buffers passed over: 1 {reason}"
+        producer.send(**settings)
+        while consumer.stream.dropped[reason] < 2:
+            consumer.waiter.sleep(0.01)
+    assert len(warnings) == (reason not in chunks.ROUTINE)  # once, though it came twice
+    assert all(reason in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import os
 import threading
 import weakref
 from _thread import RLock
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from wayshot_cli.backends.common import Wish, trusted_time
+from wayshot_cli.backends.common import Wish, nobody, trusted_time
 from wayshot_cli.backends.pipewire import callbacks, chunks, offers
 from wayshot_cli.backends.pipewire._pipewire import ffi
 from wayshot_cli.backends.pipewire.chunks import Data, UnusableError
@@ -92,6 +92,7 @@ class Stream:
         prefer: Preference | None = None,
         cursor: str = "embedded",
         alpha: Alpha = Alpha.IGNORED,
+        warn: Callable[[str], object] = nobody,
     ) -> None:
         """Connect to a node, by its serial where that is known.
 
@@ -99,7 +100,8 @@ class Stream:
         is the default daemon. ``buffer`` is shm, dmabuf, or auto for whatever can be mapped.
         ``device`` is what dmabufs are read with, and ``modifiers`` says by fourcc how they may
         be laid out; without them, linear ones are mapped. With "metadata" as its ``cursor`` it is
-        painted here. ``alpha`` is what the alpha channel means, in formats that have one.
+        painted here. ``alpha`` is what the alpha channel means, in formats that have one. ``warn``
+        is told once of each reason why a buffer shows no picture, but for those that are usual.
 
         Raises UnsupportedError without PipeWire, CaptureError when no stream can be made,
         InvalidArgumentError when WAYSHOT_PW_FORMAT names no format.
@@ -119,6 +121,9 @@ class Stream:
         self._offered = offers.formats(
             self._prefer, plain=buffer != "dmabuf", modifiers=modifiers or {}
         )
+        if not self._offered:
+            message = f"there is no dmabuf that {self.what} could be asked for"
+            raise UnsupportedError(message, hint="take another --buffer")
         self._paints = cursor == "metadata"
         self._cursor: Cursor | None = None
         self._has_cursor_moved = False
@@ -131,6 +136,8 @@ class Stream:
         self._lent: dict[int, Any] = {}
         self._handed_back: collections.deque[int] = collections.deque()
         self._device = device
+        self._warn = warn
+        self._to_warn_of: list[str] = []
         self._pool = PrivatePool()
         self._remote = Remote(fd)
         try:
@@ -190,6 +197,7 @@ class Stream:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
         self._return_handed_back()
+        self._warn_of_drops()
 
     def take(self, waiter: "Waiter", deadline: float) -> Frame | None:
         """Return the newest picture, None when it was taken before, or cannot be read after all.
@@ -208,7 +216,8 @@ class Stream:
         try:
             memory, offset, stride = self._reader().copy(held, agreed, waiter, deadline)
         except UnusableError as error:
-            self.dropped[str(error)] += 1
+            self._drop(error)
+            self._warn_of_drops()
             return None
         finally:
             self._return(held.number)
@@ -346,6 +355,17 @@ class Stream:
             self._lent[held.number] = held.buffer
         return held, self.agreed
 
+    def _drop(self, error: UnusableError) -> None:
+        reason = str(error)
+        self.dropped[reason] += 1
+        if self.dropped[reason] == 1 and reason not in chunks.ROUTINE:
+            self._to_warn_of.append(reason)
+
+    def _warn_of_drops(self) -> None:
+        """Warn of each reason once; not in libpipewire's thread, whoever is warned may be slow."""
+        while self._to_warn_of:
+            self._warn(f"{self.what} sends buffers that are passed over: {self._to_warn_of.pop()}")
+
     def _return_handed_back(self) -> None:
         with self._remote.locked():
             while self._handed_back:
@@ -460,7 +480,7 @@ class Stream:
             try:
                 held = self._judge(buffer)
             except UnusableError as error:
-                self.dropped[str(error)] += 1
+                self._drop(error)
                 lib.pw_stream_queue_buffer(self._pointer, buffer)
             else:
                 self._forget()
@@ -512,7 +532,7 @@ def open_stream(waiter: "Waiter", wish: Wish, node: int | None, **facts: Any) ->
     Raises UnsupportedError when the device for dmabufs that is named does not serve.
     """
     if wish.buffer != "dmabuf":
-        return Stream(node, buffer=wish.buffer, **facts)
+        return Stream(node, buffer=wish.buffer, warn=wish.warn, **facts)
     main_device, modifiers = None, None
     if isinstance(waiter, Connection) and waiter.find(ZWP_LINUX_DMABUF_V1):
         # Whoever draws the screen most likely sends its pictures.
@@ -525,7 +545,7 @@ def open_stream(waiter: "Waiter", wish: Wish, node: int | None, **facts: Any) ->
             raise
     # Without a device linear dmabufs can still be mapped.
     known = modifiers if device else None
-    return Stream(node, buffer="dmabuf", modifiers=known, device=device, **facts)
+    return Stream(node, buffer="dmabuf", modifiers=known, device=device, warn=wish.warn, **facts)
 
 
 def _end(remote: Remote, pointer: Any, fd: int, key: int, keep: object) -> None:
