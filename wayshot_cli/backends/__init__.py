@@ -105,7 +105,9 @@ def choose(  # noqa: PLR0913 - what was wished for, all of it optional
             raise InvalidArgumentError(message)
         buffer = "dmabuf"
     if pipewire_node is not None:
-        return _node(connection, pipewire_node, wish, Wish(buffer, device, damage), portal), []
+        return _node(
+            connection, pipewire_node, wish, Wish(buffer, device, damage, warn=warn), portal
+        ), []
     assert isinstance(connection, Connection)  # noqa: S101 - see connect
     if portal is not None:
         if wish not in ("auto", "portal"):

@@ -110,9 +110,7 @@ class Session:
             raise self._stream.silence() from error
 
     def set_active(self, active: bool) -> None:  # noqa: FBT001 - as ``Stream.set_active``
-        """Let the producer rest, or go on."""
-        if not active:
-            self._waiter.call_off(self._nudge)
+        """Let pictures wake nobody, or go on: see ``Stream.set_active``."""
         self._stream.set_active(active)
 
     def cancel(self) -> None:
@@ -138,8 +136,7 @@ class Session:
     def _nudge(self) -> None:
         """Have the producer begin again: what it sent while both were being linked, is lost."""
         if not self.is_done:
-            self._stream.set_active(False)
-            self._stream.set_active(True)
+            self._stream.restart()
             self._nudge_after(2 * self._patience)
 
     def __enter__(self) -> Self:
