@@ -21,7 +21,6 @@ bool pw_thread_loop_in_thread(struct pw_thread_loop *);
 struct pw_loop *pw_thread_loop_get_loop(struct pw_thread_loop *);
 
 struct pw_properties *pw_properties_new_string(const char *);
-int pw_properties_set(struct pw_properties *, const char *key, const char *value);
 
 struct pw_context *pw_context_new(struct pw_loop *, struct pw_properties *, size_t);
 void pw_context_destroy(struct pw_context *);
@@ -59,7 +58,6 @@ struct pw_stream_events {
 #define PW_DIRECTION_INPUT 0
 #define PW_ID_ANY 0xffffffff
 #define PW_STREAM_FLAG_AUTOCONNECT 1
-#define PW_STREAM_FLAG_MAP_BUFFERS 4
 struct pw_stream *pw_stream_new(struct pw_core *, const char *name, struct pw_properties *);
 void pw_stream_destroy(struct pw_stream *);
 void pw_stream_add_listener(

@@ -12,6 +12,10 @@ from wayshot_cli.backends.pipewire import offers
 from wayshot_cli.backends.pipewire.offers import Agreed
 from wayshot_cli.geometry import Box, Size, Transform
 
+_CORRUPTED, _EMPTY = "marked as corrupted", "without a picture"
+ROUTINE = (_CORRUPTED, _EMPTY)
+"""Reasons that need no warning: Mutter tells so of a cursor that moves."""
+
 _CORRUPTED_CHUNK = 1  # SPA_CHUNK_FLAG_CORRUPTED
 _CORRUPTED_HEADER = 2  # SPA_META_HEADER_FLAG_CORRUPTED
 _MOST_BYTES = 2**30  # of one picture: 8K with 16 bits a channel has a quarter of it
@@ -52,12 +56,10 @@ class Rows(NamedTuple):
 def rows(data: Data, agreed: Agreed, crop: Box | None) -> Rows:
     """Return where the picture lies, or the part of it inside ``crop``. Raises UnusableError."""
     if data.flags & _CORRUPTED_CHUNK:
-        message = "marked as corrupted"
-        raise UnusableError(message)
+        raise UnusableError(_CORRUPTED)
     is_dmabuf = data.type == offers.DMA_BUF
     if not data.size and not is_dmabuf:
-        message = "without a picture"
-        raise UnusableError(message)
+        raise UnusableError(_EMPTY)
     size, bytes_per_pixel = agreed.size, agreed.format.bytes_per_pixel
     row = size.width * bytes_per_pixel
     stride = data.stride or row
@@ -87,8 +89,7 @@ def read_header(meta: bytes | None) -> int:
         return 0
     flags, _, pts, _, _ = _HEADER.unpack_from(meta)
     if flags & _CORRUPTED_HEADER:
-        message = "marked as corrupted"
-        raise UnusableError(message)
+        raise UnusableError(_CORRUPTED)
     return max(0, int(pts))
 
 

@@ -70,8 +70,10 @@ class Session:
         """Ask for a frame; with ``damage`` for one that has not been returned yet."""
         self._is_started, self._wants_new = True, damage
         self._owed_by = self._waiter.deadline()
-        if self._nudges and self._is_silent:
-            self._nudge_after(_NUDGE)
+        if self._is_silent:
+            self._waiter.call_at(self._owed_by, self._look_again)
+            if self._nudges:
+                self._nudge_after(_NUDGE)
 
     def finish(self, deadline: float) -> "Frame":
         """Wait for the frame that was asked for; ``deadline`` is a time.monotonic().
@@ -108,14 +110,13 @@ class Session:
             raise self._stream.silence() from error
 
     def set_active(self, active: bool) -> None:  # noqa: FBT001 - as ``Stream.set_active``
-        """Let the producer rest, or go on."""
-        if not active:
-            self._waiter.call_off(self._nudge)
+        """Let pictures wake nobody, or go on: see ``Stream.set_active``."""
         self._stream.set_active(active)
 
     def cancel(self) -> None:
         """Forget that a frame was asked for. Harmless twice."""
         self._is_started = False
+        self._waiter.call_off(self._look_again)
         self._waiter.call_off(self._nudge)
 
     def close(self) -> None:
@@ -125,6 +126,9 @@ class Session:
         self._stream.close()
         self._last = None
 
+    def _look_again(self) -> None:
+        """Do nothing: whoever waits asks ``is_done`` after it."""
+
     def _nudge_after(self, seconds: float) -> None:
         self._patience = seconds
         self._waiter.call_at(monotonic() + seconds, self._nudge)
@@ -132,8 +136,7 @@ class Session:
     def _nudge(self) -> None:
         """Have the producer begin again: what it sent while both were being linked, is lost."""
         if not self.is_done:
-            self._stream.set_active(False)
-            self._stream.set_active(True)
+            self._stream.restart()
             self._nudge_after(2 * self._patience)
 
     def __enter__(self) -> Self:

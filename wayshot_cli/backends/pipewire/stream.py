@@ -7,10 +7,10 @@ import os
 import threading
 import weakref
 from _thread import RLock
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from wayshot_cli.backends.common import Wish, trusted_time
+from wayshot_cli.backends.common import Wish, nobody, trusted_time
 from wayshot_cli.backends.pipewire import callbacks, chunks, offers
 from wayshot_cli.backends.pipewire._pipewire import ffi
 from wayshot_cli.backends.pipewire.chunks import Data, UnusableError
@@ -92,6 +92,7 @@ class Stream:
         prefer: Preference | None = None,
         cursor: str = "embedded",
         alpha: Alpha = Alpha.IGNORED,
+        warn: Callable[[str], object] = nobody,
     ) -> None:
         """Connect to a node, by its serial where that is known.
 
@@ -99,7 +100,8 @@ class Stream:
         is the default daemon. ``buffer`` is shm, dmabuf, or auto for whatever can be mapped.
         ``device`` is what dmabufs are read with, and ``modifiers`` says by fourcc how they may
         be laid out; without them, linear ones are mapped. With "metadata" as its ``cursor`` it is
-        painted here. ``alpha`` is what the alpha channel means, in formats that have one.
+        painted here. ``alpha`` is what the alpha channel means, in formats that have one. ``warn``
+        is told once of each reason why a buffer shows no picture, but for those that are usual.
 
         Raises UnsupportedError without PipeWire, CaptureError when no stream can be made,
         InvalidArgumentError when WAYSHOT_PW_FORMAT names no format.
@@ -107,6 +109,7 @@ class Stream:
         self.what = f"PipeWire node {serial if node is None else node}"
         self.agreed: Agreed | None = None
         self._state = _CONNECTING
+        self._is_active = True
         self._is_granted = fd is not None
         self.dropped: collections.Counter[str] = collections.Counter()
         self._prefer = offers.fixed_by(os.environ.get(FIXED_FORMAT), prefer or Preference())
@@ -118,6 +121,9 @@ class Stream:
         self._offered = offers.formats(
             self._prefer, plain=buffer != "dmabuf", modifiers=modifiers or {}
         )
+        if not self._offered:
+            message = f"there is no dmabuf that {self.what} could be asked for"
+            raise UnsupportedError(message, hint="take another --buffer")
         self._paints = cursor == "metadata"
         self._cursor: Cursor | None = None
         self._has_cursor_moved = False
@@ -130,6 +136,8 @@ class Stream:
         self._lent: dict[int, Any] = {}
         self._handed_back: collections.deque[int] = collections.deque()
         self._device = device
+        self._warn = warn
+        self._to_warn_of: list[str] = []
         self._pool = PrivatePool()
         self._remote = Remote(fd)
         try:
@@ -189,6 +197,7 @@ class Stream:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
         self._return_handed_back()
+        self._warn_of_drops()
 
     def take(self, waiter: "Waiter", deadline: float) -> Frame | None:
         """Return the newest picture, None when it was taken before, or cannot be read after all.
@@ -207,7 +216,8 @@ class Stream:
         try:
             memory, offset, stride = self._reader().copy(held, agreed, waiter, deadline)
         except UnusableError as error:
-            self.dropped[str(error)] += 1
+            self._drop(error)
+            self._warn_of_drops()
             return None
         finally:
             self._return(held.number)
@@ -261,10 +271,21 @@ class Stream:
             damage, self._damage = self._damage, []
         return None if damage is None else tuple(damage)
 
-    def set_active(self, active: bool) -> None:  # noqa: FBT001 - as pw_stream_set_active has it
-        """Let the producer rest, or go on; the stream stays connected all the while."""
+    def set_active(self, active: bool) -> None:  # noqa: FBT001 - a state, not an option
+        """Let pictures wake nobody, or go on; the newest is there at once when it is asked for.
+
+        The stream runs all the while, and nothing is copied. To stop it would cost the producer
+        less, but not all that are stopped begin again, and xdg-desktop-portal-wlr 0.8 dies of it.
+        """
+        self._is_active = active
+        if active:
+            self._signal()
+
+    def restart(self) -> None:
+        """Have the producer stop and begin again, for those which draw anew when they do."""
         with self._remote.locked():
-            self._remote.lib.pw_stream_set_active(self._pointer, active)
+            self._remote.lib.pw_stream_set_active(self._pointer, False)  # noqa: FBT003 - C has no names
+            self._remote.lib.pw_stream_set_active(self._pointer, True)  # noqa: FBT003
 
     def silence(self) -> CaptureTimeoutError:
         """Return why there has been no picture so far, as an error."""
@@ -333,6 +354,17 @@ class Stream:
         if held:
             self._lent[held.number] = held.buffer
         return held, self.agreed
+
+    def _drop(self, error: UnusableError) -> None:
+        reason = str(error)
+        self.dropped[reason] += 1
+        if self.dropped[reason] == 1 and reason not in chunks.ROUTINE:
+            self._to_warn_of.append(reason)
+
+    def _warn_of_drops(self) -> None:
+        """Warn of each reason once; not in libpipewire's thread, whoever is warned may be slow."""
+        while self._to_warn_of:
+            self._warn(f"{self.what} sends buffers that are passed over: {self._to_warn_of.pop()}")
 
     def _return_handed_back(self) -> None:
         with self._remote.locked():
@@ -448,12 +480,13 @@ class Stream:
             try:
                 held = self._judge(buffer)
             except UnusableError as error:
-                self.dropped[str(error)] += 1
+                self._drop(error)
                 lib.pw_stream_queue_buffer(self._pointer, buffer)
             else:
                 self._forget()
                 self._held = held
-        self._signal()
+        if self._is_active:
+            self._signal()
 
     def _judge(self, pw_buffer: Any) -> Held:
         """Read what a buffer says of itself. Raises UnusableError when it shows no picture."""
@@ -499,7 +532,7 @@ def open_stream(waiter: "Waiter", wish: Wish, node: int | None, **facts: Any) ->
     Raises UnsupportedError when the device for dmabufs that is named does not serve.
     """
     if wish.buffer != "dmabuf":
-        return Stream(node, buffer=wish.buffer, **facts)
+        return Stream(node, buffer=wish.buffer, warn=wish.warn, **facts)
     main_device, modifiers = None, None
     if isinstance(waiter, Connection) and waiter.find(ZWP_LINUX_DMABUF_V1):
         # Whoever draws the screen most likely sends its pictures.
@@ -512,7 +545,7 @@ def open_stream(waiter: "Waiter", wish: Wish, node: int | None, **facts: Any) ->
             raise
     # Without a device linear dmabufs can still be mapped.
     known = modifiers if device else None
-    return Stream(node, buffer="dmabuf", modifiers=known, device=device, **facts)
+    return Stream(node, buffer="dmabuf", modifiers=known, device=device, warn=wish.warn, **facts)
 
 
 def _end(remote: Remote, pointer: Any, fd: int, key: int, keep: object) -> None:
