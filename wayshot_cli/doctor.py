@@ -400,18 +400,16 @@ def _choices(link: Connection, buffer: str) -> list[Choice]:
 
 
 def _rungs(link: Connection) -> list[Rung]:
-    """Climb the ladder, also where nobody would step."""
+    """Climb the ladder, also where nobody would step, but for the portal, which is asked apart."""
     rungs = []
     for name, backend in backends.BACKENDS.items():
+        if name == _PORTAL:
+            continue
         for buffer in backends.BUFFERS:
             problem = None
             try:
-                backend(link, Wish(buffer)).close()
+                backend(link, Wish(buffer))
             except UnsupportedError as error:
-                problem = Problem.of(error)
-            except CaptureError as error:
-                if name != _PORTAL:  # whose failures are not the compositor's
-                    raise
                 problem = Problem.of(error)
             rungs.append(Rung(name, buffer, problem))
     return rungs

@@ -47,7 +47,7 @@ Examples:
 @target_options
 @click.option(
     "-t", "--format", "format_", type=click.Choice(encode.FORMATS), metavar="FORMAT",
-    help=f"{', '.join(encode.FORMATS)}; else by the extension.",
+    help=f"{', '.join(encode.FORMATS)}.",
 )  # fmt: skip
 @click.option(
     "-l", "--level", type=int, metavar="0-9", callback=within(0, 9),
