@@ -70,8 +70,10 @@ class Session:
         """Ask for a frame; with ``damage`` for one that has not been returned yet."""
         self._is_started, self._wants_new = True, damage
         self._owed_by = self._waiter.deadline()
-        if self._nudges and self._is_silent:
-            self._nudge_after(_NUDGE)
+        if self._is_silent:
+            self._waiter.call_at(self._owed_by, self._look_again)
+            if self._nudges:
+                self._nudge_after(_NUDGE)
 
     def finish(self, deadline: float) -> "Frame":
         """Wait for the frame that was asked for; ``deadline`` is a time.monotonic().
@@ -114,6 +116,7 @@ class Session:
     def cancel(self) -> None:
         """Forget that a frame was asked for. Harmless twice."""
         self._is_started = False
+        self._waiter.call_off(self._look_again)
         self._waiter.call_off(self._nudge)
 
     def close(self) -> None:
@@ -122,6 +125,9 @@ class Session:
         self._waiter.unwatch(self._stream.fd)
         self._stream.close()
         self._last = None
+
+    def _look_again(self) -> None:
+        """Do nothing: whoever waits asks ``is_done`` after it."""
 
     def _nudge_after(self, seconds: float) -> None:
         self._patience = seconds
