@@ -156,7 +156,7 @@ delay_option = click.option(
 backend_options = _together(
     click.option(
         "--backend", type=click.Choice(["auto", *backends.BACKENDS]), default="auto",
-        metavar="NAME", help="auto, portal or a protocol (see man wayshot).",
+        metavar="NAME", help="auto, portal or a protocol (man wayshot).",
     ),
     click.option(
         "--buffer", type=click.Choice(["auto", *backends.BUFFERS]), default="auto",
