@@ -55,7 +55,7 @@ LONGEST_UNREST = 5.0
 """Seconds after which a program that has shown something is taken as it is."""
 
 NOBODY = 65534
-"""User and group of everything on root's stage: sway refuses root, and this user always exists."""
+"""User and group of root's compositor: sway refuses root, and these always exist."""
 
 _KEEPER = os.path.join(os.path.dirname(__file__), "keeper.py")
 _SLICE = 0.1  # seconds between two looks whether the program is still there
@@ -69,7 +69,6 @@ _HANDED_OVER = (
 _OTHER_SESSION = frozenset(
     {"DISPLAY", "I3SOCK", "LABWC_PID", "SWAYSOCK", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"}
 )
-_OTHER_HOME = frozenset({"XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"})
 
 _SWAY = """\
 xwayland disable
@@ -91,7 +90,8 @@ _LABWC = """\
 class Compositor(NamedTuple):
     """How a compositor is started; its name is its command's and its Debian package's.
 
-    ``{folder}`` in arguments and variables is the stage's, which gets the files, too.
+    ``{folder}`` in arguments and variables is its own, which gets the files, too. The program has
+    the variables as well.
     """
 
     name: str
@@ -143,23 +143,22 @@ def parse_size(text: str) -> Size:
     return size
 
 
-def environment(base: Mapping[str, str], folder: str, *, as_nobody: bool) -> dict[str, str]:
-    """Return what the compositor, and with WAYLAND_DISPLAY the program, is to find.
-
-    All of ``base`` but what leads to another session, and for nobody to another's home.
-    """
-    hidden = _OTHER_SESSION | (_OTHER_HOME if as_nobody else frozenset())
-    kept = {name: value for name, value in base.items() if name not in hidden}
-    home = {"HOME": folder, "USER": "nobody", "LOGNAME": "nobody"} if as_nobody else {}
-    return {**kept, **home, "XDG_RUNTIME_DIR": folder, "XDG_SESSION_TYPE": "wayland"}
+def environment(
+    base: Mapping[str, str], runtime_dir: str, variables: Mapping[str, str]
+) -> dict[str, str]:
+    """Return ``base`` without what leads to another session, and with what leads to this one."""
+    kept = {name: value for name, value in base.items() if name not in _OTHER_SESSION}
+    own = {"XDG_RUNTIME_DIR": runtime_dir, "XDG_SESSION_TYPE": "wayland"}
+    return {**kept, **own, **variables}
 
 
 class Stage:
     """A headless compositor with one output, and a program on it, from ``with`` to its end.
 
     What they print goes to logs, whose ends are notes (``__notes__``) of the errors that are due to
-    them, or with ``verbose`` to stderr. Root's run as nobody. ``timeout`` in seconds bounds
-    each answer of the compositor, and the wait for what the program shows.
+    them, or with ``verbose`` to stderr. Root's compositor runs as nobody, its program as root.
+    ``timeout`` in seconds bounds each answer of the compositor, and the wait for what the program
+    shows.
 
     All methods raise CaptureError, CaptureTimeoutError among it, when the compositor or the program
     does not do its part.
@@ -185,7 +184,6 @@ class Stage:
         self._is_ending = False
         self._received = b""
         self._folder = ""
-        self._environment: dict[str, str] = {}
         self._failed: dict[str, str] = {}  # what could not be started, and why
         self._ended: dict[str, int] = {}
         self._program = "the program"
@@ -239,11 +237,14 @@ class Stage:
 
     def run(self, command: Sequence[str]) -> None:
         """Start the program."""
-        if shutil.which(command[0]) is None:  # nobody gets another answer than we
+        if shutil.which(command[0]) is None:
             message = f"cannot run {command[0]!r}: there is no such command"
             raise CaptureError(message)
         self._program = os.path.basename(command[0])
-        self._spawn("program", list(command), {"WAYLAND_DISPLAY": self._display()})
+        display = self._display()
+        runtime_dir = self._path("program")
+        os.symlink(self._path("compositor", display), os.path.join(runtime_dir, display))
+        self._spawn("program", list(command), {**self._variables(), "WAYLAND_DISPLAY": display})
 
     def wait_until_shown(self) -> None:
         """Wait until the program has shown something."""
@@ -300,28 +301,28 @@ class Stage:
         self._wait_for(lambda: self._folder, "wayshot's keeper")
 
     def _start_compositor(self) -> None:
-        name, arguments, variables, files, _ = self.compositor
+        name, arguments, _, files, _ = self.compositor
         for file, text in files.items():
-            path = os.path.join(self._folder, file)
+            path = self._path("compositor", file)
             with sinks.errors_named(path), open(path, "w", encoding="utf-8") as config:
                 os.fchmod(config.fileno(), 0o644)  # nobody reads it, whatever root's umask
                 config.write(text)
-        as_nobody = os.geteuid() == 0
-        self._environment = environment(os.environ, self._folder, as_nobody=as_nobody)
-        self._environment |= {key: self._filled(value) for key, value in variables.items()}
-        headless = {
+        variables = {
+            **self._variables(),
             "WLR_BACKENDS": "headless",
             "WLR_HEADLESS_OUTPUTS": "1",
             "WLR_LIBINPUT_NO_DEVICES": "1",
             "WLR_RENDERER": os.environ.get("WLR_RENDERER", "pixman"),
         }
-        self._spawn("compositor", [name, *map(self._filled, arguments)], headless)
+        if os.geteuid() == 0:
+            variables["HOME"] = self._path("compositor")
+        self._spawn("compositor", [name, *map(self._filled, arguments)], variables)
         self._wait_for(self._display, name)
 
     def _connect(self) -> Connection:
         """Connect to the socket, which is there a moment before anybody listens."""
         deadline = monotonic() + self._timeout
-        path = os.path.join(self._folder, self._display())
+        path = self._path("compositor", self._display())
         while True:
             try:
                 return Connection(path, timeout=self._timeout)
@@ -331,18 +332,24 @@ class Stage:
                 self._hear(0.01)
 
     def _filled(self, text: str) -> str:
-        return text.replace("{folder}", self._folder)
+        return text.replace("{folder}", self._path("compositor"))
+
+    def _variables(self) -> dict[str, str]:
+        return {key: self._filled(value) for key, value in self.compositor.variables.items()}
+
+    def _path(self, *names: str) -> str:
+        return os.path.join(self._folder, *names)
 
     def _display(self) -> str:
         """Return the name of the compositor's socket, empty as long as there is none."""
-        names = os.listdir(self._folder)
+        names = os.listdir(self._path("compositor"))
         return next((name for name in names if re.fullmatch(r"wayland-\d+", name)), "")
 
     def _spawn(self, name: str, argv: list[str], variables: Mapping[str, str]) -> None:
         request = {
             "name": name,
             "argv": argv,
-            "env": {**self._environment, **variables},
+            "env": environment(os.environ, self._path(name), variables),
             "log": None if self._verbose else self._log(name),
             "ends_with_stdin": name == "compositor" and self.compositor.ends_with_stdin,
         }
@@ -364,10 +371,7 @@ class Stage:
         for name, what in (("compositor", self.compositor.name), ("program", self._program)):
             if name in self._failed:
                 message = f"cannot run {what!r}: {self._failed[name]}"
-                hint = None
-                if os.geteuid() == 0:
-                    hint = "root's runs as nobody; see runuser(1) to run wayshot as somebody else"
-                raise CaptureError(message, hint=hint)
+                raise CaptureError(message)
             if name in self._ended:
                 code = self._ended[name]
                 message = f"{what} ended too early, with {_status(code)}"
@@ -415,7 +419,7 @@ class Stage:
         return process.stdin, process.stdout
 
     def _log(self, name: str) -> str:
-        return os.path.join(self._folder, f"{name}.log")
+        return self._path(f"{name}.log")
 
     def _with_log(self, error: CaptureError, name: str) -> CaptureError:
         """Add the end of a log to an error."""

@@ -1,8 +1,8 @@
 """The keeper of a headless session: runs its processes, and leaves nothing of them behind.
 
-A script of its own, ``keeper.py [UID GID]``, which needs nothing of the package. It makes a private
-folder, reads requests on stdin and answers on stdout, a JSON object a line. At the end of stdin,
-however wayshot came to its end, it ends all processes that come from it, and removes the folder.
+A script of its own, ``keeper.py [UID GID]``, which needs nothing of the package. It makes a folder,
+reads requests on stdin and answers on stdout, a JSON object a line. At the end of stdin, however
+wayshot came to its end, it ends all processes that come from it, and removes the folder.
 Orphans become its children (PR_SET_CHILD_SUBREAPER), so that none gets away; if it is killed
 itself, those that it has started die with it.
 """
@@ -22,17 +22,17 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 _GRACE = 1.0  # seconds that the programs, and then the compositor, have to end by themselves
-_LONGEST_FOLDER = 107 - len("/wayland-99.lock")  # bytes: sun_path in unix(7)
+_LONGEST_FOLDER = 107 - len("/compositor/wayland-99.lock")  # bytes: sun_path in unix(7)
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
 class Keeper:
-    """Runs processes under a name each; ``compositor`` is the one that ends last."""
+    """Runs the ``compositor`` and the ``program``, each with a private folder of that name."""
 
     def __init__(self, user: tuple[int, int] | None) -> None:
-        """Make the folder. Processes run as the user and group, None for our own."""
+        """Make the folders. The compositor runs as the user and group, None for our own."""
         self._user = user
         self._pids: dict[str, int] = {}
         self._statuses: dict[str, int] = {}  # of those that have ended, and not been told yet
@@ -53,7 +53,7 @@ class Keeper:
         One that ``ends_with_stdin`` is not sent SIGTERM at the end.
         """
         options: dict[str, Any] = {}
-        if self._user:
+        if self._user and name == "compositor":
             options = {"user": self._user[0], "group": self._user[1], "extra_groups": []}
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(open(log, "ab")) if log else sys.stderr
@@ -128,13 +128,16 @@ class Keeper:
 
 
 def _make_folder(user: tuple[int, int] | None) -> str:
-    # Another user may not come into root's TMPDIR.
+    # Another user may not come into our TMPDIR.
     folder = tempfile.mkdtemp(prefix="wayshot-", dir="/tmp" if user else None)  # noqa: S108
     if len(os.fsencode(folder)) > _LONGEST_FOLDER:
         os.rmdir(folder)
         folder = tempfile.mkdtemp(prefix="wayshot-", dir="/tmp")
+    for name in ("compositor", "program"):
+        os.mkdir(os.path.join(folder, name), 0o700)
     if user:
-        os.chown(folder, *user)
+        os.chown(os.path.join(folder, "compositor"), *user)
+        os.chmod(folder, 0o711)  # noqa: S103 - what is in there is closed
     return folder
 
 

@@ -48,7 +48,7 @@ class _AfterDashes(click.Command):
 @click.command(
     cls=_AfterDashes,
     help="Take a picture of a program, run on a screen of its own that nobody sees."
-    "\n\nWithout -d, when it has come to rest. Root's program runs as nobody.",
+    "\n\nWithout -d, when it has come to rest.",
     epilog=_EPILOG,
     context_settings={**CONTEXT_SETTINGS, "allow_interspersed_args": False},
 )
