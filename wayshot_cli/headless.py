@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
@@ -188,6 +188,7 @@ class Stage:
         self._ended: dict[str, int] = {}
         self._program = "the program"
         self._stack = contextlib.ExitStack()
+        self._watcher: threading.Thread | None = None
         self._source: OutputSource
         self._blank = b""
 
@@ -214,10 +215,14 @@ class Stage:
 
     def _close(self) -> None:
         self.end()
+        if self._watcher:
+            self._watcher.join()  # at the end of its slice
         process = self._keeper
         if process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_SLICE)  # it has closed its stdout, or is stuck
+            if process.returncode:
+                shutil.rmtree(self._folder, ignore_errors=True)  # it did not come to that
             self._pipes()[1].close()
 
     def end(self) -> None:
@@ -271,9 +276,8 @@ class Stage:
         """Let time pass, in which the program has to stay."""
         deadline = monotonic() + seconds
         while (remaining := deadline - monotonic()) > 0:
-            self._check()
-            self.connection.sleep(min(remaining, _SLICE))
-        self._check()
+            with self._checks():
+                self.connection.sleep(min(remaining, _SLICE))
 
     def when_over(self, do: Callable[[], object]) -> None:
         """Call in another thread when the program has ended, or the stage ends.
@@ -287,7 +291,8 @@ class Stage:
                     self._hear(_SLICE)
             do()
 
-        threading.Thread(target=watch, name="wayshot stage", daemon=True).start()
+        self._watcher = threading.Thread(target=watch, name="wayshot stage", daemon=True)
+        self._watcher.start()
 
     def _start_keeper(self) -> None:
         user = [str(NOBODY)] * 2 if os.geteuid() == 0 else []
@@ -360,10 +365,20 @@ class Stage:
 
     def _capture(self, until: float) -> "Picture | None":
         """Return what is new on the output; None when nothing is, now and then."""
+        with self._checks():
+            return self._source.capture(min(until, monotonic() + _SLICE))
+
+    @contextlib.contextmanager
+    def _checks(self) -> Iterator[None]:
+        """Look after the processes before and after; what has become of them explains errors."""
         self._check()
-        picture = self._source.capture(min(until, monotonic() + _SLICE))
+        try:
+            yield
+        except CaptureError:
+            self._hear(_SLICE)
+            self._check()
+            raise
         self._check()
-        return picture
 
     def _check(self) -> None:
         """Raise what has become of the program or the compositor, if anything has."""
@@ -408,7 +423,6 @@ class Stage:
                 self._ended[answer["ended"]] = answer["status"]
 
     def _lost_keeper(self) -> CaptureError:
-        shutil.rmtree(self._folder, ignore_errors=True)  # which nobody else does now
         return CaptureError("the process that keeps the headless session was killed")
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
