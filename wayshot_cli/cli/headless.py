@@ -25,7 +25,7 @@ _NAMES = tuple(compositor.name for compositor in COMPOSITORS)
 _EPILOG = """\b
 Examples:
   wayshot headless --save app.png -- gnome-calculator
-  wayshot headless -d 2 --size 1920x1080 --scale 1.5 --save top.png -- foot -e htop
+  wayshot headless -d 2 --size 640x480 --save top.png -- foot -e htop
   wayshot headless --record clip.mp4 --duration 5 -- ./mygame
   wayshot headless --save - -- foot | compare - expected.png diff.png
 """
@@ -47,8 +47,8 @@ class _AfterDashes(click.Command):
 
 @click.command(
     cls=_AfterDashes,
-    help="Take a picture of a program, run on a screen of its own that nobody sees."
-    "\n\nWithout -d, when it has come to rest.",
+    help="Take a picture of a program, run on a screen of its own that nobody sees: when it has "
+    "shown something and come to rest, or after -d.\n\nAll after -- is the command to run.",
     epilog=_EPILOG,
     context_settings={**CONTEXT_SETTINGS, "allow_interspersed_args": False},
 )
