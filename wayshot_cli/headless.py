@@ -48,7 +48,7 @@ DEFAULT_TIMEOUT = 30.0
 LARGEST_SIDE = 16384
 """Pixels."""
 
-REST = 0.4
+REST = 0.5
 """Seconds without a change that make a rest; text cursors blink more slowly."""
 
 LONGEST_UNREST = 5.0
@@ -258,6 +258,7 @@ class Stage:
             if monotonic() >= deadline:
                 message = f"{self._program} showed nothing within {self._timeout:g} s"
                 raise self._with_log(CaptureTimeoutError(message), "program")
+        self._source.restart()  # nothing is under way when others capture
 
     def wait_until_at_rest(self) -> None:
         """Wait until it has shown something, and then nothing new for a moment, or anew each time.
@@ -271,6 +272,7 @@ class Stage:
             pixels = _pixels(self._capture(resting + REST))
             if pixels not in {last, b""}:
                 last, resting = pixels, monotonic()
+        self._source.restart()
 
     def sleep(self, seconds: float) -> None:
         """Let time pass, in which the program has to stay."""

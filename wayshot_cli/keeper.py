@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 _GRACE = 1.0  # seconds that the programs, and then the compositor, have to end by themselves
+_LONGEST_END = 10.0  # seconds after which those whom the kernel does not end are left
 _LONGEST_FOLDER = 107 - len("/compositor/wayland-99.lock")  # bytes: sun_path in unix(7)
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
@@ -56,7 +57,7 @@ class Keeper:
         if self._user and name == "compositor":
             options = {"user": self._user[0], "group": self._user[1], "extra_groups": []}
         with contextlib.ExitStack() as stack:
-            output = stack.enter_context(open(log, "ab")) if log else sys.stderr
+            output = stack.enter_context(open(log, "ab")) if log else 2
             try:
                 process = subprocess.Popen(  # noqa: S603 - what we are here for
                     argv,
@@ -108,7 +109,9 @@ class Keeper:
         deadline = time.monotonic() + _GRACE
         asked: set[int] = set()
         while pids := find():
-            is_late = time.monotonic() > deadline
+            is_late = (now := time.monotonic()) > deadline
+            if now > deadline + _LONGEST_END:
+                return
             for pid in pids:
                 if is_late:
                     _kill(pid, signal.SIGKILL)
@@ -133,11 +136,15 @@ def _make_folder(user: tuple[int, int] | None) -> str:
     if len(os.fsencode(folder)) > _LONGEST_FOLDER:
         os.rmdir(folder)
         folder = tempfile.mkdtemp(prefix="wayshot-", dir="/tmp")
-    for name in ("compositor", "program"):
-        os.mkdir(os.path.join(folder, name), 0o700)
-    if user:
-        os.chown(os.path.join(folder, "compositor"), *user)
-        os.chmod(folder, 0o711)  # noqa: S103 - what is in there is closed
+    try:
+        for name in ("compositor", "program"):
+            os.mkdir(os.path.join(folder, name), 0o700)
+        if user:
+            os.chown(os.path.join(folder, "compositor"), *user)
+            os.chmod(folder, 0o711)  # noqa: S103 - what is in there is closed
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 
@@ -203,7 +210,11 @@ def main() -> None:
     woken_fd, wake_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake_fd, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # or nothing would wake us
-    keeper = Keeper((int(sys.argv[1]), int(sys.argv[2])) if sys.argv[1:] else None)
+    try:
+        keeper = Keeper((int(sys.argv[1]), int(sys.argv[2])) if sys.argv[1:] else None)
+    except OSError as error:
+        _say(failed="compositor", reason=f"no folder can be made for it: {error.strerror}")
+        return
     try:
         _say(folder=keeper.folder)
         _serve(keeper, woken_fd)

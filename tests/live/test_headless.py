@@ -8,9 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import wayshot_cli
 from tests.live.command import PATIENCE, WAYSHOT, error, read
 from tests.stage import NOBODY, Build
 from tests.y4m import Stream
+from wayshot_cli.geometry import Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -414,6 +417,48 @@ class TestLeftovers:
             assert process.returncode == 1
             assert b"killed" in stderr
             assert b"Traceback" not in stderr
+
+
+class TestLibrary:
+    """The stage without the command."""
+
+    def test_a_picture(self) -> None:
+        before = folders()
+        with wayshot_cli.Stage(size=Size(64, 48)) as stage:
+            stage.run(filler("3366cc@0", "66cc33@0.3"))
+            stage.wait_until_at_rest()
+            frame = wayshot_cli.shot(connection=stage.connection)
+        assert filled(np.asarray(frame.to_pillow()), "66cc33")
+        assert folders() == before
+
+    def test_an_error_of_the_callers_ends_it(self) -> None:
+        before = folders()
+
+        def stumble() -> None:
+            with wayshot_cli.Stage() as stage:
+                stage.run(filler("3366cc@0"))
+                assert folders() - before
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            stumble()
+        assert folders() == before
+
+    def test_threads_may_end_before_it(self) -> None:
+        """The death of the thread that starts it is not the death of its processes."""
+        stage = wayshot_cli.Stage(size=Size(64, 48))
+
+        def begin() -> None:
+            stage.__enter__()
+            stage.run(filler("3366cc@0"))
+
+        thread = threading.Thread(target=begin)
+        thread.start()
+        thread.join()
+        with ExitStack() as stack:
+            stack.push(stage)
+            time.sleep(0.3)
+            stage.wait_until_at_rest()
 
 
 class TestUsers:

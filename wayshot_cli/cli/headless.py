@@ -49,6 +49,7 @@ class _AfterDashes(click.Command):
     cls=_AfterDashes,
     help="Take a picture of a program, run on a screen of its own that nobody sees: when it has "
     "shown something and come to rest, or after -d.\n\nAll after -- is the command to run.",
+    short_help="Take a picture of a program, with no desktop.",
     epilog=_EPILOG,
     context_settings={**CONTEXT_SETTINGS, "allow_interspersed_args": False},
 )

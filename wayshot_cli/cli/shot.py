@@ -36,7 +36,7 @@ Examples:
 
 
 @click.command(
-    help="Take a picture of a Wayland screen.\n\nFILE is a path, a folder, or - for stdout.",
+    help="Take a picture of a Wayland screen. FILE is a path, a folder, or - for stdout.",
     epilog=_EPILOG,
     context_settings=CONTEXT_SETTINGS,
 )
