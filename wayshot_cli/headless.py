@@ -48,8 +48,8 @@ DEFAULT_TIMEOUT = 30.0
 LARGEST_SIDE = 16384
 """Pixels."""
 
-REST = 0.5
-"""Seconds without a change that make a rest; text cursors blink more slowly."""
+REST = 1.0
+"""Seconds without anything new that make a rest."""
 
 LONGEST_UNREST = 5.0
 """Seconds after which a program that has shown something is taken as it is."""
@@ -90,8 +90,8 @@ _LABWC = """\
 class Compositor(NamedTuple):
     """How a compositor is started; its name is its command's and its Debian package's.
 
-    ``{folder}`` in arguments and variables is its own, which gets the files, too. The program has
-    the variables as well.
+    ``{folder}`` in arguments and variables is the stage's: the files are in it, which nobody may
+    change; ``{folder}/compositor`` is the compositor's own. The program has the variables as well.
     """
 
     name: str
@@ -106,7 +106,10 @@ _NO_XWAYLAND = {"WLR_XWAYLAND": "/bin/false"}
 
 COMPOSITORS = (
     Compositor(
-        "sway", ("-c", "{folder}/sway"), {"SWAYSOCK": "{folder}/sway.sock"}, {"sway": _SWAY}
+        "sway",
+        ("-c", "{folder}/sway"),
+        {"SWAYSOCK": "{folder}/compositor/sway.sock"},
+        {"sway": _SWAY},
     ),
     Compositor("labwc", ("-C", "{folder}"), _NO_XWAYLAND, {"rc.xml": _LABWC}),
     # It ends with the program that it is given, and (0.1.4) crashes of SIGTERM.
@@ -241,7 +244,7 @@ class Stage:
                 break
 
     def run(self, command: Sequence[str]) -> None:
-        """Start the program."""
+        """Start the program, the only one of this stage."""
         if shutil.which(command[0]) is None:
             message = f"cannot run {command[0]!r}: there is no such command"
             raise CaptureError(message)
@@ -261,17 +264,21 @@ class Stage:
         self._source.restart()  # nothing is under way when others capture
 
     def wait_until_at_rest(self) -> None:
-        """Wait until it has shown something, and then nothing new for a moment, or anew each time.
+        """Wait until it has shown something, and then nothing new for a moment.
 
-        A program that never rests is waited for no longer than LONGEST_UNREST.
+        A cursor that blinks, from one picture to another and back, is nothing new. A program that
+        never rests is waited for no longer than LONGEST_UNREST.
         """
         self.wait_until_shown()
-        last = b""
+        before = last = b""
         resting = began = monotonic()
         while (now := monotonic()) - resting < REST and now - began < LONGEST_UNREST:
             pixels = _pixels(self._capture(resting + REST))
-            if pixels not in {last, b""}:
-                last, resting = pixels, monotonic()
+            if not pixels or pixels == last:
+                continue
+            if pixels != before:
+                resting = monotonic()
+            before, last = last, pixels
         self._source.restart()
 
     def sleep(self, seconds: float) -> None:
@@ -310,7 +317,7 @@ class Stage:
     def _start_compositor(self) -> None:
         name, arguments, _, files, _ = self.compositor
         for file, text in files.items():
-            path = self._path("compositor", file)
+            path = self._path(file)
             with sinks.errors_named(path), open(path, "w", encoding="utf-8") as config:
                 os.fchmod(config.fileno(), 0o644)  # nobody reads it, whatever root's umask
                 config.write(text)
@@ -339,7 +346,7 @@ class Stage:
                 self._hear(0.01)
 
     def _filled(self, text: str) -> str:
-        return text.replace("{folder}", self._path("compositor"))
+        return text.replace("{folder}", self._folder)
 
     def _variables(self) -> dict[str, str]:
         return {key: self._filled(value) for key, value in self.compositor.variables.items()}

@@ -431,6 +431,13 @@ class TestLibrary:
         assert filled(np.asarray(frame.to_pillow()), "66cc33")
         assert folders() == before
 
+    def test_a_cursor_that_blinks_is_no_unrest(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("wayshot_cli.headless.LONGEST_UNREST", 1000.0)
+        blinks = [f"{(0x11, 0x22)[number % 2]:02x}4080@{number / 4}" for number in range(100)]
+        with wayshot_cli.Stage(size=Size(64, 48)) as stage:
+            stage.run(filler(*blinks, "exit:1@25"))
+            stage.wait_until_at_rest()
+
     def test_an_error_of_the_callers_ends_it(self) -> None:
         before = folders()
 
