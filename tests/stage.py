@@ -17,6 +17,7 @@ import json
 import math
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -185,7 +186,7 @@ class Session(ABC):
 
     def _sockets(self) -> dict[str, str]:
         """Return the variables by which clients find the compositor; none as long as one lacks."""
-        displays = [path.name for path in self.runtime_dir.glob("wayland-[0-9]")]
+        displays = [path.name for path in _listening(self.runtime_dir, "wayland-[0-9]")]
         return {"WAYLAND_DISPLAY": displays[0]} if displays else {}
 
     def _start(self) -> None:
@@ -409,7 +410,7 @@ class Sway(Stage):
 
     def _sockets(self) -> dict[str, str]:
         displays = super()._sockets()
-        controls = [str(path) for path in self.runtime_dir.glob("sway-ipc.*.sock")]
+        controls = [str(path) for path in _listening(self.runtime_dir, "sway-ipc.*.sock")]
         return {**displays, "SWAYSOCK": controls[0]} if displays and controls else {}
 
     def _apply(self, name: str, /) -> None:
@@ -525,6 +526,17 @@ def _output_command(name: str, output: Output) -> str:
         f"output {name} resolution {output.width}x{output.height} {place}"
         f" scale {output.scale} transform {output.transform}"
     )
+
+
+def _listening(folder: Path, pattern: str) -> list[Path]:
+    """Return the sockets that take connections, which is a moment after they appear."""
+    return [path for path in folder.glob(pattern) if listens(path)]
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections at a socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 def _short_directory() -> Path:

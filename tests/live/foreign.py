@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from tests import stage
-from tests.stage import Session, StageError
+from tests.stage import Session, StageError, listens
 
 BUS = """
 <busconfig>
@@ -62,7 +62,7 @@ class Mutter(Foreign):
         config.write_text(BUS.format(socket=path).lstrip())
         self.spawn(["dbus-daemon", f"--config-file={config}", "--nofork"], log="bus.log")
         deadline = time.monotonic() + stage.PATIENCE
-        while not path.exists():
+        while not listens(path):
             if time.monotonic() > deadline:
                 message = (self.runtime_dir / "bus.log").read_text()
                 raise StageError(message)
