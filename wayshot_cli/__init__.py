@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from wayshot_cli.frame import Alpha, Cursor, Frame
     from wayshot_cli.geometry import Box, Size, Transform, parse_region
+    from wayshot_cli.headless import Stage
     from wayshot_cli.still import outputs, shot, shot_dmabuf, windows
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
@@ -53,6 +54,7 @@ __all__ = [
     "Output",
     "PortalWish",
     "Size",
+    "Stage",
     "TargetLostError",
     "Transform",
     "UnsupportedError",
@@ -75,6 +77,7 @@ _HOMES = {
     "Size": "geometry",
     "Transform": "geometry",
     "parse_region": "geometry",
+    "Stage": "headless",
     "Connection": "wayland.connection",
     "Output": "wayland.outputs",
     "PortalWish": "backends.common",

@@ -11,13 +11,14 @@ from wayshot_cli.cli.shot import shot
 _SUBCOMMANDS = {
     "completions": "wayshot_cli.cli.completions",
     "doctor": "wayshot_cli.cli.doctor",
+    "headless": "wayshot_cli.cli.headless",
     "list": "wayshot_cli.cli.list",
     "portal": "wayshot_cli.cli.portal",
     "record": "wayshot_cli.cli.record",
 }
 
 # Not written yet; a script that uses one for a file would break the day it is.
-_RESERVED = {"color", "config", "headless"}
+_RESERVED = {"color", "config"}
 
 
 class App(click.Group):
