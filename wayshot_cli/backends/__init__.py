@@ -80,8 +80,10 @@ BACKENDS: dict[str, Callable[[Connection, Wish], Backend]] = {
 AUTO = ("image-copy", "screencopy", "portal")
 """Those that ``auto`` tries, best first: what is exported may be drawn over while it is read.
 
-The portal comes last, for it may ask the user.
+The portal comes last, for it may ask the user, and only where the compositor has no protocol.
 """
+
+_PROTOCOLS = {"ext_image_copy_capture_manager_v1", "zwlr_screencopy_manager_v1"}
 
 WINDOWS = ("image-copy",)
 """Those that capture windows, not only outputs."""
@@ -111,6 +113,11 @@ def _refuse_beyond(name: str, wish: Wish) -> None:
     if wish.separate_cursor and name not in SEPARATE_CURSORS:
         message = "it captures no cursor apart from what it lies over"
         raise UnsupportedError(message)
+
+
+def _has_protocol(connection: Connection) -> bool:
+    """Whether the compositor itself can be asked: then nobody is asked by a dialog."""
+    return not _PROTOCOLS.isdisjoint(offer.interface for offer in connection.globals.values())
 
 
 class PassedOver(NamedTuple):
@@ -185,12 +192,13 @@ def _climb(
     for name in names:
         try:
             _refuse_beyond(name, wish)
+            if name == "portal" and names == AUTO and _has_protocol(connection):
+                message = f"{connection.compositor} has protocols of its own to capture by"
+                raise UnsupportedError(message)  # noqa: TRY301 - as they do
             return BACKENDS[name](connection, wish), passed_over
         except UnsupportedError as error:
-            # The portal's way out, to install one, is for where nothing before it has another.
-            if name != "portal" or not passed_over or hint is _HINT:
-                hint = error.hint or hint
             passed_over.append(PassedOver(name, str(error)))
+            hint = error.hint or hint
     message = "; ".join(f"{name}: {reason}" for name, reason in passed_over)
     raise UnsupportedError(message, hint=hint)
 
