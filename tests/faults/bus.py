@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import socket
 import threading
@@ -39,7 +40,7 @@ class Bus:
         self.address = f"unix:path={self._path}"
         self._listener = socket.socket(socket.AF_UNIX)
         self._clients: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
         self._listener.bind(str(self._path))
@@ -57,11 +58,12 @@ class Bus:
         for connection in (*self._clients, self._listener):
             connection.close()
 
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):  # the client may leave at any time, or never come
+            self._serve()
+
     def _serve(self) -> None:
-        try:
-            client, _ = self._listener.accept()
-        except OSError:
-            return
+        client, _ = self._listener.accept()
         self._clients.append(client)
         received = b""
         for ending, answer in ((b"\r\n", OK), (b"BEGIN\r\n", b"")):
