@@ -258,3 +258,23 @@ class TestScreenshot:
         done = run(behaviour, "-v", "a.png")
         assert done.returncode == 4
         assert "no ScreenCast" in done.stderr
+
+
+def test_doctor_says_that_the_portal_would_be_asked_and_asks_it_for_nothing(run: Runner) -> None:
+    with FakePortal(run.bus.address) as portal:
+        done = run.alone("doctor")
+        assert {"CreateSession", "Start", "Screenshot"}.isdisjoint(portal.methods)
+    assert done.returncode == 0, done.stdout
+    assert "output, region      by portal into PipeWire's buffers" in done.stdout
+    assert "\n  tried " not in done.stdout
+    assert "can be taken" in done.stdout
+
+
+@pytest.mark.parametrize("pin", [["--backend", "portal"], ["--pipewire-node", "7"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["a.png"], ["record", "--frames", "1", "a.y4m"]], ids=" ".join)
+def test_a_window_is_beyond_the_portal_and_nodes(
+    run: Runner, words: list[str], pin: list[str]
+) -> None:
+    done = run.alone(*words, *pin, "-w", "active")
+    assert done.returncode == 4, done.stderr
+    assert "it captures outputs, no windows" in done.stderr
