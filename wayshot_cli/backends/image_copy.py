@@ -302,6 +302,8 @@ class Session:
         frame, self._frame = self._frame, None
         if frame:
             frame.destroy()
+            if not self._ready:  # or it is, and nobody heard: what has changed since is unknown
+                self._end()
 
     def __enter__(self) -> Self:
         """Return the session itself, to be closed at the end of the block."""
