@@ -178,6 +178,11 @@ def saying_to_manager(event: str, *arguments: Any) -> Action:
     return action
 
 
+def withholding_from_list(moment: faults.Moment) -> bool:
+    """Say of a window in wlr's list alone that it is there."""
+    return moment.resource.interface.name.startswith("zwlr")
+
+
 def closing(name: str) -> Action:
     """Close a window, once, then answer as usual."""
     return faults.doing(
@@ -260,7 +265,7 @@ class TestActive:
         ("config", "reason"),
         [
             (desktop(ONE, toplevel_manager_version=0), "zwlr_foreign_toplevel_manager_v1"),
-            (desktop(replace(ONE, states=(ACTIVATED,)), TWIN), "2 have its app_id and title"),
+            (desktop(replace(ONE, states=(ACTIVATED,)), TWIN), "others have its app_id and title"),
             (
                 desktop(*(replace(window, states=(ACTIVATED,)) for window in (ONE, TWO))),
                 "2 are",
@@ -270,6 +275,14 @@ class TestActive:
     )
     def test_what_cannot_be_told_is_said(self, config: Config, reason: str, tmp_path: Path) -> None:
         assert_failed(shoot(config, tmp_path, "-w", "active"), 4, reason)
+
+    def test_a_twin_that_one_list_alone_tells_may_be_the_active_one(self, tmp_path: Path) -> None:
+        """As of a window that cannot be captured."""
+        hide = Fault(Step.TOPLEVEL_DONE, withholding_from_list, "two")
+        config = desktop(ONE, replace(TWIN, states=(ACTIVATED,)), faults=(hide,))
+        assert_failed(
+            shoot(config, tmp_path, "-w", "active"), 4, "others have its app_id and title"
+        )
 
     def test_it_is_told_after_the_delay(self, tmp_path: Path) -> None:
         config = desktop(replace(ONE, states=(ACTIVATED,)), TWO)
