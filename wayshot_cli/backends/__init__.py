@@ -98,6 +98,9 @@ def choose(  # noqa: PLR0913 - all that can be wished for
             message = f"no {kind} named {name!r}"
             raise InvalidArgumentError(message, hint=f"known are auto, {', '.join(known)}")
     if device is not None:
+        if not device:
+            message = "the device for dmabufs is empty"
+            raise InvalidArgumentError(message, hint="name a node, as /dev/dri/renderD128")
         if buffer == "shm":
             message = f"{device} is a device for dmabufs, not for shared memory"
             raise InvalidArgumentError(message)

@@ -212,8 +212,11 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             link, backend, buffer, device, damage=not no_damage, windows=window is not None
         )
         if verbose:
-            _say_all([f"not {rung.name}: {rung.reason}" for rung in passed_over])
+            for rung in passed_over:
+                say(f"not {rung.name}: {rung.reason}")
             say(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
+        say_notes = _say_each_once(lambda: chosen.notes if verbose else [])
+        stack.callback(say_notes)  # whatever ends it
         if window is None:
             open_source: Callable[[], Source] = partial(
                 OutputSource, link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
@@ -230,7 +233,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             is_gone=destination.is_gone,
         )  # fmt: skip
         description = destination.describe(recorder.first())
-        _say_all(chosen.notes if verbose else [])
+        say_notes()
         stills = Stills(destination, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
         for line in description:
@@ -272,9 +275,17 @@ def _say_name(destination: Destination, file: str | None) -> None:
             sinks.write_fd(1, [os.fsencode(destination.path) + b"\n"])
 
 
-def _say_all(lines: list[str]) -> None:
-    for line in lines:
-        say(line)
+def _say_each_once(lines: Callable[[], list[str]]) -> Callable[[], None]:
+    """Return what says those lines that there are by then and that it has not said yet."""
+    said: set[str] = set()
+
+    def say_new() -> None:
+        for line in lines():
+            if line not in said:
+                said.add(line)
+                say(line)
+
+    return say_new
 
 
 def _format(file: str | None, format_: str | None, encoder: str) -> str:
