@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import socket
 import threading
@@ -63,6 +64,10 @@ class Bus:
         except OSError:
             return
         self._clients.append(client)
+        with contextlib.suppress(ConnectionError):  # whoever has heard enough may hang up
+            self._speak(client)
+
+    def _speak(self, client: socket.socket) -> None:
         received = b""
         for ending, answer in ((b"\r\n", OK), (b"BEGIN\r\n", b"")):
             while ending not in received:
