@@ -16,6 +16,7 @@ from wayshot_cli.errors import CaptureError, CaptureTimeoutError, TargetLostErro
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform, bounding_box
 from wayshot_cli.wayland.protocols.core import WL_SHM
+from wayshot_cli.wayland.protocols.ext_foreign_toplevel_list import EXT_FOREIGN_TOPLEVEL_LIST_V1
 from wayshot_cli.wayland.protocols.ext_image_capture_source import (
     EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1,
     EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1,
@@ -59,6 +60,13 @@ class ImageCopy:
         self.outputs = require(connection, EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
         if wish.windows:
             require(connection, EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
+            if (
+                connection.find(EXT_FOREIGN_TOPLEVEL_LIST_V1) is None
+            ):  # which whoever reads it binds
+                message = (
+                    f"{connection.compositor} does not offer {EXT_FOREIGN_TOPLEVEL_LIST_V1.name}"
+                )
+                raise UnsupportedError(message)
         if not wish.damage:
             message = "ext-image-copy-capture gives a frame only when something has changed"
             raise UnsupportedError(message, hint="leave --no-damage out")
@@ -391,7 +399,8 @@ class Session:
         size, buffer = constraints.size, self._backend.wish.buffer
         if size == NOTHING:
             message = f"{self._backend.connection.compositor} has no picture of {self._target.what}"
-            raise CaptureError(message, hint="is it powered off?")
+            hint = "is it powered off?" if self._target.box else "is it minimized?"
+            raise CaptureError(message, hint=hint)
         if not (0 < size.width <= _MAX_SIDE and 0 < size.height <= _MAX_SIDE):
             message = (
                 f"{self._backend.connection.compositor} asks for an impossible buffer: {size} "
