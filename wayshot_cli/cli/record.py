@@ -211,12 +211,13 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         chosen, passed_over = backends.choose(
             link, backend, buffer, device, damage=not no_damage, windows=window is not None
         )
-        if verbose:
-            for rung in passed_over:
-                say(f"not {rung.name}: {rung.reason}")
-            say(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
-        say_notes = _say_each_once(lambda: chosen.notes if verbose else [])
-        stack.callback(say_notes)  # whatever ends it
+        choice = [
+            *(f"not {rung.name}: {rung.reason}" for rung in passed_over),
+            f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}",
+        ]
+        say_new = _say_each_once(lambda: [*choice, *chosen.notes] if verbose else [])
+        say_new()
+        stack.callback(say_new)  # whatever ends it
         if window is None:
             open_source: Callable[[], Source] = partial(
                 OutputSource, link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
@@ -233,7 +234,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             is_gone=destination.is_gone,
         )  # fmt: skip
         description = destination.describe(recorder.first())
-        say_notes()
+        say_new()
         stills = Stills(destination, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
         for line in description:
