@@ -1,4 +1,4 @@
-"""Take three pictures and a recording with the wayshot command and say where they are."""
+"""Take four pictures and a recording with the wayshot command and say where they are."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def main() -> None:
         print("Pictures of this session:")
         _take_pictures(os.environ)
         _record(os.environ)
+        if shutil.which("sway") and shutil.which("foot"):
+            _take_headless()
         return
     print(f"{reason}\nSo these are pictures of a headless sway with two outputs:")
     if shutil.which("sway") is None or shutil.which("foot") is None:
@@ -38,6 +40,7 @@ def main() -> None:
     with desktop() as sway:
         _take_pictures(sway.env)
         _record(sway.env)
+    _take_headless()
 
 
 def _why_not_here() -> str | None:
@@ -56,13 +59,25 @@ def _take_pictures(env: Mapping[str, str]) -> None:
         "everything.png": [],
     }
     for name, arguments in stills.items():
-        path = FOLDER / name
-        _wayshot(env, *arguments, str(path))
-        with Image.open(path) as image:
-            image.load()
-            size = f"{image.width}x{image.height}"
-        print(f"  wayshot {shlex.join([*arguments, str(path)])}")
-        print(f"      {path.resolve()}: {size}, {path.stat().st_size / 1000:.0f} kB")
+        _take_still(env, FOLDER / name, *arguments, str(FOLDER / name))
+
+
+def _take_headless() -> None:
+    """Take a program's picture, of which no session knows."""
+    path = FOLDER / "headless.png"
+    options = ["--size", "800x640", "--save", str(path)]
+    terminal = ["foot", "--config=/dev/null", "--font=monospace:size=9", "--hold"]
+    help_page = [str(WAYSHOT), "headless", "--help"]
+    _take_still(os.environ, path, "headless", *options, "--", *terminal, *help_page)
+
+
+def _take_still(env: Mapping[str, str], path: Path, *arguments: str) -> None:
+    _wayshot(env, *arguments)
+    with Image.open(path) as image:
+        image.load()
+        size = f"{image.width}x{image.height}"
+    print(f"  wayshot {shlex.join(arguments)}")
+    print(f"      {path.resolve()}: {size}, {path.stat().st_size / 1000:.0f} kB")
 
 
 def _record(env: Mapping[str, str]) -> None:

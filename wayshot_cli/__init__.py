@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from wayshot_cli.frame import Alpha, Cursor, Frame
     from wayshot_cli.geometry import Box, Size, Transform, parse_region
+    from wayshot_cli.headless import Stage
     from wayshot_cli.still import outputs, shot, shot_dmabuf, windows
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
@@ -51,6 +52,7 @@ __all__ = [
     "NotFoundError",
     "Output",
     "Size",
+    "Stage",
     "TargetLostError",
     "Transform",
     "UnsupportedError",
@@ -73,6 +75,7 @@ _HOMES = {
     "Size": "geometry",
     "Transform": "geometry",
     "parse_region": "geometry",
+    "Stage": "headless",
     "Connection": "wayland.connection",
     "Output": "wayland.outputs",
     "Window": "wayland.toplevels",

@@ -40,7 +40,7 @@ class Bus:
         self.address = f"unix:path={self._path}"
         self._listener = socket.socket(socket.AF_UNIX)
         self._clients: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
         self._listener.bind(str(self._path))
@@ -58,11 +58,12 @@ class Bus:
         for connection in (*self._clients, self._listener):
             connection.close()
 
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):  # the client may leave at any time, or never come
+            self._serve()
+
     def _serve(self) -> None:
-        try:
-            client, _ = self._listener.accept()
-        except OSError:
-            return
+        client, _ = self._listener.accept()
         self._clients.append(client)
         with contextlib.suppress(ConnectionError):  # whoever has heard enough may hang up
             self._speak(client)

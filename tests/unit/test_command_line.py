@@ -101,7 +101,7 @@ def test_what_only_resembles_a_subcommand_is_a_file(captures: Captures, word: st
     assert captures.lists == 0
 
 
-@pytest.mark.parametrize("word", ["color", "config", "headless", "portal"])
+@pytest.mark.parametrize("word", ["color", "config", "portal"])
 def test_words_kept_for_later_subcommands_are_no_files(
     captures: Captures, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
@@ -569,7 +569,17 @@ def completions(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("wayshot ", ["plain,completions", "plain,doctor", "plain,list", "plain,record", "file,"]),
+        (
+            "wayshot ",
+            [
+                "plain,completions",
+                "plain,doctor",
+                "plain,headless",
+                "plain,list",
+                "plain,record",
+                "file,",
+            ],
+        ),
         ("wayshot li", ["plain,list", "file,li"]),
         ("wayshot -c ", ["file,"]),
         ("wayshot -c li", ["file,li"]),
@@ -579,6 +589,12 @@ def completions(line: str) -> list[str]:
         ("wayshot record --on-", ["plain,--on-resize", "plain,--on-lost"]),
         ("wayshot record --on-lost ", ["plain,stop", "plain,wait"]),
         ("wayshot record -t m", ["plain,mp4", "plain,mkv"]),
+        ("wayshot headless --s", ["plain,--size", "plain,--scale", "plain,--save"]),
+        ("wayshot headless --save a", ["file,a"]),
+        (
+            "wayshot headless --compositor ",
+            ["plain,auto", "plain,sway", "plain,labwc", "plain,cage"],
+        ),
     ],
 )
 def test_the_shell_is_offered_what_may_stand_there(line: str, offered: list[str]) -> None:

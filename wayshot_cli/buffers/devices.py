@@ -103,7 +103,8 @@ def open_first(
         except UnsupportedError as error:
             reasons.append(str(error))
     message = "; ".join(reasons) or f"there is no render node in {_DEV}"
-    raise UnsupportedError(message)
+    hint = "shared memory needs no device: leave --backend, --buffer and --device away"
+    raise UnsupportedError(message, hint=hint)
 
 
 def _render_nodes(folder: str) -> list[str]:

@@ -11,12 +11,13 @@ from wayshot_cli.cli.shot import shot
 _SUBCOMMANDS = {
     "completions": "wayshot_cli.cli.completions",
     "doctor": "wayshot_cli.cli.doctor",
+    "headless": "wayshot_cli.cli.headless",
     "list": "wayshot_cli.cli.list",
     "record": "wayshot_cli.cli.record",
 }
 
 # Not written yet; a script that uses one for a file would break the day it is.
-_RESERVED = {"color", "config", "headless", "portal"}
+_RESERVED = {"color", "config", "portal"}
 
 
 class App(click.Group):

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,6 +36,9 @@ from wayshot_cli.pacing import SECOND, default_rate, exact_rate
 from wayshot_cli.pixels import YUV_FORMATS
 from wayshot_cli.record import ON_LOST, ON_RESIZE, OutputSource, Recorder, Source, WindowSource
 from wayshot_cli.wayland.connection import Connection
+
+if TYPE_CHECKING:
+    from wayshot_cli.headless import Stage
 
 FORMATS = ("y4m", "raw", *VIDEO_FORMATS)
 _FASTEST = 1000  # frames per second that can be asked for; and seconds per frame
@@ -156,7 +159,10 @@ def _settings(
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @backend_options
 @click.argument("file", required=False, shell_complete=complete_file)
-def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
+@click.pass_obj
+def command(  # noqa: C901, PLR0913, PLR0917 - one for each option, handed over by name
+    open_stage: "Callable[[], contextlib.AbstractContextManager[Stage]] | None",
+    /,
     outputs: tuple[str, ...],
     region: str | None,
     window: str | None,
@@ -186,7 +192,10 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     verbose: bool,
     **video: Any,
 ) -> int:
-    """Read top to bottom: check the words, capture the first frame, record, say what came of it."""
+    """Read top to bottom: check the words, capture the first frame, record, say what came of it.
+
+    ``wayshot headless`` has a stage recorded instead of the session, until its program ends.
+    """
     report = (lambda _line: None) if quiet else say
     box = read_target(outputs, region, window)
     options = VideoOptions(
@@ -207,7 +216,8 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         raise click.UsageError(message)
 
     with contextlib.ExitStack() as stack:
-        link = stack.enter_context(Connection(timeout=timeout))
+        stage = stack.enter_context(open_stage()) if open_stage else None
+        link = stage.connection if stage else stack.enter_context(Connection(timeout=timeout))
         chosen, passed_over = backends.choose(
             link, backend, buffer, device, damage=not no_damage, windows=window is not None
         )
@@ -237,6 +247,8 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         say_new()
         stills = Stills(destination, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
+        if stage:
+            stage.when_over(recorder.stop)
         for line in description:
             report(line)
         gc.freeze()

@@ -1,6 +1,7 @@
 """``wayshot [OPTIONS] [FILE]``: one still, from the words on the line to a file."""
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,9 @@ from wayshot_cli.cli.options import (
 )
 from wayshot_cli.still import shot as take_shot
 
+if TYPE_CHECKING:
+    from wayshot_cli.frame import Frame
+
 _EPILOG = """\b
 Examples:
   wayshot                                 everything, to a file in Pictures
@@ -32,7 +36,7 @@ Examples:
 
 
 @click.command(
-    help="Take a picture of a Wayland screen.\n\nFILE is a path, a folder, or - for stdout.",
+    help="Take a picture of a Wayland screen. FILE is a path, a folder, or - for stdout.",
     epilog=_EPILOG,
     context_settings=CONTEXT_SETTINGS,
 )
@@ -84,7 +88,7 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     if window is not None and scale is not None:
         message = "--scale is not for --window"
         raise click.UsageError(message)
-    format_, options = _encoding(file, format_, level, quality, metadata=metadata)
+    format_, options = encoding(file, format_, level, quality, metadata=metadata)
     refuse_terminal(file)
 
     frame = take_shot(
@@ -94,14 +98,20 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     )  # fmt: skip
     if verbose and format_ == "raw":
         report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")
-    chunks = encode.encode(frame, format_, options)
+    write(frame, file, format_, options, clobber=not no_clobber)
 
+
+def write(
+    frame: "Frame", file: str | None, format_: str, options: encode.Options, *, clobber: bool = True
+) -> None:
+    """Write a picture to FILE; print the name of one that is chosen here."""
+    chunks = encode.encode(frame, format_, options)
     if file == STDOUT:
         with sinks.errors_named("stdout"):
             sinks.write_fd(1, chunks)
         return
     if file is not None and not is_folder(file):
-        sinks.write_file(file, chunks, clobber=not no_clobber)
+        sinks.write_file(file, chunks, clobber=clobber)
         return
     path = sinks.write_new(
         generated_names(file or user_folder("PICTURES"), _extension(format_)), chunks
@@ -110,8 +120,13 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
         sinks.write_fd(1, [os.fsencode(path) + b"\n"])
 
 
-def _encoding(
-    file: str | None, format_: str | None, level: int | None, quality: int | None, *, metadata: bool
+def encoding(
+    file: str | None,
+    format_: str | None = None,
+    level: int | None = None,
+    quality: int | None = None,
+    *,
+    metadata: bool = False,
 ) -> tuple[str, encode.Options]:
     """Settle the format, and refuse what it does not have."""
     if format_ is None:
