@@ -5,7 +5,7 @@ import gc
 import importlib.util
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -160,7 +160,7 @@ def _settings(
 @backend_options
 @click.argument("file", required=False, shell_complete=complete_file)
 @click.pass_obj
-def command(  # noqa: C901, PLR0913, PLR0917 - one for each option, handed over by name
+def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     open_stage: "Callable[[], contextlib.AbstractContextManager[Stage]] | None",
     /,
     outputs: tuple[str, ...],
@@ -225,9 +225,9 @@ def command(  # noqa: C901, PLR0913, PLR0917 - one for each option, handed over 
             *(f"not {rung.name}: {rung.reason}" for rung in passed_over),
             f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}",
         ]
-        say_new = _say_each_once(lambda: [*choice, *chosen.notes] if verbose else [])
-        say_new()
-        stack.callback(say_new)  # whatever ends it
+        say_new = stack.enter_context(
+            _saying_each_once(lambda: [*choice, *chosen.notes] if verbose else [])
+        )
         if window is None:
             open_source: Callable[[], Source] = partial(
                 OutputSource, link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
@@ -288,8 +288,9 @@ def _say_name(destination: Destination, file: str | None) -> None:
             sinks.write_fd(1, [os.fsencode(destination.path) + b"\n"])
 
 
-def _say_each_once(lines: Callable[[], list[str]]) -> Callable[[], None]:
-    """Return what says those lines that there are by then and that it has not said yet."""
+@contextlib.contextmanager
+def _saying_each_once(lines: Callable[[], list[str]]) -> Iterator[Callable[[], None]]:
+    """Say lines that there are, now and at the end, be it an error; return what does so between."""
     said: set[str] = set()
 
     def say_new() -> None:
@@ -298,7 +299,11 @@ def _say_each_once(lines: Callable[[], list[str]]) -> Callable[[], None]:
                 said.add(line)
                 say(line)
 
-    return say_new
+    say_new()
+    try:
+        yield say_new
+    finally:
+        say_new()
 
 
 def _format(file: str | None, format_: str | None, encoder: str) -> str:
