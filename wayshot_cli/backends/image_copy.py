@@ -562,11 +562,12 @@ class Session:
             self._failed = _STOPPED
 
     def _on_transform(self, transform: int) -> None:
+        if self._ready:
+            return  # what comes later is not about this frame
         if transform not in tuple(Transform):
             message = f"{self._target.what} was captured with the impossible transform {transform}"
             raise CaptureError(message)
-        if not self._ready:  # what comes later is not about this frame
-            self._transform = Transform(transform)
+        self._transform = Transform(transform)
 
     def _on_presentation_time(self, seconds_high: int, seconds_low: int, nanoseconds: int) -> None:
         if not self._ready:
