@@ -11,15 +11,16 @@ import math
 import mmap
 import os
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wayshot_cli.backends.common import ANY
 from wayshot_cli.backends.image_copy import ImageCopy, Session, Target
-from wayshot_cli.errors import CaptureError, CaptureTimeoutError
+from wayshot_cli.errors import CancelledError, CaptureError, CaptureTimeoutError
 from wayshot_cli.geometry import Box
 
 if TYPE_CHECKING:
@@ -351,4 +352,39 @@ def test_a_frame_that_was_forgotten_after_its_answer_is_not_waited_for_again() -
     for step in ("start", "dispatch", "answer", "cancel", "start", "finish"):
         captures.do(step, Box(0, 0, 1, 1))
     assert len(captures.held) == 1
+    captures.close()
+
+
+class Unreadable:
+    """A dmabuf that is waited for when somebody wakes the connection."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, _deadline: float) -> None:
+        message = "woken"
+        raise CancelledError(message)
+
+
+def test_a_picture_that_could_not_be_read_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though nothing has changed since: nobody has seen the last change."""
+    captures, somewhere = Captures(), Box(1, 0, 1, 1)
+    captures.do("capture", somewhere)
+    captures.do("change", somewhere)
+    captures.do("start", somewhere)
+    finish = captures.session._finish
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            captures.session, "_finish", lambda deadline: (finish(deadline), Unreadable())[1]
+        )
+        with pytest.raises(CancelledError):
+            captures.session.finish(math.inf)
+    captures.session.start(damage=True)
+    captures.do("finish", somewhere)
+    assert len(captures.held) == 2
     captures.close()

@@ -266,11 +266,15 @@ class Session:
         gone, UnsupportedError when no offered format can be read.
         """
         frame = self._finish(deadline)
-        if not isinstance(frame, Frame):
-            with frame:
-                frame = frame.map(deadline)
-        if self.cursor:
-            frame.cursor = self.cursor.finish_cursor(deadline)
+        try:
+            if not isinstance(frame, Frame):
+                with frame:
+                    frame = frame.map(deadline)
+            if self.cursor:
+                frame.cursor = self.cursor.finish_cursor(deadline)
+        except BaseException:
+            self._end()  # the compositor takes the frame for shown, and would wait for a change
+            raise
         return cut(frame, self._target.part, self._backend.connection, self._target.what)
 
     def finish_dmabuf(self, deadline: float) -> "DmabufFrame":
