@@ -416,7 +416,7 @@ def _rungs(link: Connection) -> list[Rung]:
 
 
 def _trials(link: Connection, outputs: list[Output], choices: list[Choice]) -> list[Trial]:
-    """Take a still of each output, up to one that does not answer.
+    """Take a still of each output, as long as the compositor answers.
 
     None if nothing can, nor by the portal, which would ask the user.
     """
@@ -430,9 +430,18 @@ def _trials(link: Connection, outputs: list[Output], choices: list[Choice]) -> l
             trials.append(Trial(output.name, buffer, frame.upright_size, None))
         except WayshotError as error:
             trials.append(Trial(output.name, buffer, None, Problem.of(error)))
-            if isinstance(error, CaptureTimeoutError):
+            if isinstance(error, CaptureTimeoutError) and not _answers(link):
                 break
     return trials
+
+
+def _answers(link: Connection) -> bool:
+    """Whether the compositor is there, though an output may be silent, as one that is off is."""
+    try:
+        link.roundtrip("asking whether it is there")
+    except CaptureError:
+        return False
+    return True
 
 
 def _gpu(asker: _Asker) -> Gpu:
@@ -589,4 +598,7 @@ def _ffmpeg(timeout: float) -> tuple[str | None, Problem | None]:
         return None, Problem("there is no ffmpeg in PATH", hint)
     except (OSError, subprocess.SubprocessError) as error:
         return None, Problem(f"ffmpeg does not run: {error}", hint)
-    return words[2].decode(errors="replace") if words[:2] == [b"ffmpeg", b"version"] else "?", None
+    match words:
+        case [b"ffmpeg", b"version", version, *_]:
+            return version.decode(errors="replace"), None
+    return "?", None

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -81,6 +81,7 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
             screenshot=is_free and backend == "auto" and portal is None, warn=warn or report,
         )  # fmt: skip
         stack.callback(chosen.close)
+        stack.enter_context(_noted(chosen, report))
         find = partial(_find, chosen, Target(names, box, scale, cursor is True), window)
         subject = find()
         if delay:
@@ -99,8 +100,6 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
         deadline = link.deadline()
         frames = [session.finish(deadline) for session in sessions]
     pieces = [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
-    for note in chosen.notes:
-        report(note)
     for piece in pieces:
         report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
     return layout.render(subject.box or pieces[0].box, pieces, scale)
@@ -170,12 +169,11 @@ def shot_dmabuf(  # noqa: PLR0913 - as for shot
             )
         session = chosen.open(found[0], cursor=cursor)
         stack.callback(session.close)
-        session.start()
-        frame = session.finish_dmabuf(link.deadline())
+        with _noted(chosen, report):
+            session.start()
+            frame = session.finish_dmabuf(link.deadline())
         if connection:
             frame.close_with(stack.pop_all().close)
-    for note in chosen.notes:
-        report(note)
     report(f"captured as {frame!r}")
     return frame
 
@@ -237,6 +235,16 @@ def _choose(
         report(f"not {rung.name}: {rung.reason}")
     report(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
     return chosen
+
+
+@contextlib.contextmanager
+def _noted(backend: backends.Backend, report: Callable[[str], object]) -> Iterator[None]:
+    """Report what there is to tell of devices at the end, be it an error."""
+    try:
+        yield
+    finally:
+        for note in backend.notes:
+            report(note)
 
 
 def _names(output: str | Sequence[str] | None) -> list[str] | None:

@@ -65,6 +65,10 @@ class Bus:
     def _serve(self) -> None:
         client, _ = self._listener.accept()
         self._clients.append(client)
+        with contextlib.suppress(ConnectionError):  # whoever has heard enough may hang up
+            self._speak(client)
+
+    def _speak(self, client: socket.socket) -> None:
         received = b""
         for ending, answer in ((b"\r\n", OK), (b"BEGIN\r\n", b"")):
             while ending not in received:

@@ -112,14 +112,29 @@ def test_a_scaled_picture_has_it_where_it_points() -> None:
     assert cursor.position == (10, 5)
 
 
+def cursor_session(moment: faults.Moment) -> Any:
+    (session,) = (
+        resource
+        for resource in moment.client.objects.values()
+        if resource.interface.name == "ext_image_copy_capture_cursor_session_v1"
+    )
+    return session
+
+
+def test_a_hotspot_that_is_told_after_the_image_is_of_the_next_one() -> None:
+    def change(moment: faults.Moment) -> bool:
+        moment.client.send(moment.owed + cursor_session(moment).event("hotspot", 6, 4))
+        moment.resource.proceed(moment.step)
+        return False
+
+    cursor = take(replace(CONFIG, faults=(Fault(Step.READY, change, output="cursor"),))).cursor
+    assert cursor
+    assert cursor.hotspot == (3, 2)
+
+
 def test_one_that_leaves_before_it_is_captured_is_gone() -> None:
     def leave(moment: faults.Moment) -> bool:
-        (session,) = (
-            resource
-            for resource in moment.client.objects.values()
-            if resource.interface.name == "ext_image_copy_capture_cursor_session_v1"
-        )
-        moment.client.send(session.event("leave"))
+        moment.client.send(cursor_session(moment).event("leave"))
         return False
 
     fault = Fault(Step.CAPTURE, leave, output="cursor")

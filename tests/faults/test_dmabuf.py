@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import select
 import struct
 import subprocess
 import sys
@@ -97,6 +98,11 @@ class Shooter:
     ) -> Result:
         """Take shot.png; ``gbm`` says what libgbm refuses."""
         wishes = [*arguments, *([] if device is None else ["--device", device])]
+        words = ["--timeout", str(timeout), "-t", "png", *wishes, "shot.png"]
+        return self.run(config, *words, gbm=gbm)
+
+    def run(self, config: Config, *words: str, gbm: str = "") -> Result:
+        """Run wayshot with any words."""
         with FakeCompositor(config) as compositor:
             compositor.env |= {
                 "LD_LIBRARY_PATH": str(self.libraries),
@@ -105,9 +111,7 @@ class Shooter:
                 "WAYSHOT_FAKE_GBM_LOG": str(self.log),
                 "WAYSHOT_CLEAN_EXIT": "1",
             }
-            result = wayshot(
-                compositor, self.folder, "--timeout", str(timeout), "-t", "png", *wishes, "shot.png"
-            )
+            result = wayshot(compositor, self.folder, *words)
             if result.code == 0:
                 assert compositor.leaks == []
         if self.log.exists():  # devices, buffer objects, mappings
@@ -370,7 +374,12 @@ def test_a_driver_that_cannot_import_is_told(shoot: Shooter) -> None:
 
 @pytest.mark.parametrize(
     ("device", "reason"),
-    [("/nonexistent", "No such file"), ("/dev", "directory"), (__file__, "not a DRM device")],
+    [
+        ("/nonexistent", "No such file"),
+        ("/dev", "not a DRM device"),
+        (__file__, "not a DRM device"),
+        ("/dev/tty", "not a DRM device"),
+    ],
 )
 @pytest.mark.parametrize("way", [(), EXPORT], ids=["screencopy", "export"])
 def test_a_device_that_is_none_is_refused(
@@ -379,6 +388,38 @@ def test_a_device_that_is_none_is_refused(
     result = shoot(CONFIG, *way, device=device)
     assert_failed(result, 4, device, reason)
     assert "leave --backend, --buffer and --device away" in result.stderr
+
+
+@pytest.mark.parametrize("way", [(), EXPORT, IMAGE_COPY], ids=["screencopy", "export", "ext"])
+def test_what_is_no_device_is_not_opened(
+    shoot: Shooter, way: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Whoever reads from the pipe sees no writer come and go."""
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    events = select.poll()
+    events.register(reader, select.POLLHUP)
+    result = shoot(BY_IMAGE_COPY, *way, device=path)
+    assert_failed(result, 4, path, "not a DRM device")
+    assert events.poll(0) == []
+    os.close(reader)
+
+
+@pytest.mark.parametrize("buffer", ["auto", "dmabuf"])
+def test_a_device_without_a_name_is_no_device(shoot: Shooter, buffer: str) -> None:
+    assert_failed(shoot(CONFIG, "--buffer", buffer, device=""), 2, "device", "empty")
+
+
+def test_a_capture_that_fails_is_told_with_its_device(shoot: Shooter) -> None:
+    """Of the device and the buffers, which are what may be wrong."""
+    config = replace(CONFIG, faults=(Fault(Step.FLAGS, faults.withhold),))
+    words = ("-v", "--timeout", str(TIMEOUT), "--device", NODE)
+    for command in (("shot.png",), ("record", "a.y4m")):
+        result = shoot.run(config, *command[:-1], *words, command[-1])
+        assert result.code == 1
+        assert result.stderr.count("driver unknown, served by GBM's 'fake'") == 1
+        assert result.stderr.count("offers modifiers for") == 1
 
 
 def test_a_device_and_shared_memory_contradict_each_other(shoot: Shooter) -> None:

@@ -109,10 +109,12 @@ def test_one_without_outputs() -> None:
     assert facts["why_not"]["message"] == "the compositor has no outputs"
 
 
-def test_one_output_is_enough() -> None:
+@pytest.mark.parametrize("action", [faults.failed, faults.withhold], ids=["fails", "is silent"])
+def test_one_output_is_enough(action: faults.Action) -> None:
+    """The other one may be off, and its compositor say nothing of it."""
     config = Config(
         outputs=(Output("FAKE-1"), Output("FAKE-2", x=64)),
-        faults=(Fault(Step.BUFFER, faults.failed, output="FAKE-1"),),
+        faults=(Fault(Step.BUFFER, action, output="FAKE-1"),),
     )
     code, facts = examine(config)
     assert code == 0
@@ -135,6 +137,22 @@ def test_a_machine_without_anything(tmp_path: Path) -> None:
     assert "XDG_RUNTIME_DIR is not set" in result.stdout
     assert "no session bus" in result.stdout
     assert "there is no ffmpeg in PATH" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "version"),
+    [
+        ("ffmpeg version 7.1 and more", "7.1"),
+        ("ffmpeg version", "?"),
+        ("", "?"),
+        ("something else", "?"),
+    ],
+)
+def test_whatever_ffmpeg_says_of_itself(words: str, version: str, tmp_path: Path) -> None:
+    (tmp_path / "ffmpeg").write_text(f"#!/bin/sh\necho {words}\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    facts = json.loads(doctor({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, "--json").stdout)
+    assert facts["encoders"]["ffmpeg"] == version
 
 
 def test_names_cannot_reach_the_terminal() -> None:

@@ -438,7 +438,9 @@ def test_a_frame_that_says_nothing_but_ready_is_a_picture(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "event", [("failed", 0), ("failed", 2), ("ready",), ("transform", 3)], ids=str
+    "event",
+    [("failed", 0), ("failed", 2), ("ready",), ("transform", 3), ("transform", 8)],
+    ids=str,
 )
 def test_events_after_ready_change_nothing(event: tuple[Any, ...], tmp_path: Path) -> None:
     def saying_after(moment: faults.Moment) -> bool:

@@ -178,6 +178,11 @@ def saying_to_manager(event: str, *arguments: Any) -> Action:
     return action
 
 
+def withholding_from_list(moment: faults.Moment) -> bool:
+    """Say of a window in wlr's list alone that it is there."""
+    return moment.resource.interface.name.startswith("zwlr")
+
+
 def closing(name: str) -> Action:
     """Close a window, once, then answer as usual."""
     return faults.doing(
@@ -240,6 +245,20 @@ class TestNames:
         assert_failed(result, 5, "First")
         assert "there are no windows" in result.stderr
 
+    @pytest.mark.parametrize("manager", [0, 3])
+    @pytest.mark.parametrize("wish", ["id-1", "nothing", "app_id:org.one", "active"])
+    def test_without_the_list_no_window_can_be_captured(
+        self, wish: str, manager: int, tmp_path: Path
+    ) -> None:
+        config = desktop(
+            replace(ONE, states=(ACTIVATED,)),
+            toplevel_list_version=0,
+            toplevel_manager_version=manager,
+        )
+        result = shoot(config, tmp_path, "-w", wish)
+        assert_failed(result, 4, "does not offer ext_foreign_toplevel_list_v1")
+        assert "sway 1.12" in result.stderr
+
     def test_an_empty_name_is_a_menu_that_was_closed(self, tmp_path: Path) -> None:
         assert_failed(shoot(desktop(ONE), tmp_path, "-w", ""), 3, "cancelled")
 
@@ -260,7 +279,7 @@ class TestActive:
         ("config", "reason"),
         [
             (desktop(ONE, toplevel_manager_version=0), "zwlr_foreign_toplevel_manager_v1"),
-            (desktop(replace(ONE, states=(ACTIVATED,)), TWIN), "2 have its app_id and title"),
+            (desktop(replace(ONE, states=(ACTIVATED,)), TWIN), "others have its app_id and title"),
             (
                 desktop(*(replace(window, states=(ACTIVATED,)) for window in (ONE, TWO))),
                 "2 are",
@@ -270,6 +289,14 @@ class TestActive:
     )
     def test_what_cannot_be_told_is_said(self, config: Config, reason: str, tmp_path: Path) -> None:
         assert_failed(shoot(config, tmp_path, "-w", "active"), 4, reason)
+
+    def test_a_twin_that_one_list_alone_tells_may_be_the_active_one(self, tmp_path: Path) -> None:
+        """As of a window that cannot be captured."""
+        hide = Fault(Step.TOPLEVEL_DONE, withholding_from_list, "two")
+        config = desktop(ONE, replace(TWIN, states=(ACTIVATED,)), faults=(hide,))
+        assert_failed(
+            shoot(config, tmp_path, "-w", "active"), 4, "others have its app_id and title"
+        )
 
     def test_it_is_told_after_the_delay(self, tmp_path: Path) -> None:
         config = desktop(replace(ONE, states=(ACTIVATED,)), TWO)
@@ -356,6 +383,12 @@ class TestCapture:
         surface = replace(ONE.surface, transform=transform)
         config = desktop(replace(ONE, surface=surface))
         assert_shot(shoot(config, tmp_path, "-w", "id-1"), straight(config, "one"))
+
+    def test_one_that_shows_nothing_is_not_said_to_be_powered_off(self, tmp_path: Path) -> None:
+        surface = replace(ONE.surface, constraints=(("buffer_size", 0, 0),))
+        result = shoot(desktop(replace(ONE, surface=surface)), tmp_path, "-w", "id-1")
+        assert_failed(result, 1, "no picture of window id-1")
+        assert "is it minimized?" in result.stderr
 
     def test_without_alpha_it_is_opaque(self, tmp_path: Path) -> None:
         surface = replace(ONE.surface, shm_format=FORMATS["XRGB8888"])

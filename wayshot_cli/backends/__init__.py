@@ -158,14 +158,8 @@ def choose(  # noqa: PLR0913 - what was wished for, all of it optional
     Whoever gets a backend closes it. Raises UnsupportedError with the reasons when none is left,
     InvalidArgumentError when there is none of that name or the wishes contradict each other.
     """
-    for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
-        if name not in ("auto", *known):
-            message = f"no {kind} named {name!r}"
-            raise InvalidArgumentError(message, hint=f"known are auto, {', '.join(known)}")
+    _check(wish, buffer, device)
     if device is not None:
-        if buffer == "shm":
-            message = f"{device} is a device for dmabufs, not for shared memory"
-            raise InvalidArgumentError(message)
         buffer = "dmabuf"
     wished = Wish(
         buffer, device, damage, windows, separate_cursor, portal or PortalWish(), screenshot, warn
@@ -201,6 +195,21 @@ def _climb(
             hint = error.hint or hint
     message = "; ".join(f"{name}: {reason}" for name, reason in passed_over)
     raise UnsupportedError(message, hint=hint)
+
+
+def _check(wish: str, buffer: str, device: str | None) -> None:
+    """Refuse what there is not, and what contradicts itself."""
+    for kind, name, known in (("backend", wish, BACKENDS), ("buffer", buffer, BUFFERS)):
+        if name not in ("auto", *known):
+            message = f"no {kind} named {name!r}"
+            raise InvalidArgumentError(message, hint=f"known are auto, {', '.join(known)}")
+    if device is not None:
+        if not device:
+            message = "the device for dmabufs is empty"
+            raise InvalidArgumentError(message, hint="name a node, as /dev/dri/renderD128")
+        if buffer == "shm":
+            message = f"{device} is a device for dmabufs, not for shared memory"
+            raise InvalidArgumentError(message)
 
 
 def open_window(

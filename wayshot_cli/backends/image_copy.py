@@ -24,6 +24,7 @@ from wayshot_cli.errors import CaptureError, CaptureTimeoutError, TargetLostErro
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform, bounding_box
 from wayshot_cli.wayland.protocols.core import WL_SHM
+from wayshot_cli.wayland.protocols.ext_foreign_toplevel_list import EXT_FOREIGN_TOPLEVEL_LIST_V1
 from wayshot_cli.wayland.protocols.ext_image_capture_source import (
     EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1,
     EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1,
@@ -67,6 +68,13 @@ class ImageCopy(OutputBackend):
         self.outputs = require(connection, EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
         if wish.windows:
             require(connection, EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
+            if (
+                connection.find(EXT_FOREIGN_TOPLEVEL_LIST_V1) is None
+            ):  # which whoever reads it binds
+                message = (
+                    f"{connection.compositor} does not offer {EXT_FOREIGN_TOPLEVEL_LIST_V1.name}"
+                )
+                raise UnsupportedError(message)
         if not wish.damage:
             message = "ext-image-copy-capture gives a frame only when something has changed"
             raise UnsupportedError(message, hint="leave --no-damage out")
@@ -266,11 +274,15 @@ class Session:
         gone, UnsupportedError when no offered format can be read.
         """
         frame = self._finish(deadline)
-        if not isinstance(frame, Frame):
-            with frame:
-                frame = frame.map(deadline)
-        if self.cursor:
-            frame.cursor = self.cursor.finish_cursor(deadline)
+        try:
+            if not isinstance(frame, Frame):
+                with frame:
+                    frame = frame.map(deadline)
+            if self.cursor:
+                frame.cursor = self.cursor.finish_cursor(deadline)
+        except BaseException:
+            self._end()  # the compositor takes the frame for shown, and would wait for a change
+            raise
         return cut(frame, self._target.part, self._backend.connection, self._target.what)
 
     def finish_dmabuf(self, deadline: float) -> "DmabufFrame":
@@ -310,6 +322,8 @@ class Session:
         frame, self._frame = self._frame, None
         if frame:
             frame.destroy()
+            if not self._ready:  # or it is, and nobody heard: what has changed since is unknown
+                self._end()
 
     def __enter__(self) -> Self:
         """Return the session itself, to be closed at the end of the block."""
@@ -397,7 +411,8 @@ class Session:
         size, buffer = constraints.size, self._backend.wish.buffer
         if size == NOTHING:
             message = f"{self._backend.connection.compositor} has no picture of {self._target.what}"
-            raise CaptureError(message, hint="is it powered off?")
+            hint = "is it powered off?" if self._target.box else "is it minimized?"
+            raise CaptureError(message, hint=hint)
         if not (0 < size.width <= _MAX_SIDE and 0 < size.height <= _MAX_SIDE):
             message = (
                 f"{self._backend.connection.compositor} asks for an impossible buffer: {size} "
@@ -559,11 +574,12 @@ class Session:
             self._failed = _STOPPED
 
     def _on_transform(self, transform: int) -> None:
+        if self._ready:
+            return  # what comes later is not about this frame
         if transform not in tuple(Transform):
             message = f"{self._target.what} was captured with the impossible transform {transform}"
             raise CaptureError(message)
-        if not self._ready:  # what comes later is not about this frame
-            self._transform = Transform(transform)
+        self._transform = Transform(transform)
 
     def _on_presentation_time(self, seconds_high: int, seconds_low: int, nanoseconds: int) -> None:
         if not self._ready:

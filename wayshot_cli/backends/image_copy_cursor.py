@@ -27,11 +27,12 @@ class CursorSession(Session):
     def __init__(self, backend: ImageCopy, target: Target, pointer: "Proxy") -> None:
         """Take the pointer, to destroy it."""
         what = f"the cursor over {target.what}"
+        self._hotspot = self._next_hotspot = (0, 0)  # of the image, and what was said last
         super().__init__(backend, Target(what, target.create_source, target.is_lost), cursor=False)
         self._pointer = pointer
         self._cursor_session: Proxy | None = None
         self._is_over = False
-        self._position = self._hotspot = (0, 0)
+        self._position = (0, 0)
 
     def finish_cursor(self, deadline: float) -> Cursor | None:
         """Wait for the image, if the cursor lies over the target; raises what ``finish`` does."""
@@ -48,6 +49,10 @@ class CursorSession(Session):
         """End what is under way, and let the pointer go."""
         super().close()
         self._pointer.destroy()
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._hotspot = self._next_hotspot
 
     def _create(self, **handlers: "Handler") -> "Proxy":
         source = self._target.create_source()
@@ -84,4 +89,6 @@ class CursorSession(Session):
         self._position = (x, y)
 
     def _on_hotspot(self, x: int, y: int) -> None:
-        self._hotspot = (x, y)
+        self._next_hotspot = (x, y)
+        if not self._ready:  # what comes later is about the next image
+            self._hotspot = (x, y)

@@ -83,9 +83,9 @@ def _render_node_of(path: str) -> str | None:
         return None
 
 
-def is_drm(file: int | str) -> bool:
-    """Whether an open file, or a path, is a node of a DRM device. Raises OSError."""
-    facts = os.stat(file)
+def is_drm(path: str) -> bool:
+    """Whether a path is a node of a DRM device, which is not opened. Raises OSError."""
+    facts = os.stat(path)
     return stat.S_ISCHR(facts.st_mode) and os.major(facts.st_rdev) == _DRM_MAJOR
 
 

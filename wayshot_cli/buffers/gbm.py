@@ -112,14 +112,15 @@ class Device:
         self.path = path
         self.lib = library()
         try:
+            # Mesa would take anything, and then draw by software; and to open a terminal, a pipe or
+            # a tape does something to it.
+            if not devices.is_drm(path):
+                message = f"{path}: not a DRM device"
+                raise UnsupportedError(message)
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             message = f"{path}: {error.strerror}"
             raise UnsupportedError(message) from error
-        if not devices.is_drm(fd):  # Mesa would take it, and then draw by software
-            os.close(fd)
-            message = f"{path}: not a DRM device"
-            raise UnsupportedError(message)
         self.kernel_driver = devices.driver(fd)
         pointer = self.lib.gbm_create_device(fd)
         if pointer == ffi.NULL:

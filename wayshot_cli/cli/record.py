@@ -5,7 +5,7 @@ import gc
 import importlib.util
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -165,7 +165,7 @@ def _settings(
 @portal_options(hidden=False)
 @click.argument("file", required=False, shell_complete=complete_file)
 @click.pass_obj
-def command(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one for each option, handed over by name
+def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed over by name
     open_stage: "Callable[[], contextlib.AbstractContextManager[Stage]] | None",
     /,
     outputs: tuple[str, ...],
@@ -237,9 +237,13 @@ def command(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one for each option, han
             portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
         )  # fmt: skip
         stack.callback(chosen.close)
-        if verbose:
-            _say_all([f"not {rung.name}: {rung.reason}" for rung in passed_over])
-            say(f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}")
+        choice = [
+            *(f"not {rung.name}: {rung.reason}" for rung in passed_over),
+            f"{link.compositor}: capturing by {chosen.name} into {chosen.memory}",
+        ]
+        say_new = stack.enter_context(
+            _saying_each_once(lambda: [*choice, *chosen.notes] if verbose else [])
+        )
         if window is None:
             open_source: Callable[[], Source] = partial(
                 OutputSource, link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
@@ -257,7 +261,7 @@ def command(  # noqa: C901, PLR0913, PLR0915, PLR0917 - one for each option, han
             is_gone=destination.is_gone,
         )  # fmt: skip
         description = destination.describe(recorder.first())
-        _say_all(chosen.notes if verbose else [])
+        say_new()
         stills = Stills(destination, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
         if stage:
@@ -301,9 +305,22 @@ def _say_name(destination: Destination, file: str | None) -> None:
             sinks.write_fd(1, [os.fsencode(destination.path) + b"\n"])
 
 
-def _say_all(lines: list[str]) -> None:
-    for line in lines:
-        say(line)
+@contextlib.contextmanager
+def _saying_each_once(lines: Callable[[], list[str]]) -> Iterator[Callable[[], None]]:
+    """Say lines that there are, now and at the end, be it an error; return what does so between."""
+    said: set[str] = set()
+
+    def say_new() -> None:
+        for line in lines():
+            if line not in said:
+                said.add(line)
+                say(line)
+
+    say_new()
+    try:
+        yield say_new
+    finally:
+        say_new()
 
 
 def _format(file: str | None, format_: str | None, encoder: str) -> str:

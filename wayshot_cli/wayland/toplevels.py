@@ -134,14 +134,15 @@ def _find_active(toplevels: "Toplevels", entries: list["Entry"]) -> "Entry":
     if not active:
         message = "no window is active"
         raise NotFoundError(message, hint=_listing(entries))
+    joined = [entry for entry in entries if "activated" in entry.window.states]
+    if len(active) == len(joined) == 1:
+        return joined[0]
     named = [entry for entry in entries if any(entry.is_same(facts) for facts in active)]
-    if len(active) == len(named) == 1:
-        return named[0]
     message = "which window is active cannot be told"
     if len(active) > 1:
         message += f": {len(active)} are"
     elif named:
-        message += f": {len(named)} have its app_id and title"
+        message += ": others have its app_id and title"
     raise UnsupportedError(message, hint=_listing(named or entries))
 
 
