@@ -92,7 +92,10 @@ IMAGE_COPY = {
     "ext_output_image_capture_source_manager_v1": 1,
 }
 
-SOURCES = {"ext_foreign_toplevel_image_capture_source_manager_v1": 1}
+SOURCES = {
+    "ext_foreign_toplevel_image_capture_source_manager_v1": 1,
+    "ext_foreign_toplevel_list_v1": 1,
+}
 
 
 def choose(
