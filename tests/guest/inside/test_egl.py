@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from wayshot_cli.dmabuf_frame import DmabufFrame
 
 NAME = "HEADLESS-1"
-EXAMPLE = Path(__file__).parents[3] / "examples" / "dmabuf_egl.py"
+EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLE = EXAMPLES / "dmabuf_egl.py"
 BACKENDS = ("screencopy", "export-dmabuf")
 
 
@@ -100,6 +101,24 @@ def held() -> tuple[int, int]:
 
 
 CASES = [((640, 480), "normal"), ((1920, 1080), "normal"), ((1920, 1080), "90")]
+
+
+def test_the_other_example_hands_the_shot_over(sway: GlesSway, tmp_path: Path) -> None:
+    """Another process shows what it got; a failure of either side is the example's."""
+    expected = show(sway, (203, 117), "90")
+    path = tmp_path / "handed.png"
+    command = [sys.executable, str(EXAMPLES / "hand_over.py")]
+    done = subprocess.run([*command, NAME, path], env=sway.env, timeout=30, check=False)
+    assert done.returncode == 0
+    assert np.array_equal(read(path), expected)
+    path.unlink()
+    for arguments in ("NONE-1", path), (NAME, tmp_path / "no" / "folder.png"):
+        done = subprocess.run(
+            [*command, *arguments], env=sway.env, timeout=30, check=False, capture_output=True
+        )
+        assert done.returncode == 1
+        assert b"Traceback" not in done.stderr
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(("size", "transform"), CASES)

@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -24,13 +25,13 @@ from wayshot_cli.waiting import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.live.client import Picture
     from wayshot_cli.frame import Frame
 
 # Rows of 256 bytes, as drivers want them.
 WIDTH, HEIGHT = 64, 48
+EXAMPLE = Path(__file__).parents[3] / "examples" / "hand_over.py"
 TILED = 0x0100_0000_0000_0002
 SLOW = 30.0  # seconds: nothing is fast here
 
@@ -148,6 +149,22 @@ def test_the_library_hands_a_dmabuf_over(producer: Producer) -> None:
     for fd in fds:  # a duplicate has its own life
         assert os.lseek(fd, 0, os.SEEK_END) >= WIDTH * HEIGHT * 4
         os.close(fd)
+
+
+def test_the_example_hands_a_dmabuf_over(
+    pipewire: PipeWire, producer: Producer, tmp_path: Path
+) -> None:
+    producer.offer(BGRX, WIDTH, HEIGHT, 0)
+    path = tmp_path / "handed.png"
+    with sending(producer, 8):
+        subprocess.run(
+            [sys.executable, str(EXAMPLE), str(producer.node), str(path)],
+            env=pipewire.env, check=True,
+        )  # fmt: skip
+    with Image.open(path) as image:
+        shown = np.asarray(image)
+    sent = picture(WIDTH, HEIGHT, 8).reshape(HEIGHT, WIDTH, 4)[..., 2::-1]
+    assert np.array_equal(shown, sent)
 
 
 def test_the_command_reads_dmabufs(pipewire: PipeWire, producer: Producer, tmp_path: Path) -> None:
