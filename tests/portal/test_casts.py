@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +27,6 @@ from wayshot_cli.still import shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -146,15 +147,20 @@ class TestStills:
         def left() -> tuple[int, int]:
             return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
 
+        def mapped() -> int:
+            gc.collect()
+            return Path("/proc/self/maps").read_text().count("\n")
+
         with FakePortal(bus.address, both(pipewire, producers)):
             shot(portal=PORTAL)
-            before = left()
-            for _ in range(25):  # of two streams each
+            before, mapped_before = left(), mapped()
+            for _ in range(50):  # of two streams each
                 shot(portal=PORTAL)
             deadline = time.monotonic() + PATIENCE
             while left() > before:  # the compositor hears of it a bit later
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
+            assert mapped() <= mapped_before + 4  # the allocator's own
 
 
 class Recording:
