@@ -369,10 +369,13 @@ class Session:
 
     def _wait(self, deadline: float) -> "Callable[[], Frame | DmabufFrame]":
         """Wait for ``ready``, trying again after failures; return what makes the frame."""
+        failure: CaptureError | None = None
         while True:
             try:
                 self._backend.connection.wait(lambda: self.is_done, self.doing, deadline)
             except CaptureTimeoutError as error:
+                if failure:  # it tells more than that the time is up
+                    raise failure from None
                 if self._target.box is None:  # as wlroots does, up to 0.20
                     error.hint = (
                         "if another program captures it, too, some compositors answer only when "
@@ -381,11 +384,16 @@ class Session:
                 raise
             if self._ready and self._make_frame:
                 return self._make_frame
-            self._recover(deadline)
+            failure = self._recover()
+            if monotonic() >= deadline:
+                raise failure
             self.start()
 
-    def _recover(self, deadline: float) -> None:
-        """Make ready for another attempt. Raises what ``finish`` does when there is none."""
+    def _recover(self) -> CaptureError:
+        """Make ready for another attempt, and return why the last one failed.
+
+        Raises what ``finish`` does when another one makes no sense.
+        """
         connection, what, reason = self._backend.connection, self._target.what, self._failed
         self.cancel()
         self._end()
@@ -400,11 +408,10 @@ class Session:
             message = f"{connection.compositor} ended the capture of {what}"
             raise CaptureError(message)
         connection.sleep(_RETRY)
-        if monotonic() >= deadline:
-            message = f"{connection.compositor} failed to capture {what}"
-            if reason == _BUFFER_CONSTRAINTS:
-                message += ": it refuses every buffer"
-            raise CaptureError(message)
+        message = f"{connection.compositor} failed to capture {what}"
+        if reason == _BUFFER_CONSTRAINTS:
+            message += ": it refuses every buffer"
+        return CaptureError(message)
 
     def _copy(self, session: "Proxy", constraints: Constraints) -> None:
         """Choose a buffer by the constraints, and have the frame copied into it."""
