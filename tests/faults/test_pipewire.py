@@ -523,6 +523,18 @@ def test_a_stream_that_is_closed_says_so(producer: Producer) -> None:
         stream.take_damage()
     with Waiter(1.0) as waiter, pytest.raises(errors.ClosedError):
         stream.take(waiter, waiter.deadline())
+    # Its number may be somebody else's by now.
+    os.dup2(other := os.eventfd(0, os.EFD_NONBLOCK), stream.fd)
+    try:
+        with pytest.raises(errors.ClosedError):
+            stream.set_active(True)
+        with pytest.raises(errors.ClosedError):
+            stream.on_news()
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(other)
+    finally:
+        for fd in {other, stream.fd}:
+            os.close(fd)
 
 
 TILED = 0x0100_0000_0000_0002

@@ -194,7 +194,7 @@ class Stream:
 
     def on_news(self) -> None:
         """Read ``fd``; for ``Waiter.watch``."""
-        with contextlib.suppress(BlockingIOError):
+        with self._remote.locked(), contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
         self._return_handed_back()
         self._warn_of_drops()
@@ -277,9 +277,10 @@ class Stream:
         The stream runs all the while, and nothing is copied. To stop it would cost the producer
         less, but not all that are stopped begin again, and xdg-desktop-portal-wlr 0.8 dies of it.
         """
-        self._is_active = active
-        if active:
-            self._signal()
+        with self._remote.locked():  # closed, ``fd`` may be somebody else's
+            self._is_active = active
+            if active:
+                self._signal()
 
     def restart(self) -> None:
         """Have the producer stop and begin again, for those which draw anew when they do."""
