@@ -537,6 +537,19 @@ def test_a_stream_that_is_closed_says_so(producer: Producer) -> None:
             os.close(fd)
 
 
+def test_a_fork_leaves_the_stream_to_whoever_made_it(producer: Producer) -> None:
+    with Consumer(producer) as consumer:
+        child = os.fork()
+        if not child:
+            signal.alarm(10)  # the thread that it would wait for was not forked
+            with contextlib.suppress(errors.ClosedError):
+                consumer.stream.take_damage()
+            consumer.stream.close()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        consumer.next_is_good()
+
+
 TILED = 0x0100_0000_0000_0002
 
 

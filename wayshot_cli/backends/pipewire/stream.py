@@ -399,6 +399,8 @@ class Stream:
 
     def hand_back(self, number: int) -> None:
         """Return a buffer soon; from any thread."""
+        if self._remote.is_forked:
+            return  # another thread may have held the lock
         with _closing:
             if self._finalizer.alive:
                 self._handed_back.append(number)
@@ -554,6 +556,8 @@ def _end(remote: Remote, pointer: Any, fd: int, key: int, keep: object) -> None:
 
     What is dropped may be collected in any thread: libpipewire's own cannot wait for its end.
     """
+    if remote.is_forked:
+        return
     if remote.is_own_thread:
         threading.Thread(target=_end, args=(remote, pointer, fd, key, keep)).start()
         return
