@@ -343,6 +343,13 @@ class TestCursor:
             producer.send(cursor_id=0)
             assert np.array_equal(rows(consumer.capture()), picture(WIDTH, HEIGHT))
 
+    def test_it_is_no_news_for_who_takes_dmabufs(self, producer: Producer) -> None:
+        with Consumer(producer, cursor="metadata") as consumer:
+            producer.send(cursor_x=10, cursor_y=20, size=-1, **self.HALF_RED)
+            consumer.waiter.wait(lambda: consumer.stream.has_news, "waiting for the cursor")
+            assert consumer.stream.take_dmabuf() is None
+            assert not consumer.stream.has_news
+
     def test_it_is_not_painted_unless_it_is_asked_for(self, producer: Producer) -> None:
         with Consumer(producer) as consumer:
             producer.send(cursor_x=10, cursor_y=20, **self.HALF_RED)

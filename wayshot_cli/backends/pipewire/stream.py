@@ -252,6 +252,7 @@ class Stream:
                 message = f"{MOST_LENT} dmabufs are held and none has been closed"
                 raise CaptureError(message)
             held, agreed = self._take_held()
+            self._has_cursor_moved = False  # it cannot be painted in there
         if not (held and agreed):
             return None
         try:
