@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 from threading import Event, Timer
 from time import monotonic, monotonic_ns, sleep
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from tests.fake.pipewire import BGRX, RGB, PipeWire, Producer, picture
 from wayshot_cli import errors
 from wayshot_cli.backends.pipewire import chunks, offers
+from wayshot_cli.backends.pipewire.memory import Copied, Reader
 from wayshot_cli.backends.pipewire.session import Session
 from wayshot_cli.backends.pipewire.stream import Stream
 from wayshot_cli.geometry import Box
@@ -349,6 +350,22 @@ class TestCursor:
             consumer.waiter.wait(lambda: consumer.stream.has_news, "waiting for the cursor")
             assert consumer.stream.take_dmabuf() is None
             assert not consumer.stream.has_news
+
+    def test_it_is_painted_where_a_picture_lies_within_its_copy(
+        self, producer: Producer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copy = Reader.copy
+
+        def copy_behind_others(reader: Reader, *arguments: Any) -> Copied:
+            # As a dmabuf is copied whole, of which a crop is the picture.
+            copied = copy(reader, *arguments)
+            return Copied(memoryview(bytes(ROW) + copied.memory), ROW, copied.stride)
+
+        monkeypatch.setattr(Reader, "copy", copy_behind_others)
+        with Consumer(producer, cursor="metadata") as consumer:
+            producer.send(cursor_x=10, cursor_y=20, **self.HALF_RED)
+            shown = rows(consumer.capture()).reshape(-1, 4)[:, :3]
+            assert np.array_equal(shown, self.painted(8, 19).reshape(-1, 4)[:, :3])
 
     def test_it_is_not_painted_unless_it_is_asked_for(self, producer: Producer) -> None:
         with Consumer(producer) as consumer:

@@ -336,13 +336,15 @@ class Stream:
         memory = self._pool.acquire(clean.memory.nbytes)
         memory[:] = clean.memory
         if cursor:
-            paint(cursor, memory, clean.format, self._clean_box, clean.stride)
+            rows = memory[clean.offset :]
+            paint(cursor, rows, clean.format, self._clean_box, clean.stride)
         return Frame(
             memory,
             clean.format,
             clean.size,
             clean.stride,
             clean.transform,
+            offset=clean.offset,
             alpha=clean.alpha,
             time_ns=time_ns,
         )
