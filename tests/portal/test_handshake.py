@@ -529,6 +529,28 @@ class TestTokens:
             assert "restore_token" not in fake.call("SelectSources").options
         assert self.kept(state) == {"screen-cast monitor FAKE-1": "token-1"}
 
+    def test_a_wake_up_while_a_refused_one_is_put_away_spares_the_dialog(
+        self, bus: SessionBus, state: Path
+    ) -> None:
+        self.keep(state, screen__cast_monitor_FAKE__1="stale")
+        behaviour = Behaviour(valid_tokens=set(), mute={"Close"})
+        with (
+            FakePortal(bus.address, behaviour) as fake,
+            Connection() as connection,
+            contextlib.closing(Portal(connection)) as portal,
+        ):
+
+            def wake() -> None:
+                fake.wait_for(lambda: bool(fake.closed))
+                connection.wake()
+
+            waker = threading.Thread(target=wake)
+            waker.start()
+            with pytest.raises(CancelledError):
+                portal.read_outputs(Target(["FAKE-1"]))
+            waker.join()
+            assert fake.methods.count("Start") == 1
+
     @pytest.mark.parametrize(
         "behaviour",
         [
