@@ -22,7 +22,7 @@ from wayshot_cli.backends.pipewire.memory import Copied, Reader
 from wayshot_cli.backends.pipewire.session import Session
 from wayshot_cli.backends.pipewire.stream import Stream
 from wayshot_cli.geometry import Box
-from wayshot_cli.pixels import ARGB8888, XRGB8888, PixelFormat
+from wayshot_cli.pixels import ARGB8888, BGR888, XRGB8888, PixelFormat
 from wayshot_cli.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -300,6 +300,25 @@ def test_damage_adds_up_until_it_is_asked_for(producer: Producer) -> None:
         producer.send(damage_width=0)
         consumer.capture()
         assert consumer.stream.take_damage() == ()
+
+
+def test_damage_is_unknown_where_the_format_has_changed_or_a_picture_was_passed_over(
+    producer: Producer,
+) -> None:
+    with Consumer(producer) as consumer:
+        consumer.stream.take_damage()
+        producer.send(stride=ROW - 1, damage_x=1, damage_y=2, damage_width=3, damage_height=4)
+        consumer.wait_for_drop()
+        producer.send(stride=0)
+        consumer.capture()
+        assert consumer.stream.take_damage() is None
+        assert consumer.stream.take_damage() == ()
+        producer.offer(RGB, WIDTH, HEIGHT)
+        consumer.waiter.wait(
+            lambda: bool(consumer.stream.agreed and consumer.stream.agreed.format is BGR888),
+            "changing",
+        )
+        assert consumer.stream.take_damage() is None
 
 
 class TestCursor:

@@ -216,7 +216,8 @@ class Stream:
         try:
             memory, offset, stride = self._reader().copy(held, agreed, waiter, deadline)
         except UnusableError as error:
-            self._drop(error)
+            with self._remote.locked():
+                self._drop(error)
             self._warn_of_drops()
             return None
         finally:
@@ -362,7 +363,10 @@ class Stream:
     def _drop(self, error: UnusableError) -> None:
         reason = str(error)
         self.dropped[reason] += 1
-        if self.dropped[reason] == 1 and reason not in chunks.ROUTINE:
+        if reason in chunks.ROUTINE:
+            return
+        self._damage = None  # the next one's is what has changed since this one
+        if self.dropped[reason] == 1:
             self._to_warn_of.append(reason)
 
     def _warn_of_drops(self) -> None:
@@ -457,7 +461,7 @@ class Stream:
             self._update([fixed, *self._offered])
             return
         self._forget()
-        self.agreed = agreed
+        self.agreed, self._damage = agreed, None
         types = _TYPES[self._buffer if agreed.modifier is None else "dmabuf"]
         self._update([offers.buffers(types), *offers.metas(cursor=self._paints)])
         self._signal()
