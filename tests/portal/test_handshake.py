@@ -570,6 +570,15 @@ class TestTokens:
         assert failure(bus, behaviour, SHORT)
         assert self.kept(state) == {"screen-cast monitor FAKE-1": "good"}
 
+    @pytest.mark.parametrize("token", ["a\nb", "", "x" * 2**20], ids=["lines", "none", "long"])
+    def test_one_that_could_not_be_read_again_costs_no_others(
+        self, bus: SessionBus, state: Path, token: str
+    ) -> None:
+        self.keep(state, screen__cast_monitor_FAKE__2="good")
+        behaviour = Behaviour(results={"Start": started(restore_token=("s", token))})
+        with asking(bus, behaviour, Target(["FAKE-1"])):
+            assert self.kept(state) == {"screen-cast monitor FAKE-2": "good"}
+
     def test_one_without_a_successor_is_spent(self, bus: SessionBus, state: Path) -> None:
         self.keep(state, screen__cast_monitor_FAKE__1="last")
         with asking(bus, Behaviour(results={"Start": started()}), Target(["FAKE-1"])):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from time import monotonic, sleep
 
 _LARGEST = 1 << 20  # bytes
+_LONGEST_TOKEN = 4096  # characters; portals give UUIDs
 _PATIENCE = 0.5  # seconds for another process that changes the file
 
 _UNREADABLE = (OSError, ValueError, RecursionError)
@@ -51,14 +52,17 @@ class TokenStore:
         return self._own.get(target)
 
     def put(self, target: str, token: str | None) -> None:
-        """Keep the token for a target in place of the one before; None forgets that."""
+        """Keep the token for a target in place of the one before; None forgets that.
+
+        One that could not be read again, or is none, would cost all others: it is not kept.
+        """
         try:
             os.makedirs(os.path.dirname(path()), mode=0o700, exist_ok=True)
             with _locked():
                 tokens = _read_or_nothing()
                 self._own = own = tokens.setdefault(self._desktop, {})
                 own.pop(target, None)
-                if token is not None:
+                if token and len(token) <= _LONGEST_TOKEN and token.isprintable():
                     own[target] = token
                 _write(tokens)
         except OSError as error:
