@@ -17,7 +17,7 @@ import pytest
 
 from tests.fake.pipewire import BGRX, RGB, PipeWire, Producer, picture
 from wayshot_cli import errors
-from wayshot_cli.backends.pipewire import chunks, offers
+from wayshot_cli.backends.pipewire import chunks, memory, offers
 from wayshot_cli.backends.pipewire.memory import Copied, Reader
 from wayshot_cli.backends.pipewire.session import Session
 from wayshot_cli.backends.pipewire.stream import Stream
@@ -636,3 +636,15 @@ def test_a_dmabuf_that_is_none_is_passed_over(pipewire: PipeWire) -> None:
             consumer.session.start()
             with pytest.raises(errors.UnsupportedError, match="sends no dmabufs"):
                 consumer.session.finish_dmabuf(consumer.waiter.deadline())
+
+
+def test_what_is_no_dmabuf_and_never_ready_is_not_waited_for(
+    pipewire: PipeWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "duplicate", lambda _fd: os.eventfd(0))
+    with pipewire.producer("so-called-dmabuf") as producer:
+        producer.offer(BGRX, WIDTH, HEIGHT, 0)
+        with Consumer(producer, timeout=1.0, buffer="dmabuf") as consumer:
+            producer.send()
+            with pytest.raises(errors.CaptureTimeoutError, match="showed no picture"):
+                consumer.capture()
