@@ -127,6 +127,10 @@ def test_the_command_forgets_them_all(file: Path) -> None:
     TokenStore("GNOME", fails).put("a", "1")
     assert cli.run(["portal", "forget"]) == 0
     assert not file.exists()
+    half = file.parent / ".portal-killed"  # while it was being written
+    half.write_text('{"GNOME": {"a": "1"}}')
+    assert cli.run(["portal", "forget"]) == 0
+    assert not half.exists()
     file.write_text("nonsense")
     assert cli.run(["portal", "forget"]) == 0
     assert not file.exists()

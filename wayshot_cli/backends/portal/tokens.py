@@ -14,6 +14,7 @@ from time import monotonic, sleep
 
 _LARGEST = 1 << 20  # bytes
 _LONGEST_TOKEN = 4096  # characters; portals give UUIDs
+_TEMPORARY = ".portal-"  # what names of files begin with that are to replace it
 _PATIENCE = 0.5  # seconds for another process that changes the file
 
 _UNREADABLE = (OSError, ValueError, RecursionError)
@@ -75,6 +76,10 @@ class TokenStore:
 def forget() -> int:
     """Remove all tokens, of all desktops, and return how many there were. Raises OSError."""
     with contextlib.suppress(FileNotFoundError), _locked():
+        folder = os.path.dirname(path())
+        for name in os.listdir(folder):
+            if name.startswith(_TEMPORARY):  # of a process that was killed meanwhile
+                os.unlink(os.path.join(folder, name))
         count = sum(len(own) for own in _read_or_nothing().values())
         os.unlink(path())
         return count
@@ -113,7 +118,7 @@ def _are_tokens(own: object) -> bool:
 def _write(tokens: Tokens) -> None:
     """Replace the file whole; nobody else may read it."""
     folder = os.path.dirname(path())
-    fd, temporary = tempfile.mkstemp(prefix=".portal-", dir=folder)  # mode 0600
+    fd, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)  # mode 0600
     try:
         with open(fd, "w", encoding="utf-8") as file:
             json.dump(tokens, file, indent=1)
