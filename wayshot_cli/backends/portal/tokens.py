@@ -94,7 +94,7 @@ def _read() -> Tokens:
     except FileNotFoundError:
         return {}
     with open(fd, "rb") as file:
-        tokens = json.loads(file.read(_LARGEST))
+        tokens = json.loads(file.read(_LARGEST) or b"")  # None: a FIFO that is empty
     if not isinstance(tokens, dict) or not all(_are_tokens(own) for own in tokens.values()):
         message = "it holds something else"
         raise ValueError(message)
