@@ -10,18 +10,19 @@ import signal
 from pathlib import Path
 from threading import Event, Timer
 from time import monotonic, monotonic_ns, sleep
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pytest
 
 from tests.fake.pipewire import BGRX, RGB, PipeWire, Producer, picture
 from wayshot_cli import errors
-from wayshot_cli.backends.pipewire import chunks, offers
+from wayshot_cli.backends.pipewire import chunks, memory, offers
+from wayshot_cli.backends.pipewire.memory import Copied, Reader
 from wayshot_cli.backends.pipewire.session import Session
 from wayshot_cli.backends.pipewire.stream import Stream
 from wayshot_cli.geometry import Box
-from wayshot_cli.pixels import ARGB8888, XRGB8888, PixelFormat
+from wayshot_cli.pixels import ARGB8888, BGR888, XRGB8888, PixelFormat
 from wayshot_cli.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -301,6 +302,25 @@ def test_damage_adds_up_until_it_is_asked_for(producer: Producer) -> None:
         assert consumer.stream.take_damage() == ()
 
 
+def test_damage_is_unknown_where_the_format_has_changed_or_a_picture_was_passed_over(
+    producer: Producer,
+) -> None:
+    with Consumer(producer) as consumer:
+        consumer.stream.take_damage()
+        producer.send(stride=ROW - 1, damage_x=1, damage_y=2, damage_width=3, damage_height=4)
+        consumer.wait_for_drop()
+        producer.send(stride=0)
+        consumer.capture()
+        assert consumer.stream.take_damage() is None
+        assert consumer.stream.take_damage() == ()
+        producer.offer(RGB, WIDTH, HEIGHT)
+        consumer.waiter.wait(
+            lambda: bool(consumer.stream.agreed and consumer.stream.agreed.format is BGR888),
+            "changing",
+        )
+        assert consumer.stream.take_damage() is None
+
+
 class TestCursor:
     """As metadata: painted here, and moved by buffers that show nothing else."""
 
@@ -342,6 +362,29 @@ class TestCursor:
             assert np.array_equal(shown, self.painted(28, 19).reshape(-1, 4)[:, :3])
             producer.send(cursor_id=0)
             assert np.array_equal(rows(consumer.capture()), picture(WIDTH, HEIGHT))
+
+    def test_it_is_no_news_for_who_takes_dmabufs(self, producer: Producer) -> None:
+        with Consumer(producer, cursor="metadata") as consumer:
+            producer.send(cursor_x=10, cursor_y=20, size=-1, **self.HALF_RED)
+            consumer.waiter.wait(lambda: consumer.stream.has_news, "waiting for the cursor")
+            assert consumer.stream.take_dmabuf() is None
+            assert not consumer.stream.has_news
+
+    def test_it_is_painted_where_a_picture_lies_within_its_copy(
+        self, producer: Producer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copy = Reader.copy
+
+        def copy_behind_others(reader: Reader, *arguments: Any) -> Copied:
+            # As a dmabuf is copied whole, of which a crop is the picture.
+            copied = copy(reader, *arguments)
+            return Copied(memoryview(bytes(ROW) + copied.memory), ROW, copied.stride)
+
+        monkeypatch.setattr(Reader, "copy", copy_behind_others)
+        with Consumer(producer, cursor="metadata") as consumer:
+            producer.send(cursor_x=10, cursor_y=20, **self.HALF_RED)
+            shown = rows(consumer.capture()).reshape(-1, 4)[:, :3]
+            assert np.array_equal(shown, self.painted(8, 19).reshape(-1, 4)[:, :3])
 
     def test_it_is_not_painted_unless_it_is_asked_for(self, producer: Producer) -> None:
         with Consumer(producer) as consumer:
@@ -523,6 +566,31 @@ def test_a_stream_that_is_closed_says_so(producer: Producer) -> None:
         stream.take_damage()
     with Waiter(1.0) as waiter, pytest.raises(errors.ClosedError):
         stream.take(waiter, waiter.deadline())
+    # Its number may be somebody else's by now.
+    os.dup2(other := os.eventfd(0, os.EFD_NONBLOCK), stream.fd)
+    try:
+        with pytest.raises(errors.ClosedError):
+            stream.set_active(True)
+        with pytest.raises(errors.ClosedError):
+            stream.on_news()
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(other)
+    finally:
+        for fd in {other, stream.fd}:
+            os.close(fd)
+
+
+def test_a_fork_leaves_the_stream_to_whoever_made_it(producer: Producer) -> None:
+    with Consumer(producer) as consumer:
+        child = os.fork()
+        if not child:
+            signal.alarm(10)  # the thread that it would wait for was not forked
+            with contextlib.suppress(errors.ClosedError):
+                consumer.stream.take_damage()
+            consumer.stream.close()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        consumer.next_is_good()
 
 
 TILED = 0x0100_0000_0000_0002
@@ -568,3 +636,15 @@ def test_a_dmabuf_that_is_none_is_passed_over(pipewire: PipeWire) -> None:
             consumer.session.start()
             with pytest.raises(errors.UnsupportedError, match="sends no dmabufs"):
                 consumer.session.finish_dmabuf(consumer.waiter.deadline())
+
+
+def test_what_is_no_dmabuf_and_never_ready_is_not_waited_for(
+    pipewire: PipeWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "duplicate", lambda _fd: os.eventfd(0))
+    with pipewire.producer("so-called-dmabuf") as producer:
+        producer.offer(BGRX, WIDTH, HEIGHT, 0)
+        with Consumer(producer, timeout=1.0, buffer="dmabuf") as consumer:
+            producer.send()
+            with pytest.raises(errors.CaptureTimeoutError, match="showed no picture"):
+                consumer.capture()

@@ -203,7 +203,8 @@ class FakePortal:
             self._get_all(message, message.body[0])
         elif interface == "org.freedesktop.portal.Session":
             self.closed.append(fields[HeaderFields.path])
-            self._send(new_method_return(message))
+            if "Close" not in self.behaviour.mute:
+                self._send(new_method_return(message))
         else:
             options = message.body[-1]
             self.calls.append(Call(interface, method, options, message.body))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from tests.fake import FakeCompositor
     from tests.portal.bus import SessionBus
+    from wayshot_cli.frame import Frame
 
 PATIENCE = 20.0
 
@@ -223,6 +226,29 @@ class TestScreenshot:
         assert path.exists()
         assert any(str(path) in note for note in portal.notes)
 
+    @pytest.mark.usefixtures("compositor")
+    def test_a_file_that_somebody_else_removes_first_is_no_error(
+        self, bus: SessionBus, behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read = screenshot._read
+
+        def read_and_remove(path: str) -> Frame:
+            frame = read(path)
+            os.unlink(path)
+            return frame
+
+        monkeypatch.setattr(screenshot, "_read", read_and_remove)
+        with (
+            FakePortal(bus.address, behaviour),
+            Connection() as connection,
+            contextlib.closing(Portal(connection, Wish(screenshot=True))) as portal,
+        ):
+            (desktop,) = portal.read_outputs(Target())
+            with portal.open(desktop) as session:
+                session.start()
+                frame = session.finish(connection.deadline())
+        assert (frame.to_numpy() == PICTURE).all()
+
     @pytest.mark.parametrize(
         ("code", "exit_code"), [(1, 3), (2, 1), (9, 1)], ids=["cancelled", "ended", "unknown"]
     )
@@ -235,7 +261,7 @@ class TestScreenshot:
     @pytest.mark.parametrize(
         "uri",
         ["", "http://example.org/a.png", "file://host/a.png", "file:///dev/zero", "file:///%00",
-         "file:///nowhere.png", "file:///", "file://[", "FIFO", "TEXT", "TRUNCATED"],
+         "file:///nowhere.png", "file:///", "file://[", "FIFO", "TEXT", "TRUNCATED", "HUGE"],
     )  # fmt: skip
     def test_a_file_that_is_none_fails(
         self, run: Runner, behaviour: Behaviour, tmp_path: Path, uri: str
@@ -247,6 +273,12 @@ class TestScreenshot:
             path.write_text("no picture")
         elif uri == "TRUNCATED":
             path.write_bytes((tmp_path / "ä b%20.png").read_bytes()[:2000])
+        elif uri == "HUGE":
+            head = b"IHDR" + struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+            path.write_bytes(
+                b"\x89PNG\r\n\x1a\n\0\0\0\r" + head + struct.pack(">I", zlib.crc32(head))
+                + b"\0\0\0\0IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+            )  # fmt: skip
         behaviour.uri = path.as_uri() if uri.isupper() else uri
         done = run(behaviour, "-v", "a.png")
         assert done.returncode == 1

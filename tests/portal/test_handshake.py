@@ -529,6 +529,28 @@ class TestTokens:
             assert "restore_token" not in fake.call("SelectSources").options
         assert self.kept(state) == {"screen-cast monitor FAKE-1": "token-1"}
 
+    def test_a_wake_up_while_a_refused_one_is_put_away_spares_the_dialog(
+        self, bus: SessionBus, state: Path
+    ) -> None:
+        self.keep(state, screen__cast_monitor_FAKE__1="stale")
+        behaviour = Behaviour(valid_tokens=set(), mute={"Close"})
+        with (
+            FakePortal(bus.address, behaviour) as fake,
+            Connection() as connection,
+            contextlib.closing(Portal(connection)) as portal,
+        ):
+
+            def wake() -> None:
+                fake.wait_for(lambda: bool(fake.closed))
+                connection.wake()
+
+            waker = threading.Thread(target=wake)
+            waker.start()
+            with pytest.raises(CancelledError):
+                portal.read_outputs(Target(["FAKE-1"]))
+            waker.join()
+            assert fake.methods.count("Start") == 1
+
     @pytest.mark.parametrize(
         "behaviour",
         [
@@ -547,6 +569,15 @@ class TestTokens:
         self.keep(state, screen__cast_monitor_FAKE__1="good")
         assert failure(bus, behaviour, SHORT)
         assert self.kept(state) == {"screen-cast monitor FAKE-1": "good"}
+
+    @pytest.mark.parametrize("token", ["a\nb", "", "x" * 2**20], ids=["lines", "none", "long"])
+    def test_one_that_could_not_be_read_again_costs_no_others(
+        self, bus: SessionBus, state: Path, token: str
+    ) -> None:
+        self.keep(state, screen__cast_monitor_FAKE__2="good")
+        behaviour = Behaviour(results={"Start": started(restore_token=("s", token))})
+        with asking(bus, behaviour, Target(["FAKE-1"])):
+            assert self.kept(state) == {"screen-cast monitor FAKE-2": "good"}
 
     def test_one_without_a_successor_is_spent(self, bus: SessionBus, state: Path) -> None:
         self.keep(state, screen__cast_monitor_FAKE__1="last")

@@ -81,17 +81,21 @@ def test_a_corrupt_file_is_ignored_and_replaced(file: Path, content: bytes) -> N
     assert len(said) == 1
 
 
-@pytest.mark.parametrize("kind", ["folder", "fifo", "dangling", "device"])
+@pytest.mark.parametrize("kind", ["folder", "fifo", "open fifo", "dangling", "device"])
 def test_a_file_that_is_none_is_ignored(file: Path, kind: str) -> None:
     file.parent.mkdir(parents=True)
     if kind == "folder":
         (file / "x").mkdir(parents=True)
-    elif kind == "fifo":
+    elif kind in {"fifo", "open fifo"}:
         os.mkfifo(file)
     else:
         file.symlink_to("/dev/zero" if kind == "device" else "nowhere")
     said: list[str] = []
     store = TokenStore("GNOME", said.append)
+    if kind == "open fifo":
+        writer = os.open(file, os.O_RDWR)
+        assert store.get("a") is None
+        os.close(writer)
     assert store.get("a") is None
     store.put("a", "1")
     assert TokenStore("GNOME", lambda _: None).get("a") == (None if kind == "folder" else "1")
@@ -127,6 +131,10 @@ def test_the_command_forgets_them_all(file: Path) -> None:
     TokenStore("GNOME", fails).put("a", "1")
     assert cli.run(["portal", "forget"]) == 0
     assert not file.exists()
+    half = file.parent / ".portal-killed"  # while it was being written
+    half.write_text('{"GNOME": {"a": "1"}}')
+    assert cli.run(["portal", "forget"]) == 0
+    assert not half.exists()
     file.write_text("nonsense")
     assert cli.run(["portal", "forget"]) == 0
     assert not file.exists()

@@ -45,6 +45,9 @@ class Remote:
 
     Whatever belongs to it is touched only by that thread, or with ``locked()``. Everything that
     is called back comes in that thread, with the lock held.
+
+    A forked process touches nothing: that thread is not in it, and may have held the lock; the
+    connection is that of the process which goes on to use it.
     """
 
     def __init__(self, fd: int | None) -> None:
@@ -53,6 +56,7 @@ class Remote:
         Raises UnsupportedError when there is none, or no libpipewire.
         """
         self.lib = library()
+        self._process = os.getpid()
         self._context = self._core = ffi.NULL
         self._loop = self.lib.pw_thread_loop_new(b"wayshot pipewire", ffi.NULL)
         if self._loop == ffi.NULL:
@@ -74,10 +78,15 @@ class Remote:
         """Whether this is called in libpipewire's thread."""
         return bool(self.lib.pw_thread_loop_in_thread(self._loop))
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is another process than the one that has connected."""
+        return os.getpid() != self._process
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep libpipewire's thread out. Raises ClosedError after ``close()``."""
-        if self._loop == ffi.NULL:
+        """Keep libpipewire's thread out. Raises ClosedError after ``close()`` or a fork."""
+        if self._loop == ffi.NULL or self.is_forked:
             message = "this stream has been closed"
             raise ClosedError(message)
         self.lib.pw_thread_loop_lock(self._loop)

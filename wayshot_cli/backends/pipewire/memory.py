@@ -105,6 +105,8 @@ class Reader:
             if held.data.type == offers.MEM_FD:
                 _copy_file(fd, start, memory)
                 return
+            if os.lseek(fd, 0, os.SEEK_END) < start + len(memory):
+                raise UnusableError(_TOO_SHORT)  # nor is it waited for: it may be no dmabuf at all
             wait_for_writer(fd, waiter, deadline)
             LinearMapping(fd, start, start + len(memory)).copy_to(memory)
         except OSError as error:

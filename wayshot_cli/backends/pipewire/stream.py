@@ -194,7 +194,7 @@ class Stream:
 
     def on_news(self) -> None:
         """Read ``fd``; for ``Waiter.watch``."""
-        with contextlib.suppress(BlockingIOError):
+        with self._remote.locked(), contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
         self._return_handed_back()
         self._warn_of_drops()
@@ -216,7 +216,8 @@ class Stream:
         try:
             memory, offset, stride = self._reader().copy(held, agreed, waiter, deadline)
         except UnusableError as error:
-            self._drop(error)
+            with self._remote.locked():
+                self._drop(error)
             self._warn_of_drops()
             return None
         finally:
@@ -252,6 +253,7 @@ class Stream:
                 message = f"{MOST_LENT} dmabufs are held and none has been closed"
                 raise CaptureError(message)
             held, agreed = self._take_held()
+            self._has_cursor_moved = False  # it cannot be painted in there
         if not (held and agreed):
             return None
         try:
@@ -277,9 +279,10 @@ class Stream:
         The stream runs all the while, and nothing is copied. To stop it would cost the producer
         less, but not all that are stopped begin again, and xdg-desktop-portal-wlr 0.8 dies of it.
         """
-        self._is_active = active
-        if active:
-            self._signal()
+        with self._remote.locked():  # closed, ``fd`` may be somebody else's
+            self._is_active = active
+            if active:
+                self._signal()
 
     def restart(self) -> None:
         """Have the producer stop and begin again, for those which draw anew when they do."""
@@ -334,13 +337,15 @@ class Stream:
         memory = self._pool.acquire(clean.memory.nbytes)
         memory[:] = clean.memory
         if cursor:
-            paint(cursor, memory, clean.format, self._clean_box, clean.stride)
+            rows = memory[clean.offset :]
+            paint(cursor, rows, clean.format, self._clean_box, clean.stride)
         return Frame(
             memory,
             clean.format,
             clean.size,
             clean.stride,
             clean.transform,
+            offset=clean.offset,
             alpha=clean.alpha,
             time_ns=time_ns,
         )
@@ -358,7 +363,10 @@ class Stream:
     def _drop(self, error: UnusableError) -> None:
         reason = str(error)
         self.dropped[reason] += 1
-        if self.dropped[reason] == 1 and reason not in chunks.ROUTINE:
+        if reason in chunks.ROUTINE:
+            return
+        self._damage = None  # the next one's is what has changed since this one
+        if self.dropped[reason] == 1:
             self._to_warn_of.append(reason)
 
     def _warn_of_drops(self) -> None:
@@ -398,6 +406,8 @@ class Stream:
 
     def hand_back(self, number: int) -> None:
         """Return a buffer soon; from any thread."""
+        if self._remote.is_forked:
+            return  # another thread may have held the lock
         with _closing:
             if self._finalizer.alive:
                 self._handed_back.append(number)
@@ -451,7 +461,7 @@ class Stream:
             self._update([fixed, *self._offered])
             return
         self._forget()
-        self.agreed = agreed
+        self.agreed, self._damage = agreed, None
         types = _TYPES[self._buffer if agreed.modifier is None else "dmabuf"]
         self._update([offers.buffers(types), *offers.metas(cursor=self._paints)])
         self._signal()
@@ -553,6 +563,8 @@ def _end(remote: Remote, pointer: Any, fd: int, key: int, keep: object) -> None:
 
     What is dropped may be collected in any thread: libpipewire's own cannot wait for its end.
     """
+    if remote.is_forked:
+        return
     if remote.is_own_thread:
         threading.Thread(target=_end, args=(remote, pointer, fd, key, keep)).start()
         return

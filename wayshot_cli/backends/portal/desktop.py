@@ -163,10 +163,13 @@ class Desktop:
             return
         # When we hang up, the portal closes what is left.
         with contextlib.suppress(WayshotError):
-            self.bus.call(
-                DBusAddress(session, bus_name=_NAME, interface=_SESSION), "Close",
-                doing="closing the session", deadline=monotonic() + _CLOSING,
-            )  # fmt: skip
+            try:
+                self.bus.call(
+                    DBusAddress(session, bus_name=_NAME, interface=_SESSION), "Close",
+                    doing="closing the session", deadline=monotonic() + _CLOSING,
+                )  # fmt: skip
+            except CancelledError:
+                self.bus.connection.wake()  # it was meant for more than this
 
     def close(self) -> None:
         """Hang up. Harmless twice."""

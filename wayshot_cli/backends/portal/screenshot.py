@@ -1,5 +1,6 @@
 """org.freedesktop.portal.Screenshot: the desktop's own picture of everything, as a file."""
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -50,9 +51,10 @@ class Screenshot:
         kind, uri = results.get("uri", ("", ""))
         path = _path(uri if kind == "s" else "")
         frame = _read(path)
-        if _is_temporary(path):
-            os.unlink(path)
-        else:
+        with contextlib.suppress(OSError):  # the picture is there, whatever becomes of its file
+            if _is_temporary(path):
+                os.unlink(path)
+        if os.path.exists(path):
             note(f"the portal has left its screenshot at {path!r}")
         return frame
 
@@ -121,20 +123,22 @@ def _path(uri: str) -> str:
 
 
 def _read(path: str) -> Frame:
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - 18 ms
+    from PIL import Image  # noqa: PLC0415 - 18 ms
 
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 message = f"the portal gave a screenshot that is no file: {path!r}"
-                raise CaptureError(message)
+                raise CaptureError(message)  # noqa: TRY301 - as the rest is
             with Image.open(file, formats=_FORMATS) as image:
                 if image.width * image.height > _MAX_PIXELS:
                     message = f"the portal gave a picture of {image.width}x{image.height} pixels"
-                    raise CaptureError(message)
+                    raise CaptureError(message)  # noqa: TRY301
                 rgb = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+    except CaptureError:
+        raise
+    except Exception as error:  # Pillow raises whatever the bytes lead it to
         message = f"cannot read the portal's screenshot {path!r}: {error}"
         raise CaptureError(message) from error
     return Frame(

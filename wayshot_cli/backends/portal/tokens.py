@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from time import monotonic, sleep
 
 _LARGEST = 1 << 20  # bytes
+_LONGEST_TOKEN = 4096  # characters; portals give UUIDs
+_TEMPORARY = ".portal-"  # what names of files begin with that are to replace it
 _PATIENCE = 0.5  # seconds for another process that changes the file
 
 _UNREADABLE = (OSError, ValueError, RecursionError)
@@ -51,14 +53,17 @@ class TokenStore:
         return self._own.get(target)
 
     def put(self, target: str, token: str | None) -> None:
-        """Keep the token for a target in place of the one before; None forgets that."""
+        """Keep the token for a target in place of the one before; None forgets that.
+
+        One that could not be read again, or is none, would cost all others: it is not kept.
+        """
         try:
             os.makedirs(os.path.dirname(path()), mode=0o700, exist_ok=True)
             with _locked():
                 tokens = _read_or_nothing()
                 self._own = own = tokens.setdefault(self._desktop, {})
                 own.pop(target, None)
-                if token is not None:
+                if token and len(token) <= _LONGEST_TOKEN and token.isprintable():
                     own[target] = token
                 _write(tokens)
         except OSError as error:
@@ -71,6 +76,10 @@ class TokenStore:
 def forget() -> int:
     """Remove all tokens, of all desktops, and return how many there were. Raises OSError."""
     with contextlib.suppress(FileNotFoundError), _locked():
+        folder = os.path.dirname(path())
+        for name in os.listdir(folder):
+            if name.startswith(_TEMPORARY):  # of a process that was killed meanwhile
+                os.unlink(os.path.join(folder, name))
         count = sum(len(own) for own in _read_or_nothing().values())
         os.unlink(path())
         return count
@@ -85,7 +94,7 @@ def _read() -> Tokens:
     except FileNotFoundError:
         return {}
     with open(fd, "rb") as file:
-        tokens = json.loads(file.read(_LARGEST))
+        tokens = json.loads(file.read(_LARGEST) or b"")  # None: a FIFO that is empty
     if not isinstance(tokens, dict) or not all(_are_tokens(own) for own in tokens.values()):
         message = "it holds something else"
         raise ValueError(message)
@@ -109,7 +118,7 @@ def _are_tokens(own: object) -> bool:
 def _write(tokens: Tokens) -> None:
     """Replace the file whole; nobody else may read it."""
     folder = os.path.dirname(path())
-    fd, temporary = tempfile.mkstemp(prefix=".portal-", dir=folder)  # mode 0600
+    fd, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)  # mode 0600
     try:
         with open(fd, "w", encoding="utf-8") as file:
             json.dump(tokens, file, indent=1)
