@@ -455,7 +455,11 @@ def test_an_export_waits_for_the_screen(stage: Stage, connection: Connection) ->
 
 @pytest.mark.parametrize(
     ("device", "reason"),
-    [("/dev/null", "not a DRM device"), ("/nonexistent", "No such file"), ("/dev", "directory")],
+    [
+        ("/dev/null", "not a DRM device"),
+        ("/nonexistent", "No such file"),
+        ("/dev", "not a DRM device"),
+    ],
 )
 @every_way
 def test_a_device_that_is_none_is_refused(
