@@ -1,0 +1,6 @@
+"""For all tests: hypothesis times no example, for the machine may be busy."""
+
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
