@@ -24,7 +24,8 @@ def session_bus() -> str:
     """Return the address of the session bus. Raises UnsupportedError where none is known."""
     if address := os.environ.get("DBUS_SESSION_BUS_ADDRESS"):
         return address
-    if runtime_dir := os.environ.get("XDG_RUNTIME_DIR"):
+    runtime_dir = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime_dir.startswith("/"):
         return f"unix:path={runtime_dir}/bus"  # as sd-bus and GLib have it
     message = "no session bus: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set"
     raise UnsupportedError(message)

@@ -20,11 +20,20 @@ def round_half_up(value: float) -> int:
     return math.floor(value + 0.5 + _HAIR)
 
 
+LONGEST_SIDE = 65535
+"""Pixels: no screen is larger, encoders take no more, and products stay far from overflow."""
+
+
 class Size(NamedTuple):
     """Width and height, in the units of the context (pixels or logical units)."""
 
     width: int
     height: int
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether something can have so many pixels: what others say of sizes is asked here."""
+        return 0 < min(self) <= max(self) <= LONGEST_SIDE
 
     def __str__(self) -> str:
         """Write ``WxH``."""
@@ -146,6 +155,13 @@ class Transform(IntEnum):
 # Nine digits hold any coordinate a compositor can name (32 bits) without overflow anywhere.
 _X_Y_SIZE = r"(-?\d{1,9}),(-?\d{1,9})\s+(\d{1,9})x(\d{1,9})"
 _SIZE_X_Y = r"(\d{1,9})x(\d{1,9})\+(-?\d{1,9})\+(-?\d{1,9})"
+
+
+def parse_size(text: str) -> Size | None:
+    """Read ``WxH``, pixels; None when it is no possible size."""
+    match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
+    size = Size(int(match[1]), int(match[2])) if match else None
+    return size if size and size.is_possible else None
 
 
 def parse_region(text: str) -> Box:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
-from wayshot_cli import backends, sinks
+from wayshot_cli import backends, geometry, sinks
 from wayshot_cli.errors import (
     CaptureError,
     CaptureTimeoutError,
@@ -139,8 +139,8 @@ def find_compositor(wish: str = "auto") -> Compositor:
 
 def parse_size(text: str) -> Size:
     """Read ``WxH``, pixels. Raises InvalidArgumentError."""
-    match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
-    if not match or max(size := Size(int(match[1]), int(match[2]))) > LARGEST_SIDE:
+    size = geometry.parse_size(text)
+    if size is None or max(size) > LARGEST_SIDE:
         message = f"{text!r} is not a size in pixels, as 1280x720, up to {LARGEST_SIDE} a side"
         raise InvalidArgumentError(message)
     return size

@@ -11,12 +11,18 @@ from typing import NamedTuple
 from wayshot_cli import kernels, pixels
 from wayshot_cli.errors import CaptureError, InvalidArgumentError, NotFoundError
 from wayshot_cli.frame import Alpha, Cursor, Frame
-from wayshot_cli.geometry import Box, Size, bounding_box, round_half_up, true_scale
+from wayshot_cli.geometry import (
+    LONGEST_SIDE,
+    Box,
+    Size,
+    bounding_box,
+    round_half_up,
+    true_scale,
+)
 from wayshot_cli.wayland.outputs import Output, find_output
 
-_MAX_SIDE = 65535  # what encoders take; PNG itself could hold more
 _MAX_PIXELS = 2**28  # 2 GiB of canvas at 16 bits a channel
-_LIMITS = f"at most {_MAX_SIDE} pixels a side, 2^28 in all"
+_LIMITS = f"at most {LONGEST_SIDE} pixels a side, 2^28 in all"
 
 
 class Plan(NamedTuple):
@@ -294,4 +300,4 @@ def _check_size(size: Size) -> None:
 
 
 def _is_bearable(width: float, height: float) -> bool:
-    return max(width, height) <= _MAX_SIDE and width * height <= _MAX_PIXELS
+    return max(width, height) <= LONGEST_SIDE and width * height <= _MAX_PIXELS

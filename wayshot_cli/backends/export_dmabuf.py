@@ -40,7 +40,6 @@ _MOST_PLANES = 4  # of any format (drm_fourcc.h)
 _Y_INVERT = 1  # zwp_linux_buffer_params_v1.flags, which exported frames have, too
 _MOST_KEPT = 8  # buffer objects; compositors draw into two to four in turns
 _PERMANENT = 1  # zwlr_export_dmabuf_frame_v1.cancel_reason; 0 and 2 (resizing) may pass
-_MAX_SIDE = 65535  # pixels
 _MAX_BYTES = 2**31 - 1  # of an offset or a stride: ints in gbm.h and in EGL
 _RETRY = 0.02  # seconds until a frame is asked for again
 
@@ -273,7 +272,7 @@ class Session:
         if format_ is None:
             message = f"a dmabuf of format {code:#x}, which wayshot cannot read"
             raise UnsupportedError(message)
-        if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE and 0 < count <= _MOST_PLANES):
+        if not (Size(width, height).is_possible and 0 < count <= _MOST_PLANES):
             message = f"impossible dmabuf: {width}x{height}, {count} planes"
             raise CaptureError(message)
         self._format, self._size, self._count = format_, Size(width, height), count

@@ -46,7 +46,6 @@ _PAINT_CURSORS = 1  # ext_image_copy_capture_manager_v1.options
 _BUFFER_CONSTRAINTS = 1
 _STOPPED = 2
 
-_MAX_SIDE = 65535  # pixels
 _ROW_UNIT = 4  # bytes; pixman, with which some compositors draw, takes no other rows
 _RETRY = 0.02  # seconds until a frame is asked for again
 
@@ -420,7 +419,7 @@ class Session:
             message = f"{self._backend.connection.compositor} has no picture of {self._target.what}"
             hint = "is it powered off?" if self._target.box else "is it minimized?"
             raise CaptureError(message, hint=hint)
-        if not (0 < size.width <= _MAX_SIDE and 0 < size.height <= _MAX_SIDE):
+        if not size.is_possible:
             message = (
                 f"{self._backend.connection.compositor} asks for an impossible buffer: {size} "
                 f"for {self._target.what}"

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.proxy import Proxy
 
 _SONAME = "libgbm.so.1"
-_MAX_SIDE = 65535  # pixels
 
 # The rungs of the ladder of ways to allocate, for people
 _BY_MODIFIERS = "by the modifiers offered"
@@ -485,7 +484,7 @@ class GbmPool:
         UnsupportedError when nothing that GBM can allocate is accepted: here, or in the handler of
         the compositor's answer.
         """
-        if not 0 < min(layout.size) <= max(layout.size) <= _MAX_SIDE:
+        if not layout.size.is_possible:
             message = f"the compositor asks for an impossible buffer: {layout}"
             raise CaptureError(message)
         for buffer in self._buffers:

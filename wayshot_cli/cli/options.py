@@ -10,7 +10,7 @@ import click
 
 from wayshot_cli import backends, sinks
 from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
-from wayshot_cli.geometry import Box, Size, parse_region
+from wayshot_cli.geometry import Box, Size, parse_region, parse_size
 from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ STDOUT = "-"
 """FILE for stdout."""
 
 _LONGEST_LINE = 4096  # of a region on stdin
-_MAX_SIDE = 65535  # pixels
 _ANY_NODE = 0xFFFFFFFF  # PW_ID_ANY
 _FASTEST = 1000  # frames per second
 
@@ -178,16 +177,15 @@ def _size_and_rate(
     """Read WxH or WxH@FPS."""
     if value is None:
         return None
-    size, at, rate = value.partition("@")
-    width, x, height = size.partition("x")
-    is_size = x and all(side.isdecimal() and 0 < int(side) <= _MAX_SIDE for side in (width, height))
+    words, at, rate = value.partition("@")
+    size = parse_size(words)
     is_rate = not at or (rate.isdecimal() and 0 < int(rate) <= _FASTEST)
-    if not (is_size and is_rate):
+    if size is None or not is_rate:
         message = f"{value!r} is not of the form WxH or WxH@FPS"
         raise click.BadParameter(message)
     from fractions import Fraction  # noqa: PLC0415 - 5 ms
 
-    return Size(int(width), int(height)), Fraction(rate) if at else None
+    return size, Fraction(rate) if at else None
 
 
 def portal_options(*, hidden: bool) -> Decorator:

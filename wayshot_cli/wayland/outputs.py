@@ -14,7 +14,6 @@ FOCUSED = "focused"
 """The name that stands for the output with the active window."""
 
 _MODE_CURRENT = 1  # wl_output.mode
-_MAX_SIDE = 65535  # pixels; no output is larger, and products stay far from overflow
 _UNKNOWN = Size(0, 0)
 
 
@@ -206,13 +205,13 @@ class OutputFacts:
         """Judge the facts. Raises CaptureError when they are impossible."""
         # Before wl_output 4 and xdg_output 2 outputs have no names: count them.
         name = self.name or f"output-{number}"
-        mode = self.mode if _is_sane(self.mode) else _UNKNOWN
+        mode = self.mode if self.mode.is_possible else _UNKNOWN
         scale = max(1, self.scale)
         if self.transform not in tuple(Transform):
             message = f"output {name!r} has the impossible transform {self.transform}"
             raise CaptureError(message)
         transform = Transform(self.transform)
-        if self.logical_position is not None and _is_sane(self.logical_size):
+        if self.logical_position is not None and self.logical_size.is_possible:
             box = Box(*self.logical_position, *self.logical_size)
         elif mode != _UNKNOWN:  # no xdg_output: the guess that clients made before it existed
             width, height = transform.apply(mode)
@@ -233,7 +232,3 @@ class OutputFacts:
             self.physical_size,
             self.offer,
         )
-
-
-def _is_sane(size: Size) -> bool:
-    return 0 < size.width <= _MAX_SIDE and 0 < size.height <= _MAX_SIDE

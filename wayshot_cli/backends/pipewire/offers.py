@@ -11,7 +11,7 @@ from wayshot_cli import pixels
 from wayshot_cli.backends.pipewire import pods
 from wayshot_cli.backends.pipewire.pods import Kind, Object, Property, Scalar, Type, Value
 from wayshot_cli.errors import CaptureError, InvalidArgumentError, UnsupportedError
-from wayshot_cli.geometry import Size
+from wayshot_cli.geometry import LONGEST_SIDE, Size, parse_size
 from wayshot_cli.pixels import PixelFormat
 from wayshot_cli.wayland.dmabuf import LINEAR
 
@@ -36,7 +36,6 @@ HEADER_SIZE, REGION_SIZE, CURSOR_SIZE, BITMAP_SIZE, TRANSFORM_SIZE = 32, 16, 28,
 
 _MOST_DAMAGE = 16  # regions
 _LARGEST_CURSOR = 1024  # pixels a side
-_MAX_SIDE = 65535
 _PREFERRED_SIZE = Size(1920, 1080)
 _PREFERRED_RATE = Fraction(60)
 _FASTEST = 1000  # frames per second
@@ -119,11 +118,11 @@ def fixed_by(text: str | None, prefer: Preference) -> Preference:
     prefer = prefer._replace(format=format_named(name))
     if not size:
         return prefer
-    sides = size.split("x")
-    if len(sides) != 2 or not all(s.isdecimal() and 0 < int(s) <= _MAX_SIDE for s in sides):  # noqa: PLR2004 - width, height
+    wanted = parse_size(size)
+    if wanted is None:
         message = f"not a size: {size!r}"
         raise InvalidArgumentError(message)
-    return prefer._replace(size=Size(int(sides[0]), int(sides[1])), is_size_fixed=True)
+    return prefer._replace(size=wanted, is_size_fixed=True)
 
 
 def name_of(format_: PixelFormat) -> str:
@@ -170,7 +169,9 @@ def _format(numbers: Sequence[int], prefer: Preference, modifiers: Sequence[int]
         signed = [modifier - (modifier >> 63 << 64) for modifier in modifiers]
         properties[_VIDEO_MODIFIER] = Property(_one_of(Type.LONG, signed), flags)
     size = (prefer.size.width, prefer.size.height)
-    least, greatest = (size, size) if prefer.is_size_fixed else ((1, 1), (_MAX_SIDE, _MAX_SIDE))
+    least, greatest = (
+        (size, size) if prefer.is_size_fixed else ((1, 1), (LONGEST_SIDE, LONGEST_SIDE))
+    )
     properties[_VIDEO_SIZE] = _range(Type.RECTANGLE, size, least, greatest)
     # 0/1 is what producers say whose rate varies.
     properties[_VIDEO_FRAMERATE] = _range(Type.FRACTION, rate, (0, 1), (_FASTEST, 1))
@@ -200,7 +201,7 @@ def read_format(pod: bytes) -> Agreed:
         message = f"a stream of video format {number}, which wayshot cannot read"
         raise UnsupportedError(message)
     size = object_.find(_VIDEO_SIZE, Type.RECTANGLE)
-    if not isinstance(size, tuple) or not 0 < min(size) <= max(size) <= _MAX_SIDE:
+    if not isinstance(size, tuple) or not Size(*size).is_possible:
         message = f"a stream of pictures of the impossible size {size}"
         raise CaptureError(message)
     modifier = object_.find(_VIDEO_MODIFIER, Type.LONG)

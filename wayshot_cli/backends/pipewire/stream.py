@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 FIXED_FORMAT = "WAYSHOT_PW_FORMAT"
 """Environment variable, for debugging: what alone is offered, as BGRx or BGRx:800x600."""
 
-CURSORS = ("hidden", "embedded", "metadata")
-"""Who paints the cursor: nobody, the producer, or we."""
-
 _PROPERTIES = {
     "media.type": "Video",
     "media.category": "Capture",

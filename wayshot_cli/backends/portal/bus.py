@@ -18,6 +18,7 @@ from jeepney import DBusAddress, HeaderFields, Message, MessageType, Parser, new
 from jeepney.auth import BEGIN, AuthenticationError, Authenticator
 from jeepney.bus import get_connectable_addresses
 
+from wayshot_cli.bus import session_bus
 from wayshot_cli.errors import (
     CancelledError,
     CaptureError,
@@ -300,7 +301,7 @@ def _bus_address() -> DBusAddress:
 
 def _connect(connection: "Connection", deadline: float) -> socket.socket:
     """Return a connected socket that does not block."""
-    address = os.environ.get("DBUS_SESSION_BUS_ADDRESS") or _default_address()
+    address = session_bus()
     try:
         path = next(get_connectable_addresses(address))
     except (ValueError, RuntimeError, KeyError) as error:
@@ -329,15 +330,6 @@ def _try_to_connect(link: socket.socket, path: str) -> int:
         return link.connect_ex(path)
     except OSError:  # longer than any socket's
         return errno.ENAMETOOLONG
-
-
-def _default_address() -> str:
-    """Where systemd and most others have the session bus of a user."""
-    folder = os.environ.get("XDG_RUNTIME_DIR", "")
-    if not folder.startswith("/"):
-        message = "no session bus: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set"
-        raise UnsupportedError(message)
-    return f"unix:path={folder}/bus"
 
 
 def _field(message: Message, field: HeaderFields) -> str:

@@ -22,7 +22,6 @@ _KEYBOARD_AND_POINTER = 1 | 2  # AvailableDeviceTypes
 _PERSISTS_SINCE = {SCREEN_CAST: 4, REMOTE_DESKTOP: 2}
 _UNTIL_REVOKED = 2  # persist_mode
 _NO_NODE = 0xFFFFFFFF  # PW_ID_ANY
-_MAX_SIDE = 65535  # pixels
 
 
 class Stream(NamedTuple):
@@ -195,14 +194,13 @@ def _streams(results: "dict[str, Variant]") -> Iterator[Stream]:
         if node_id == _NO_NODE:
             message = "the portal started a stream without a PipeWire node"
             raise CaptureError(message)
-        width, height = _value(properties, "size", "(ii)") or (0, 0)
-        is_sane = 0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE
+        size = Size(*(_value(properties, "size", "(ii)") or (0, 0)))
         types = {bit: name for name, bit in _SOURCES.items()}
         yield Stream(
             node_id,
             _value(properties, "pipewire-serial", "t"),
             _value(properties, "position", "(ii)"),
-            Size(width, height) if is_sane else None,
+            size if size.is_possible else None,
             types.get(_value(properties, "source_type", "u")),
         )
 
