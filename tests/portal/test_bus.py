@@ -168,7 +168,7 @@ def test_nobody_asks_it_for_what_the_compositor_gives(tmp_path: Path, words: lis
     ):
         listener.bind(str(tmp_path / "bus"))
         listener.listen()
-        listener.setblocking(False)
+        listener.settimeout(0)
         done = subprocess.run(
             [sys.executable, "-m", "wayshot_cli", *words, "shot.png"],
             env={**compositor.env, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/bus"},
