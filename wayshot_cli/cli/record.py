@@ -37,7 +37,8 @@ from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.geometry import Size
 from wayshot_cli.pacing import SECOND, default_rate, exact_rate
 from wayshot_cli.pixels import YUV_FORMATS
-from wayshot_cli.record import ON_LOST, ON_RESIZE, OutputSource, Recorder, Source, WindowSource
+from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder
+from wayshot_cli.sources import OutputSource, Source, WindowSource
 from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection
 
