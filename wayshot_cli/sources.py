@@ -12,6 +12,7 @@ from wayshot_cli.backends.common import Target
 from wayshot_cli.errors import (
     CaptureError,
     CaptureTimeoutError,
+    FramesHeldError,
     NotFoundError,
     TargetLostError,
     UnsupportedError,
@@ -96,8 +97,9 @@ class Source(ABC):
         """Wait for something new to show; None at ``until`` (time.monotonic()).
 
         The first frame of each session does not wait for anything new. Raises TargetLostError when
-        the target is gone, CaptureTimeoutError when the compositor owes an answer, CaptureError
-        when it failed for as long; CancelledError after ``Connection.wake``, which loses nothing.
+        the target is gone, CaptureTimeoutError when the compositor owes an answer, FramesHeldError
+        when too many pictures are, CaptureError when the compositor failed for as long;
+        CancelledError after ``Connection.wake``, which loses nothing.
         """
         while True:
             self._follow()
@@ -111,7 +113,7 @@ class Source(ABC):
                 self._collect()
             except TargetLostError as error:
                 self._lose(error)
-            except CaptureTimeoutError:
+            except (CaptureTimeoutError, FramesHeldError):
                 raise
             except CaptureError as error:
                 self._pass_over(error, began)
@@ -262,7 +264,7 @@ class OutputSource(Source):
                 self._plan = self._reopen()
             except NotFoundError as error:
                 self._plan = None
-                message = f"what was recorded went away: {error}"
+                message = f"what was captured went away: {error}"
                 raise TargetLostError(message) from error
 
     def _reopen(self) -> layout.Plan:
@@ -336,7 +338,7 @@ class WindowSource(Source):
         try:
             self._open()
         except (NotFoundError, UnsupportedError) as error:
-            message = f"what was recorded went away: {error}"
+            message = f"what was captured went away: {error}"
             raise TargetLostError(message) from error
 
     def _open(self) -> None:
@@ -372,7 +374,9 @@ class WindowSource(Source):
 def rest(connection: "Waiter", until: float, done: Callable[[], bool] = lambda: False) -> bool:
     """Dispatch events until ``done()``, and return True, or until the time, and return False."""
     try:
-        connection.wait(done, "recording", min(until, monotonic() + LONGEST_TIMEOUT))
+        connection.wait(
+            done, "waiting for a new picture", min(until, monotonic() + LONGEST_TIMEOUT)
+        )
     except CaptureTimeoutError:
         return False
     return True
