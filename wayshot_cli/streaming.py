@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import backends
 from wayshot_cli.backends.common import PortalWish
-from wayshot_cli.errors import CancelledError, CaptureError, ClosedError, FramesHeldError
+from wayshot_cli.errors import (
+    CancelledError,
+    CaptureError,
+    ClosedError,
+    ConcurrentUseError,
+    FramesHeldError,
+)
 from wayshot_cli.geometry import Box
 from wayshot_cli.pacing import SECOND, Pacer, read_rate
 from wayshot_cli.sources import USUAL_REFRESH, OutputSource, Source, WindowSource, rest
@@ -91,11 +97,11 @@ def stream(  # noqa: PLR0913 - the options of shot, all but the first optional
 class FrameStream:
     """The frames of one target: an iterator, to be closed, or left to go out of scope.
 
-    A frame may be kept, and its memory is then nobody else's: up to 14 of a target that is one
-    output or window, or the next one raises FramesHeldError; without frames that are kept the
-    memory is used again, and nothing is copied. Pictures of several outputs are composed, and so
-    copies. ``Frame.time_ns`` says when the compositor drew the frame; it does not change where the
-    frame is repeated. Frames differ in size once the target's has changed.
+    A frame may be kept, or a view of it, and its memory is nobody else's meanwhile: a dozen of
+    them, for beyond that the next one may raise FramesHeldError. Memory of frames that are not kept
+    is captured into again, and nothing is copied; but pictures of several outputs are composed,
+    and so copies. ``Frame.time_ns`` says when the compositor drew the frame, which does not change
+    where it is repeated. Frames have another size once the target has.
 
     The stream ends by ``stop()``; by TargetLostError when the target went away, CaptureError when
     the compositor failed, CaptureTimeoutError when it owes an answer; by Ctrl-C at once. What was
@@ -148,7 +154,10 @@ class FrameStream:
         until = math.inf if timeout is None else monotonic() + timeout
         try:
             if not self._stop.is_wished:
-                return self._read_at_rate(until) if self._pacer else self._read(until)
+                with self._source.connection.in_use():
+                    return self._read_at_rate(until) if self._pacer else self._read(until)
+        except ConcurrentUseError:
+            raise  # the other thread goes on
         except FramesHeldError:
             self._source.restart()  # with it the source lets go of its own
             raise
@@ -171,10 +180,10 @@ class FrameStream:
         return self._close is None
 
     def close(self) -> None:
-        """Close what was opened. Frames stay valid. Harmless twice."""
+        """Close what was opened. Frames stay valid. Harmless twice, and in a forked process."""
         self._frame = None
         close, self._close = self._close, None
-        if close:
+        if close and not self._source.connection.is_forked:
             close()
 
     def __enter__(self) -> Self:
