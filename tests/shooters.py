@@ -1,9 +1,10 @@
 """Threads that use the library at once: a program, for it imports everything in them, too.
 
-    python -m tests.shooters EXPECTED THREADS SHOTS
+    python -m tests.shooters EXPECTED THREADS SHOTS OUTPUT
 
-takes so many pictures in each of so many threads, while one more streams, each of them by a
-connection of its own. Every picture has to be EXPECTED, a file of NumPy's; nothing may be left.
+takes so many pictures of an output in each of so many threads, while one more streams, each of
+them by a connection of its own. Every picture has to be EXPECTED, a file of NumPy's; nothing may be
+left.
 """
 
 from __future__ import annotations
@@ -27,19 +28,21 @@ def held() -> tuple[int, int, int]:
     return (len(os.listdir("/proc/self/fd")), mappings, threading.active_count())
 
 
-def main(expected: str, threads: str, shots: str) -> None:
+def main(expected: str, threads: str, shots: str, output: str) -> None:
     """Run them all, twice: what the first time has opened for good, the second opens no more."""
     picture = np.load(expected)
     sys.setswitchinterval(SWITCH)
     gc.disable()
     left = []
     for _ in range(2):
-        run(picture, int(threads), int(shots))
+        run(picture, int(threads), int(shots), output)
         left.append(held())
     assert left[0] == left[1], left
 
 
-def run(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], threads: int, shots: int) -> None:
+def run(
+    picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], threads: int, shots: int, output: str
+) -> None:
     """Run them all once."""
     start = threading.Barrier(threads + 1)
     done = threading.Event()
@@ -48,8 +51,8 @@ def run(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], threads: int, 
         start.wait()
         import wayshot_cli as wayshot
 
-        for count in range(shots):
-            frame = wayshot.shot() if count % 2 else wayshot.shot("HEADLESS-1")
+        for _ in range(shots):
+            frame = wayshot.shot(output)
             assert np.array_equal(np.asarray(frame), picture)
             frame.close()
         return shots
@@ -59,7 +62,7 @@ def run(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], threads: int, 
         import wayshot_cli as wayshot
 
         count = 0
-        for frame in wayshot.stream(fps=100):
+        for frame in wayshot.stream(output, fps=100):
             assert np.array_equal(np.asarray(frame), picture)
             count += 1
             if done.is_set():

@@ -48,7 +48,15 @@ def test_shots_in_many_threads_at_once_are_all_right_and_leave_nothing(
 ) -> None:
     np.save(tmp_path / "expected.npy", OUTPUT.upright(0))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.shooters", tmp_path / "expected.npy", "8", "50"],
+        [
+            sys.executable,
+            "-m",
+            "tests.shooters",
+            tmp_path / "expected.npy",
+            "8",
+            "50",
+            "HEADLESS-1",
+        ],
         env=compositor.env,
         cwd=ROOT,
         capture_output=True,
