@@ -74,6 +74,11 @@ def detach(
         raise WayshotError(message)
 
 
+def die_with_parent() -> None:
+    """Let the kernel end this process when its parent ends, and not its children."""
+    ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def _fork(work: Callable[[Callable[[], None]], object], name: str) -> tuple[int, int]:
     """Start the child; return its pid, and where it tells its error before it ends, or nothing.
 
@@ -125,7 +130,7 @@ def _run(
 
 def _leave_parent(name: str, parent: int, status_fd: int, mask: set[int]) -> None:
     os.setsid()
-    ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
     # What is ignored stays ignored: SIGPIPE, and what a key binding may send to all of us.
@@ -135,6 +140,7 @@ def _leave_parent(name: str, parent: int, status_fd: int, mask: set[int]) -> Non
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     gc.freeze()  # what the parent has left behind is not to close descriptors that are ours now
+    gc.enable()
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
