@@ -7,7 +7,7 @@ import select
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -59,9 +59,13 @@ class Selection(NamedTuple):
     window: str | None = None
 
 
-def selected_shot(kind: str, programs: Programs, *, timeout: float, **how: Any) -> Frame:
-    """Have the user select what ``still.shot`` then takes a picture of."""
+def selected_shot(
+    kind: str, programs: Programs, *, is_frozen: bool, timeout: float, **how: Any
+) -> Frame:
+    """Have the user select what ``still.shot`` then takes a picture of, or has before."""
     with Connection(timeout=timeout) as link:
+        if is_frozen:
+            return _frozen_shot(link, kind, programs, **how)
         # Nobody is asked in vain: first of all, whether there is a way to capture it.
         chosen, _ = backends.choose(
             link, how["backend"], how["buffer"], how["device"], windows=kind == "window",
@@ -70,6 +74,26 @@ def selected_shot(kind: str, programs: Programs, *, timeout: float, **how: Any) 
         chosen.close()
         target = select_target(link, kind, programs)
         return shot(**target._asdict(), connection=link, **how)
+
+
+def _frozen_shot(  # noqa: PLR0913 - as for still.shot
+    link: Connection,
+    kind: str,
+    programs: Programs,
+    *,
+    scale: float | None,
+    delay: float,
+    meanwhile: Callable[[], object],
+    **how: Any,
+) -> Frame:
+    from wayshot_cli.freeze import freeze  # noqa: PLC0415 - for this alone
+
+    _require_outputs(link)
+    link.sleep(delay)
+    with freeze(link, **how) as frozen:
+        meanwhile()
+        chosen = select_target(link, kind, programs, is_frozen=True)
+    return frozen.cut(chosen.region, output=chosen.output, scale=scale)
 
 
 def select_target(

@@ -49,6 +49,7 @@ Examples:
 )
 @target_options
 @select_options
+@click.option("--freeze", is_flag=True, help="Show the screen still while selecting.")
 @click.option(
     "-t", "--format", "format_", type=click.Choice(encode.FORMATS), metavar="FORMAT",
     help=f"{', '.join(encode.FORMATS)}.",
@@ -95,6 +96,7 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     *,
     portal_remote_desktop: bool,
     cursor: bool,
+    freeze: bool,
     metadata: bool,
     no_clobber: bool,
     verbose: bool,
@@ -102,6 +104,11 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     """Read top to bottom: check the words, capture, encode, write."""
     box = read_target(outputs, region, window, select)
     refuse_node(select, pipewire_node)
+    if freeze and select not in {"region", "output"}:
+        message = "--freeze is for --select region and output" + (
+            ": a window's pixels are not what the screen shows" if select else ""
+        )
+        raise click.UsageError(message)
     if (window is not None or select == "window") and scale is not None:
         message = "--scale is not for windows"
         raise click.UsageError(message)
@@ -122,7 +129,7 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     else:
         from wayshot_cli.cli.selecting import Programs, selected_shot  # noqa: PLC0415 - for this
 
-        frame = selected_shot(select, Programs(selector, menu), **how)
+        frame = selected_shot(select, Programs(selector, menu), is_frozen=freeze, **how)
     if verbose and format_ == "raw":
         report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")
     write(frame, file, format_, options, clobber=not no_clobber)
