@@ -197,6 +197,23 @@ def parse_region(text: str) -> Box:
     return Box(x, y, width, height)
 
 
+def parse_point(text: str) -> tuple[float, float]:
+    """Read a point in logical coordinates: ``X,Y``, or ``X,Y WxH``, which ``slurp -p`` prints.
+
+    Raises CancelledError for an empty string, as ``parse_region``, and InvalidArgumentError.
+    """
+    text = text.strip()
+    if not text:
+        message = "the point is empty: selection cancelled"
+        raise CancelledError(message)
+    match = re.fullmatch(r"(-?\d{1,9}(?:\.\d{1,9})?),(-?\d{1,9}(?:\.\d{1,9})?)", text, re.ASCII)
+    match = match or re.fullmatch(_X_Y_SIZE, text, re.ASCII)
+    if not match:
+        message = f"not a point: {text!r}"
+        raise InvalidArgumentError(message, hint="write X,Y")
+    return float(match[1]), float(match[2])
+
+
 _SCALE_STEPS = 120  # fractional-scale-v1 counts scales in 120ths
 
 
@@ -217,3 +234,15 @@ def true_scale(native: Size, logical: Size) -> float:
         ):
             return exact
     return ratio
+
+
+def pixel_at(x: float, y: float, box: Box, native: Size) -> tuple[int, int]:
+    """Return the pixel that covers a point, where ``native`` pixels show a logical ``box``.
+
+    The point is in the box. This is the pixel under a pointer at that place: the scale in
+    force counts, not the ratio of the sizes.
+    """
+    scale = true_scale(native, box.size)
+    column = math.floor((x - box.x) * scale + _HAIR)
+    row = math.floor((y - box.y) * scale + _HAIR)
+    return min(column, native.width - 1), min(row, native.height - 1)
