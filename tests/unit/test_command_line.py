@@ -101,7 +101,7 @@ def test_what_only_resembles_a_subcommand_is_a_file(captures: Captures, word: st
     assert captures.lists == 0
 
 
-@pytest.mark.parametrize("word", ["color", "config"])
+@pytest.mark.parametrize("word", ["color"])
 def test_words_kept_for_later_subcommands_are_no_files(
     captures: Captures, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
@@ -573,6 +573,7 @@ def completions(line: str) -> list[str]:
             "wayshot ",
             [
                 "plain,completions",
+                "plain,config",
                 "plain,doctor",
                 "plain,headless",
                 "plain,list",
@@ -584,7 +585,7 @@ def completions(line: str) -> list[str]:
         ("wayshot li", ["plain,list", "file,li"]),
         ("wayshot -c ", ["file,"]),
         ("wayshot -c li", ["file,li"]),
-        ("wayshot list --", ["plain,--json", "plain,--timeout", "plain,--help"]),
+        ("wayshot list --", ["plain,--json", "plain,--timeout", "plain,--profile", "plain,--help"]),
         ("wayshot list --j", ["plain,--json"]),
         ("wayshot --no-", ["plain,--no-clobber"]),
         ("wayshot record --on-", ["plain,--on-resize", "plain,--on-lost"]),

@@ -20,6 +20,7 @@ MAN_PAGE = (ROOT / "man" / "wayshot.1").read_text().replace("\\-", "-")
 RECORD_PAGE = (ROOT / "man" / "wayshot-record.1").read_text().replace("\\-", "-")
 DOCTOR_PAGE = (ROOT / "man" / "wayshot-doctor.1").read_text().replace("\\-", "-")
 HEADLESS_PAGE = (ROOT / "man" / "wayshot-headless.1").read_text().replace("\\-", "-")
+CONFIG_PAGE = (ROOT / "man" / "wayshot.5").read_text().replace("\\-", "-")
 README = (ROOT / "README.md").read_text()
 
 
@@ -83,6 +84,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert f'"wayshot {__version__}"' in RECORD_PAGE
     assert f'"wayshot {__version__}"' in DOCTOR_PAGE
     assert f'"wayshot {__version__}"' in HEADLESS_PAGE
+    assert f'"wayshot {__version__}"' in CONFIG_PAGE
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
 

@@ -10,16 +10,21 @@ import click
 
 from wayshot_cli import backends, sinks
 from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
+from wayshot_cli.cli.names import config_path, is_configured
 from wayshot_cli.geometry import Box, Size, parse_region, parse_size
 from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from fractions import Fraction
 
     from click.shell_completion import CompletionItem
 
 STDOUT = "-"
 """FILE for stdout."""
+
+NO_PROFILE = "none"
+"""The profile for which nothing is configured."""
 
 _LONGEST_LINE = 4096  # of a region on stdin
 _ANY_NODE = 0xFFFFFFFF  # PW_ID_ANY
@@ -56,6 +61,14 @@ def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float
     if not 0 <= value <= LONGEST_TIMEOUT:
         message = f"{value} is not a number of seconds from 0 to {LONGEST_TIMEOUT:.0f}"
         raise click.BadParameter(message)
+    return value
+
+
+def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Read a configured region, to refuse nonsense where it stands; of the line, later."""
+    is_typed = ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.COMMANDLINE
+    if value is not None and value != STDOUT and not is_typed:
+        parse_region(value)
     return value
 
 
@@ -125,6 +138,61 @@ def complete_file(
     return [*matching, CompletionItem(incomplete, type="file")]
 
 
+def complete_profile(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a profile."""
+    from wayshot_cli.cli.config import profile_names  # noqa: PLC0415 - only the shell asks this
+
+    return [name for name in profile_names() if name.startswith(incomplete)]
+
+
+class ProfileOption(click.Option):
+    """``--profile``, with which comes the config: it lies below what the line says.
+
+    It is eager, so that the other options find their defaults, and what has it can be configured.
+    """
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: "Mapping[str, Any]", args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Take the option from the line, and put what is configured into ``ctx.default_map``.
+
+        A context that has such a map already is not asked for by a user. ``opts`` is the line.
+        """
+        result = super().handle_parse_result(ctx, opts, args)
+        profile = opts.get(self.name) if self.name else None
+        if ctx.default_map is not None or ctx.resilient_parsing or profile == NO_PROFILE:
+            return result
+        if profile is not None or is_configured():
+            from wayshot_cli.cli.config import defaults  # noqa: PLC0415 - most have no config
+
+            ctx.default_map = defaults(ctx, config_path(), profile, opts)
+        return result
+
+
+def profile_option(*, hidden: bool = False) -> Decorator:
+    """``--profile``, and the config as defaults of the other options."""
+    return click.option(
+        "--profile", cls=ProfileOption, is_eager=True, expose_value=False, hidden=hidden,
+        metavar="NAME", shell_complete=complete_profile,
+        help="A profile of the configuration, or none.",
+    )  # fmt: skip
+
+
+def is_default(name: str) -> bool:
+    """Whether the line does not have an option: its value is built in or configured."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not click.core.ParameterSource.COMMANDLINE
+
+
+def refuse(message: str, *names: str) -> None:
+    """Raise UsageError if the line has one of these options.
+
+    What merely is configured does not apply, then, and gives way: it is a default, not a wish.
+    """
+    if not all(map(is_default, names)):
+        raise click.UsageError(message)
+
+
 def _together(*decorators: Decorator) -> Decorator:
     """Make one decorator of several, the first of which comes first in the help."""
     return lambda command: functools.reduce(lambda c, add: add(c), reversed(decorators), command)
@@ -136,7 +204,7 @@ target_options = _together(
         help="This output, or focused; again for several.",
     ),
     click.option(
-        "-g", "--region", "--geometry", "region", metavar="REGION",
+        "-g", "--region", "--geometry", "region", metavar="REGION", callback=_region,
         help="This 'X,Y WxH' or WxH+X+Y; - for stdin.",
     ),
     click.option(
