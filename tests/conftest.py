@@ -1,4 +1,4 @@
-"""For all tests: hypothesis times no example, for the machine may be busy; nothing is configured."""
+"""For all tests: nothing is configured; hypothesis times no example, as the machine may be busy."""
 
 import os
 

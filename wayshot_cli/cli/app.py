@@ -64,6 +64,11 @@ class App(click.Group):
         with command.make_context(name, ctx.args[1:]) as sub_context:
             return command.invoke(sub_context)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write their names alone, so that the page fits a screen."""
+        with formatter.section("Commands (wayshot COMMAND --help)"):
+            formatter.write_text(", ".join(self.list_commands(ctx)))
+
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Write the usage line without the ``COMMAND`` that every group promises."""
         return click.Command.collect_usage_pieces(self, ctx)

@@ -29,7 +29,7 @@ Row = tuple[str, str]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything, for reports of bugs.")
 @timeout_option()
-@profile_option()
+@profile_option
 def command(timeout: float, *, as_json: bool) -> int:
     """Print the report as columns or as a JSON object; return the exit code."""
     from wayshot_cli.doctor import examine  # noqa: PLC0415 - it loads everything; not for --help

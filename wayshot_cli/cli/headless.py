@@ -93,7 +93,7 @@ class _AfterDashes(click.Command):
 @click.option(
     "-v", "--verbose", is_flag=True, help="Show what the program and the compositor print."
 )
-@profile_option()
+@profile_option
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     size: Size,

@@ -15,7 +15,7 @@ _UNLIMITED = 100_000  # columns
 @click.command("list", help="List outputs and windows.", context_settings=CONTEXT_SETTINGS)
 @click.option("--json", "as_json", is_flag=True, help="Print everything, for programs.")
 @timeout_option()
-@profile_option()
+@profile_option
 def command(timeout: float, *, as_json: bool) -> None:
     """Print a table for people or a JSON object for programs."""
     outputs, windows = read(timeout)

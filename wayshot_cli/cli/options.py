@@ -72,7 +72,7 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     return value
 
 
-def timeout_option() -> Decorator:
+def timeout_option(*, hidden: bool = False) -> Decorator:
     """``--timeout``: how long the compositor may take for an answer that it owes."""
     return click.option(
         "--timeout",
@@ -80,6 +80,7 @@ def timeout_option() -> Decorator:
         metavar="SECONDS",
         default=DEFAULT_TIMEOUT,
         callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
+        hidden=hidden,
         help=f"Longest wait for an answer, {DEFAULT_TIMEOUT:g} unless given.",
     )
 
@@ -169,13 +170,11 @@ class ProfileOption(click.Option):
         return result
 
 
-def profile_option(*, hidden: bool = False) -> Decorator:
-    """``--profile``, and the config as defaults of the other options."""
-    return click.option(
-        "--profile", cls=ProfileOption, is_eager=True, expose_value=False, hidden=hidden,
-        metavar="NAME", shell_complete=complete_profile,
-        help="A profile of the configuration, or none.",
-    )  # fmt: skip
+profile_option = click.option(
+    "--profile", cls=ProfileOption, is_eager=True, expose_value=False, metavar="NAME",
+    shell_complete=complete_profile, help="A profile of the configuration, or none.",
+)  # fmt: skip
+"""``--profile``, and what is configured as defaults of the other options."""
 
 
 def is_default(name: str) -> bool:
@@ -198,13 +197,23 @@ def _together(*decorators: Decorator) -> Decorator:
     return lambda command: functools.reduce(lambda c, add: add(c), reversed(decorators), command)
 
 
+class _Region(click.Option):
+    """``--region``, which answers to slurp's and grim's word for it, too; the help need not."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Leave the other name to the man page."""
+        record = super().get_help_record(ctx)
+        return record and (record[0].replace(", --geometry", ""), record[1])
+
+
 target_options = _together(
     click.option(
         "-o", "--output", "outputs", multiple=True, metavar="NAME", shell_complete=complete_output,
         help="This output, or focused; again for several.",
     ),
     click.option(
-        "-g", "--region", "--geometry", "region", metavar="REGION", callback=_region,
+        "-g", "--region", "--geometry", "region", cls=_Region, metavar="REGION",
+        callback=_region,
         help="This 'X,Y WxH' or WxH+X+Y; - for stdin.",
     ),
     click.option(
@@ -220,23 +229,28 @@ delay_option = click.option(
     help="Wait first.",
 )  # fmt: skip
 
-backend_options = _together(
-    click.option(
-        "--backend", type=click.Choice(["auto", *backends.BACKENDS]), default="auto",
-        metavar="NAME", help="auto, portal or a protocol (man wayshot).",
-    ),
-    click.option(
-        "--buffer", type=click.Choice(["auto", *backends.BUFFERS]), default="auto",
-        metavar="KIND", help=f"auto, {', '.join(backends.BUFFERS)}.",
-    ),
-    click.option(
-        "--device", metavar="NODE", shell_complete=complete_node,
-        help="Device for dmabufs, as /dev/dri/renderD128.",
-    ),
-    timeout_option(),
-    click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),
-)  # fmt: skip
-"""How it is captured, and what is said of it."""
+
+def backend_options(*, hide_rare: bool) -> Decorator:
+    """How it is captured, and what is said of it.
+
+    The help of a still is to fit a screen: what few need is hidden there, and left to the man page.
+    """
+    return _together(
+        click.option(
+            "--backend", type=click.Choice(["auto", *backends.BACKENDS]), default="auto",
+            metavar="NAME", help="auto, portal or a protocol (man wayshot).",
+        ),
+        click.option(
+            "--buffer", type=click.Choice(["auto", *backends.BUFFERS]), default="auto",
+            metavar="KIND", help=f"auto, {', '.join(backends.BUFFERS)}.", hidden=hide_rare,
+        ),
+        click.option(
+            "--device", metavar="NODE", shell_complete=complete_node, hidden=hide_rare,
+            help="Device for dmabufs, as /dev/dri/renderD128.",
+        ),
+        timeout_option(hidden=hide_rare),
+        click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),
+    )  # fmt: skip
 
 
 def _size_and_rate(
@@ -259,9 +273,7 @@ def _size_and_rate(
 def portal_options(*, hidden: bool) -> Decorator:
     """``--portal-source``, ``-size`` and ``-remote-desktop``: what the portal is asked for.
 
-    And ``--pipewire-node``, which needs none.
-
-    The help of a still is to fit a screen: there they are hidden, and left to the man page.
+    And ``--pipewire-node``, which needs none. Hidden as above.
     """
     return _together(
         click.option(

@@ -60,7 +60,7 @@ Examples:
   wayshot record -o DP-1 clip.mp4                   until Ctrl-C
   wayshot record -g "$(slurp)" --duration 5 a.gif   5 seconds of a region
   wayshot record -o DP-1 - | ffmpeg -i - clip.mp4   y4m, into any program
-  wayshot record -t raw --pixel-format nv12 - | ... raw video; says how to read it
+  wayshot record -t raw --pixel-format nv12 - |...  raw; says how to read it
   pkill -USR1 -x wayshot                            pause, and go on
 """
 
@@ -169,9 +169,9 @@ def _settings(
 )  # fmt: skip
 @click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-@backend_options
+@backend_options(hide_rare=False)
 @portal_options(hidden=False)
-@profile_option()
+@profile_option
 @click.argument("file", required=False, shell_complete=complete_file)
 @click.pass_obj
 def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed over by name

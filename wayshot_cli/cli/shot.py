@@ -39,11 +39,14 @@ Examples:
   wayshot -g "$(slurp)" out.png           a region that you select
   wayshot -o DP-1 - | wl-copy             one output, to the clipboard
   wayshot -d 3 -c -t jpeg -q 80 out.jpg   in 3 seconds, with the cursor
+  wayshot record -o DP-1 clip.mp4         a recording, until Ctrl-C
+
+man wayshot describes all of it, rare options and exit codes included.
 """
 
 
 @click.command(
-    help="Take a picture of a Wayland screen. FILE is a path, a folder, or - for stdout.",
+    help="Take a picture of a Wayland screen. FILE is a path, a folder or - (stdout).",
     epilog=_EPILOG,
     context_settings=CONTEXT_SETTINGS,
 )
@@ -65,11 +68,13 @@ Examples:
     help="Pixels per logical unit, instead of native.",
 )  # fmt: skip
 @delay_option
-@click.option("--metadata", is_flag=True, help="Note time, software and resolution in a PNG.")
+@click.option(
+    "--metadata", is_flag=True, hidden=True, help="Note time, software and resolution in a PNG."
+)
 @click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
-@backend_options
+@backend_options(hide_rare=True)
 @portal_options(hidden=True)
-@profile_option()
+@profile_option
 @click.version_option(__version__, message="wayshot %(version)s")
 @click.argument("file", required=False, shell_complete=complete_file)
 def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
