@@ -173,10 +173,11 @@ _wayshot_command() {
                 '--portal-size'
                 '--portal-remote-desktop'
                 '--pipewire-node'
+                '--profile'
                 '--version'
                 '-h --help'
             )
-            commands=(completions doctor headless list portal record)
+            commands=(completions config doctor headless list portal record)
             argument=(files)
             ;;
         'wayshot completions')
@@ -186,10 +187,34 @@ _wayshot_command() {
             commands=()
             argument=(words bash fish zsh)
             ;;
+        'wayshot config')
+            options=(
+                '-h --help'
+            )
+            commands=(path show)
+            argument=()
+            ;;
+        'wayshot config path')
+            options=(
+                '-h --help'
+            )
+            commands=()
+            argument=()
+            ;;
+        'wayshot config show')
+            options=(
+                '--profile'
+                '--json'
+                '-h --help'
+            )
+            commands=()
+            argument=()
+            ;;
         'wayshot doctor')
             options=(
                 '--json'
                 '--timeout'
+                '--profile'
                 '-h --help'
             )
             commands=()
@@ -206,6 +231,7 @@ _wayshot_command() {
                 '--duration'
                 '--timeout'
                 '-v --verbose'
+                '--profile'
                 '-h --help'
             )
             commands=()
@@ -215,6 +241,7 @@ _wayshot_command() {
             options=(
                 '--json'
                 '--timeout'
+                '--profile'
                 '-h --help'
             )
             commands=()
@@ -271,6 +298,7 @@ _wayshot_command() {
                 '--portal-size'
                 '--portal-remote-desktop'
                 '--pipewire-node'
+                '--profile'
                 '-h --help'
             )
             commands=()
@@ -297,7 +325,10 @@ _wayshot_value() {
         'wayshot --portal-source') values=(words monitor window virtual) ;;
         'wayshot --portal-size') values=(nothing) ;;
         'wayshot --pipewire-node') values=(nothing) ;;
+        'wayshot --profile') values=(profiles) ;;
+        'wayshot config show --profile') values=(profiles) ;;
         'wayshot doctor --timeout') values=(nothing) ;;
+        'wayshot doctor --profile') values=(profiles) ;;
         'wayshot headless --size') values=(nothing) ;;
         'wayshot headless --scale') values=(nothing) ;;
         'wayshot headless --compositor') values=(words auto sway labwc cage) ;;
@@ -306,7 +337,9 @@ _wayshot_value() {
         'wayshot headless --record') values=(files) ;;
         'wayshot headless --duration') values=(nothing) ;;
         'wayshot headless --timeout') values=(nothing) ;;
+        'wayshot headless --profile') values=(profiles) ;;
         'wayshot list --timeout') values=(nothing) ;;
+        'wayshot list --profile') values=(profiles) ;;
         'wayshot record -o' | 'wayshot record --output') values=(outputs) ;;
         'wayshot record -g' | 'wayshot record --region' | 'wayshot record --geometry') values=(nothing) ;;
         'wayshot record -w' | 'wayshot record --window') values=(windows) ;;
@@ -336,6 +369,7 @@ _wayshot_value() {
         'wayshot record --portal-source') values=(words monitor window virtual) ;;
         'wayshot record --portal-size') values=(nothing) ;;
         'wayshot record --pipewire-node') values=(nothing) ;;
+        'wayshot record --profile') values=(profiles) ;;
     esac
 }
 

@@ -5,7 +5,7 @@ function __wayshot_is
     set -l words (commandline -opc)[2..]
     set -l command ''
     for path in "$words[1]" "$words[1] $words[2]"
-        contains -- $path 'completions' 'doctor' 'headless' 'list' 'portal' 'portal forget' 'record'
+        contains -- $path 'completions' 'config' 'config path' 'config show' 'doctor' 'headless' 'list' 'portal' 'portal forget' 'record'
         and set command $path
     end
     test "$command" = "$argv"
@@ -63,9 +63,11 @@ complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --portal-source' -l port
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --portal-size' -l portal-size -x -d 'What a virtual monitor is to have'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --portal-remote-desktop' -l portal-remote-desktop -d 'Cast as part of a remote desktop'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --pipewire-node' -l pipewire-node -x -d 'A node of PipeWire\'s, without a portal'
+complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --profile' -l profile -x -k -a '(__wayshot_live profiles)' -d 'A profile of the configuration, or none'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --version' -l version -d 'Show the version and exit'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a completions -d 'Print the completion script of a shell'
+complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a config -d 'Show what is configured'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a doctor -d 'Tell what this session offers, and what wayshot makes of it'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a headless -d 'Take a picture of a program, with no desktop'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a list -d 'List outputs and windows'
@@ -74,8 +76,19 @@ complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a record -d 'Recor
 complete -c wayshot -n '__wayshot_is completions' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is completions' -n '__wayshot_after 2' -a 'bash fish zsh'
 complete -c wayshot -n '__wayshot_is completions' -f
+complete -c wayshot -n '__wayshot_is config' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
+complete -c wayshot -n '__wayshot_is config' -n '__wayshot_after 2' -a path -d 'Print which file is read'
+complete -c wayshot -n '__wayshot_is config' -n '__wayshot_after 2' -a show -d 'Check the file, and print what is in force and whence; of all commands, or of'
+complete -c wayshot -n '__wayshot_is config' -f
+complete -c wayshot -n '__wayshot_is config path' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
+complete -c wayshot -n '__wayshot_is config path' -f
+complete -c wayshot -n '__wayshot_is config show' -n '__wayshot_may --profile' -l profile -x -k -a '(__wayshot_live profiles)' -d 'With this profile'
+complete -c wayshot -n '__wayshot_is config show' -n '__wayshot_may --json' -l json -d 'Print it for programs'
+complete -c wayshot -n '__wayshot_is config show' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
+complete -c wayshot -n '__wayshot_is config show' -f
 complete -c wayshot -n '__wayshot_is doctor' -n '__wayshot_may --json' -l json -d 'Print everything, for reports of bugs'
 complete -c wayshot -n '__wayshot_is doctor' -n '__wayshot_may --timeout' -l timeout -x -d 'Longest wait for an answer, 5 unless given'
+complete -c wayshot -n '__wayshot_is doctor' -n '__wayshot_may --profile' -l profile -x -k -a '(__wayshot_live profiles)' -d 'A profile of the configuration, or none'
 complete -c wayshot -n '__wayshot_is doctor' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is doctor' -f
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --size' -l size -x -d 'Of the screen, in pixels; 1280x720 unless given'
@@ -87,11 +100,13 @@ complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --record' -l re
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --duration' -l duration -x -d 'End the recording'
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --timeout' -l timeout -x -d 'Longest wait for the program to show something, 30 unless given'
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may -v --verbose' -s v -l verbose -d 'Show what the program and the compositor print'
+complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --profile' -l profile -x -k -a '(__wayshot_live profiles)' -d 'A profile of the configuration, or none'
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is headless' -a '(__wayshot_after_dashes)'
 complete -c wayshot -n '__wayshot_is headless' -f
 complete -c wayshot -n '__wayshot_is list' -n '__wayshot_may --json' -l json -d 'Print everything, for programs'
 complete -c wayshot -n '__wayshot_is list' -n '__wayshot_may --timeout' -l timeout -x -d 'Longest wait for an answer, 5 unless given'
+complete -c wayshot -n '__wayshot_is list' -n '__wayshot_may --profile' -l profile -x -k -a '(__wayshot_live profiles)' -d 'A profile of the configuration, or none'
 complete -c wayshot -n '__wayshot_is list' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is list' -f
 complete -c wayshot -n '__wayshot_is portal' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
@@ -134,4 +149,5 @@ complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --portal-source' 
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --portal-size' -l portal-size -x -d 'What a virtual monitor is to have'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --portal-remote-desktop' -l portal-remote-desktop -d 'Cast as part of a remote desktop'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --pipewire-node' -l pipewire-node -x -d 'A node of PipeWire\'s, without a portal'
+complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --profile' -l profile -x -k -a '(__wayshot_live profiles)' -d 'A profile of the configuration, or none'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'

@@ -98,7 +98,7 @@ def test_what_only_resembles_a_subcommand_is_a_file(captures: Captures, word: st
     assert captures.lists == 0
 
 
-@pytest.mark.parametrize("word", ["color", "config"])
+@pytest.mark.parametrize("word", ["color"])
 def test_words_kept_for_later_subcommands_are_no_files(
     captures: Captures, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:

@@ -82,9 +82,10 @@ def test_the_man_page_describes_every_command(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_man_page_is_formatted_without_a_warning_and_installed(name: str) -> None:
-    lint = ["mandoc", "-T", "lint", "-W", "warning", ROOT / "man" / name]
+    path = str(ROOT / "man" / name)
+    lint = ["mandoc", "-T", "lint", "-W", "warning", path]
     assert subprocess.run(lint, capture_output=True, check=False).stdout == b""
-    groff = ["groff", "-ww", "-man", "-T", "utf8", "-P", "-cbou", ROOT / "man" / name]
+    groff = ["groff", "-ww", "-man", "-T", "utf8", "-P", "-cbou", path]
     done = subprocess.run(groff, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert f'"man/{name}"' in (ROOT / "pyproject.toml").read_text()

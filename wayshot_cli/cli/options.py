@@ -10,10 +10,12 @@ import click
 
 from wayshot_cli import backends, sinks
 from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
+from wayshot_cli.cli.names import NO_PROFILE, config_path, is_configured
 from wayshot_cli.geometry import Box, Size, parse_region, parse_size
 from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from fractions import Fraction
 
 STDOUT = "-"
@@ -57,6 +59,14 @@ def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float
     return value
 
 
+def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Read a configured region, to refuse nonsense where it stands; of the line, later."""
+    is_typed = ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.COMMANDLINE
+    if value is not None and value != STDOUT and not is_typed:
+        parse_region(value)
+    return value
+
+
 def timeout_option(*, hidden: bool = False) -> Decorator:
     """``--timeout``: how long the compositor may take for an answer that it owes."""
     return click.option(
@@ -81,6 +91,52 @@ class Word(click.types.StringParamType):
         self.of = of
 
 
+class ProfileOption(click.Option):
+    """``--profile``, with which comes the config: it lies below what the line says.
+
+    It is eager, so that the other options find their defaults, and what has it can be configured.
+    """
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: "Mapping[str, Any]", args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Take the option from the line, and put what is configured into ``ctx.default_map``.
+
+        A context that has such a map already is not asked for by a user. ``opts`` is the line.
+        """
+        result = super().handle_parse_result(ctx, opts, args)
+        profile = opts.get(self.name) if self.name else None
+        if ctx.default_map is not None or ctx.resilient_parsing or profile == NO_PROFILE:
+            return result
+        if profile is not None or is_configured():
+            from wayshot_cli.cli.config import defaults  # noqa: PLC0415 - most have no config
+
+            ctx.default_map = defaults(ctx, config_path(), profile, opts)
+        return result
+
+
+profile_option = click.option(
+    "--profile", cls=ProfileOption, is_eager=True, expose_value=False, metavar="NAME",
+    type=Word("profiles"), help="A profile of the configuration, or none.",
+)  # fmt: skip
+"""``--profile``, and what is configured as defaults of the other options."""
+
+
+def is_default(name: str) -> bool:
+    """Whether the line does not have an option: its value is built in or configured."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not click.core.ParameterSource.COMMANDLINE
+
+
+def refuse(message: str, *names: str) -> None:
+    """Raise UsageError if the line has one of these options.
+
+    What merely is configured does not apply, then, and gives way: it is a default, not a wish.
+    """
+    if not all(map(is_default, names)):
+        raise click.UsageError(message)
+
+
 def _together(*decorators: Decorator) -> Decorator:
     """Make one decorator of several, the first of which comes first in the help."""
     return lambda command: functools.reduce(lambda c, add: add(c), reversed(decorators), command)
@@ -102,6 +158,7 @@ target_options = _together(
     ),
     click.option(
         "-g", "--region", "--geometry", "region", cls=_Region, metavar="REGION",
+        callback=_region,
         help="This 'X,Y WxH' or WxH+X+Y; - for stdin.",
     ),
     click.option(

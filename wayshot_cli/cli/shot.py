@@ -16,8 +16,10 @@ from wayshot_cli.cli.options import (
     delay_option,
     portal_options,
     positive,
+    profile_option,
     read_portal,
     read_target,
+    refuse,
     refuse_terminal,
     target_options,
     within,
@@ -72,6 +74,7 @@ man wayshot describes all of it, rare options and exit codes included.
 @click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
 @backend_options(hide_rare=True)
 @portal_options(hidden=True)
+@profile_option
 @click.version_option(__version__, message="wayshot %(version)s")
 @click.argument("file", required=False, type=Word("files"))
 def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
@@ -149,12 +152,12 @@ def encoding(
     if format_ is None:
         is_named = file is not None and file != STDOUT and not is_folder(file)
         format_ = encode.format_of(file) if is_named and file else "png"
-    if format_ != "png" and (level is not None or metadata):
-        message = f"--level and --metadata are for png, not {format_}"
-        raise click.UsageError(message)
-    if quality is not None and format_ not in encode.LOSSY:
-        message = f"--quality is for {', '.join(encode.LOSSY)}, not {format_}"
-        raise click.UsageError(message)
+    if format_ != "png":
+        refuse(f"--level and --metadata are for png, not {format_}", "level", "metadata")
+        level, metadata = None, False
+    if format_ not in encode.LOSSY:
+        refuse(f"--quality is for {', '.join(encode.LOSSY)}, not {format_}", "quality")
+        quality = None
     defaults = encode.DEFAULTS
     level = defaults.level if level is None else level
     return format_, encode.Options(level, quality, metadata)

@@ -67,4 +67,14 @@ def _windows() -> Iterator[Word]:
     yield from ((w.identifier, f"{w.app_id}: {w.title}") for w in windows if w.identifier)
 
 
-_KINDS = {"outputs": _outputs, "windows": _windows}
+def _profiles() -> Iterator[Word]:
+    from wayshot_cli.cli.names import NO_PROFILE, config_path, is_configured  # noqa: PLC0415
+    from wayshot_cli.config import read  # noqa: PLC0415 - for this kind alone
+
+    profiles = read(config_path()).table("profile") if is_configured() else {}
+    for name, options in profiles.items():
+        yield name, ", ".join(options) if isinstance(options, dict) else ""
+    yield NO_PROFILE, "nothing that is configured"
+
+
+_KINDS = {"outputs": _outputs, "profiles": _profiles, "windows": _windows}
