@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
     from wayshot_cli.pixels import PixelFormat
+    from wayshot_cli.wayland.proxy import Proxy
 
 
 class Alpha(Enum):
@@ -62,6 +63,8 @@ class Frame:
     of them are gone. A frame outlives the connection that it came through.
 
     ``cursor`` is the pointer's, where it was captured apart and lies over the picture, else None.
+    ``wl_buffer`` is what the compositor knows the memory by, alive as long as the session that
+    captured into it is open; None where it was not the compositor that wrote there.
     """
 
     def __init__(  # noqa: PLR0913 - these are the facts of a buffer; none follows from the others
@@ -99,6 +102,7 @@ class Frame:
         self.scale = scale
         self.time_ns = time_ns
         self.cursor: Cursor | None = None
+        self.wl_buffer: Proxy | None = None
         self._box = Box(0, 0, *transform.apply(size))
 
     @property

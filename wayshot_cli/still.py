@@ -75,34 +75,45 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
         is_free = (names, box, window, cursor, buffer, device) == (
             None, None, None, False, "auto", None,
         )  # fmt: skip
-        chosen = _choose(
+        chosen = choose(
             link, report, backend, buffer, device, windows=window is not None,
             separate_cursor=cursor == "separate", pipewire_node=pipewire_node, portal=portal,
             screenshot=is_free and backend == "auto" and portal is None, warn=warn or report,
         )  # fmt: skip
         stack.callback(chosen.close)
-        stack.enter_context(_noted(chosen, report))
+        stack.enter_context(noted(chosen, report))
         find = partial(_find, chosen, Target(names, box, scale, cursor is True), window)
         subject = find()
         if delay:
             link.sleep(delay)
             subject = find()
-        sessions: list[backends.Session] = []
-        for open_session in subject.open_sessions:
-            sessions.append(open_session())
-            stack.callback(sessions[-1].close)
-        for session in sessions:  # all at once, so that they show the same moment
-            session.start()
-        if meanwhile:
-            # After this the buffers are with the compositor, and we have nothing to do.
-            link.settle(sessions[0].doing)
-            meanwhile()
-        deadline = link.deadline()
-        frames = [session.finish(deadline) for session in sessions]
-    pieces = [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
-    for piece in pieces:
-        report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
+        pieces = capture(link, subject.open_sessions, stack, report, meanwhile)
     return layout.render(subject.box or pieces[0].box, pieces, scale)
+
+
+def capture(
+    link: Waiter,
+    open_sessions: Sequence[Callable[[], backends.Session]],
+    stack: contextlib.ExitStack,
+    report: Callable[[str], object],
+    meanwhile: Callable[[], object] | None = None,
+) -> list[layout.Piece]:
+    """Capture one moment by sessions, which are left to the stack to close."""
+    sessions: list[backends.Session] = []
+    for open_session in open_sessions:
+        sessions.append(open_session())
+        stack.callback(sessions[-1].close)
+    for session in sessions:  # all at once, so that they show the same moment
+        session.start()
+    if meanwhile:
+        # After this the buffers are with the compositor, and we have nothing to do.
+        link.settle(sessions[0].doing)
+        meanwhile()
+    deadline = link.deadline()
+    frames = [session.finish(deadline) for session in sessions]
+    for session, frame in zip(sessions, frames, strict=True):
+        report(f"{session.box} captured as {frame!r}, stride {frame.stride}")
+    return [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
 
 
 class _Subject(NamedTuple):
@@ -156,7 +167,7 @@ def shot_dmabuf(  # noqa: PLR0913 - as for shot
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(backends.connect(timeout, pipewire_node))
-        chosen = _choose(
+        chosen = choose(
             link, report, backend, "dmabuf", device, pipewire_node=pipewire_node, warn=report
         )
         stack.callback(chosen.close)
@@ -169,7 +180,7 @@ def shot_dmabuf(  # noqa: PLR0913 - as for shot
             )
         session = chosen.open(found[0], cursor=cursor)
         stack.callback(session.close)
-        with _noted(chosen, report):
+        with noted(chosen, report):
             session.start()
             frame = session.finish_dmabuf(link.deadline())
         if connection:
@@ -222,7 +233,7 @@ def _check(
         raise InvalidArgumentError(message)
 
 
-def _choose(
+def choose(
     link: Waiter,
     report: Callable[[str], object],
     backend: str,
@@ -230,6 +241,7 @@ def _choose(
     device: str | None,
     **wishes: Any,
 ) -> backends.Backend:
+    """Return the backend that ``backends.choose`` chooses, and report why that one."""
     chosen, passed_over = backends.choose(link, backend, buffer, device, **wishes)
     for rung in passed_over:
         report(f"not {rung.name}: {rung.reason}")
@@ -238,7 +250,7 @@ def _choose(
 
 
 @contextlib.contextmanager
-def _noted(backend: backends.Backend, report: Callable[[str], object]) -> Iterator[None]:
+def noted(backend: backends.Backend, report: Callable[[str], object]) -> Iterator[None]:
     """Report what there is to tell of devices at the end, be it an error."""
     try:
         yield

@@ -435,6 +435,7 @@ EXIT_CODES = {
     "WriteError": 1,
     "ClosedError": 1,
     "InvalidArgumentError": 2,
+    "SelectionError": 1,
     "CancelledError": 3,
     "UnsupportedError": 4,
     "NotFoundError": 5,

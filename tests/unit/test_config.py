@@ -333,7 +333,7 @@ def test_a_configured_window_is_not_dropped_for_a_scale(
     config: Path, captures: Captures, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config.write_text('window = "active"\n')
-    assert "--scale is not for --window" in refused(["-s", "2", "a.png"], capsys)[0]
+    assert "--scale is not for windows" in refused(["-s", "2", "a.png"], capsys)[0]
     assert not captures.asked
 
 
@@ -607,13 +607,16 @@ def test_path_tells_which_file_is_read(
 
 
 def test_profiles_are_completed(config: Path) -> None:
-    config.write_text("[profile.share]\n[profile.raw]\n")
-    line = {"_WAYSHOT_COMPLETE": "bash_complete", "COMP_WORDS": "wayshot list --profile "}
+    config.write_text('[profile.share]\nquality = 80\n[profile.share.record]\n[profile."r a"]\n')
     done = subprocess.run(
         [sys.executable, "-m", "wayshot_cli"],
-        env=os.environ | line | {"COMP_CWORD": "3"},
+        env=os.environ | {"_WAYSHOT_COMPLETE": "profiles"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout.split() == ["plain,none", "plain,share", "plain,raw"]
+    assert done.stdout.splitlines() == [
+        "share\tquality, record",
+        "r a\t",
+        "none\tnothing that is configured",
+    ]

@@ -1,7 +1,7 @@
 """``wayshot [OPTIONS] [FILE]``: one still, from the words on the line to a file."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +20,9 @@ from wayshot_cli.cli.options import (
     read_portal,
     read_target,
     refuse,
+    refuse_node,
     refuse_terminal,
+    select_options,
     target_options,
     within,
 )
@@ -51,6 +53,8 @@ man wayshot describes all of it, rare options and exit codes included.
     context_settings=CONTEXT_SETTINGS,
 )
 @target_options
+@select_options
+@click.option("--freeze", is_flag=True, help="Show the screen still while selecting.")
 @click.option(
     "-t", "--format", "format_", type=click.Choice(encode.FORMATS), metavar="FORMAT",
     help=f"{', '.join(encode.FORMATS)}.",
@@ -81,6 +85,9 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
     region: str | None,
     window: str | None,
+    select: str | None,
+    selector: list[str] | None,
+    menu: list[str] | None,
     format_: str | None,
     level: int | None,
     quality: int | None,
@@ -97,25 +104,40 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     *,
     portal_remote_desktop: bool,
     cursor: bool,
+    freeze: bool,
     metadata: bool,
     no_clobber: bool,
     verbose: bool,
 ) -> None:
     """Read top to bottom: check the words, capture, encode, write."""
-    box = read_target(outputs, region, window)
-    if window is not None and scale is not None:
-        message = "--scale is not for --window"
+    box = read_target(outputs, region, window, select)
+    refuse_node(select, pipewire_node)
+    if freeze and select not in {"region", "output"}:
+        message = "--freeze is for --select region and output" + (
+            ": a window's pixels are not what the screen shows" if select else ""
+        )
+        raise click.UsageError(message)
+    if (window is not None or select == "window") and scale is not None:
+        message = "--scale is not for windows"
         raise click.UsageError(message)
     format_, options = encoding(file, format_, level, quality, metadata=metadata)
     refuse_terminal(file)
 
-    frame = take_shot(
-        outputs or None, region=box, window=window, cursor=cursor, scale=scale, delay=delay,
-        backend=backend, buffer=buffer, device=device, timeout=timeout,
-        pipewire_node=pipewire_node,
-        portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
-        report=report if verbose else None, warn=report, meanwhile=lambda: encode.load(format_),
-    )  # fmt: skip
+    how: dict[str, Any] = {
+        "cursor": cursor, "scale": scale, "delay": delay,
+        "backend": backend, "buffer": buffer, "device": device, "timeout": timeout,
+        "portal": read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
+        "report": report if verbose else None, "warn": report,
+        "meanwhile": lambda: encode.load(format_),
+    }  # fmt: skip
+    if select is None:
+        frame = take_shot(
+            outputs or None, region=box, window=window, pipewire_node=pipewire_node, **how
+        )
+    else:
+        from wayshot_cli.cli.selecting import Programs, selected_shot  # noqa: PLC0415 - for this
+
+        frame = selected_shot(select, Programs(selector, menu), is_frozen=freeze, **how)
     if verbose and format_ == "raw":
         report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")
     write(frame, file, format_, options, clobber=not no_clobber)
