@@ -30,9 +30,13 @@ _wayshot() {
         _wayshot_command
     done
     for word in "${words[@]}"; do
-        if ((${#values[@]})); then
-            values=()
-        elif [[ $word == -- ]]; then
+        case ${values[0]-} in
+            '') ;;
+            maybe) [[ " ${values[*]:1} " != *" $word "* ]] || word='' ;;
+            *) word='' ;; # a value, whatever it looks like
+        esac
+        values=()
+        if [[ $word == -- ]]; then
             break
         elif [[ $word == -?* ]]; then
             given+=("${word%%=*}")
@@ -42,23 +46,25 @@ _wayshot() {
 
     if ((dashes)); then
         values=("${argument[@]}")
-    elif ((${#values[@]})); then
-        : # of the option before
+    elif [[ ${values[0]-maybe} != maybe ]]; then
+        : # the option before must have one
     elif [[ $raw == --*=* ]]; then
         skip=${raw%%=*}=
+        values=()
         _wayshot_value "${raw%%=*}"
     elif [[ $raw == -* ]]; then
         _wayshot_offer_options
         return
     else
+        _wayshot_offer "${values[@]:1}"
         ((${#words[@]})) || _wayshot_offer "${commands[@]}"
         values=("${argument[@]}")
     fi
     case ${values[0]-} in
-        words) _wayshot_offer "${values[@]:1}" ;;
+        words | maybe) _wayshot_offer "${values[@]:1}" ;;
         files) _wayshot_offer_files ;;
-        commands) ((dashes == 0)) || _wayshot_offer_command "$((dashes + 1))" ;;
         folders) compopt -o dirnames ;;
+        commands) ((dashes == 0)) || _wayshot_offer_command "$((dashes + 1))" ;;
         '' | nothing) ;;
         *) _wayshot_offer_live "${values[0]}" ;;
     esac
@@ -157,6 +163,10 @@ _wayshot_command() {
                 '-g --region --geometry'
                 '-w --window'
                 '-c --cursor'
+                '--select'
+                '--selector'
+                '--menu'
+                '--freeze'
                 '-t --format'
                 '-l --level'
                 '-q --quality'
@@ -307,12 +317,15 @@ _wayshot_command() {
     esac
 }
 
-# What the value of an option can be; none for a flag.
+# What the value of an option can be: its kind, and words; none for a flag, maybe none of them.
 _wayshot_value() {
     case "$command $1" in
         'wayshot -o' | 'wayshot --output') values=(outputs) ;;
         'wayshot -g' | 'wayshot --region' | 'wayshot --geometry') values=(nothing) ;;
         'wayshot -w' | 'wayshot --window') values=(windows) ;;
+        'wayshot --select') values=(maybe region output window) ;;
+        'wayshot --selector') values=(nothing) ;;
+        'wayshot --menu') values=(nothing) ;;
         'wayshot -t' | 'wayshot --format') values=(words png jpeg webp avif tiff ppm qoi raw) ;;
         'wayshot -l' | 'wayshot --level') values=(nothing) ;;
         'wayshot -q' | 'wayshot --quality') values=(nothing) ;;

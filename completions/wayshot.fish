@@ -31,6 +31,11 @@ function __wayshot_after
     test (count (commandline -opc)) -eq $argv[1]
 end
 
+# Tell whether the word before the one that is asked for is that.
+function __wayshot_follows
+    test (commandline -opc)[-1] = $argv[1]
+end
+
 # Offer what the session has. Nothing of that is ever evaluated.
 function __wayshot_live
     _WAYSHOT_COMPLETE=$argv[1] command wayshot 2>/dev/null
@@ -47,6 +52,11 @@ complete -c wayshot -n '__wayshot_is' -n '__wayshot_may' -s o -l output -x -k -a
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -g --region --geometry' -s g -l region -l geometry -x -d 'This \'X,Y WxH\' or WxH+X+Y; - for stdin'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -w --window' -s w -l window -x -k -a '(__wayshot_live windows)' -d 'This ID, app_id:NAME, title:TEXT or active'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -c --cursor' -s c -l cursor -d 'Paint the cursor'
+complete -c wayshot -n '__wayshot_is' -n '__wayshot_follows --select' -a 'region output window'
+complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --select' -l select -f -a 'region output window' -d 'Ask for a region, output, window'
+complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --selector' -l selector -x -d 'What asks for a region, instead of slurp'
+complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --menu' -l menu -x -d 'What asks for a window, from lines'
+complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --freeze' -l freeze -d 'Show the screen still while selecting'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -t --format' -s t -l format -x -a 'png jpeg webp avif tiff ppm qoi raw' -d 'png, jpeg, webp, avif, tiff, ppm, qoi, raw'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -l --level' -s l -l level -x -d 'Compression of PNG, 2 unless given'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -q --quality' -s q -l quality -x -d 'Quality of JPEG, WebP and AVIF'

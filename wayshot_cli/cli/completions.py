@@ -38,13 +38,14 @@ Value = str | tuple[str, ...] | None
 
 
 class Option(NamedTuple):
-    """An option; ``metavar`` is None for a flag."""
+    """An option; ``metavar`` is None for a flag. One may have a value that can be left away."""
 
     names: tuple[str, ...]
     help: str
     metavar: str | None
     value: Value
     is_multiple: bool
+    is_value_optional: bool
 
 
 class Command(NamedTuple):
@@ -85,6 +86,7 @@ def _option(option: click.Option) -> Option:
         option.metavar or "VALUE" if takes_value else None,
         _value(option.type) if takes_value else None,
         option.multiple,
+        is_value_optional=(option.metavar or "").startswith("["),
     )
 
 
@@ -131,9 +133,13 @@ _wayshot() {
         _wayshot_command
     done
     for word in "${words[@]}"; do
-        if ((${#values[@]})); then
-            values=()
-        elif [[ $word == -- ]]; then
+        case ${values[0]-} in
+            '') ;;
+            maybe) [[ " ${values[*]:1} " != *" $word "* ]] || word='' ;;
+            *) word='' ;; # a value, whatever it looks like
+        esac
+        values=()
+        if [[ $word == -- ]]; then
             break
         elif [[ $word == -?* ]]; then
             given+=("${word%%=*}")
@@ -143,23 +149,25 @@ _wayshot() {
 
     if ((dashes)); then
         values=("${argument[@]}")
-    elif ((${#values[@]})); then
-        : # of the option before
+    elif [[ ${values[0]-maybe} != maybe ]]; then
+        : # the option before must have one
     elif [[ $raw == --*=* ]]; then
         skip=${raw%%=*}=
+        values=()
         _wayshot_value "${raw%%=*}"
     elif [[ $raw == -* ]]; then
         _wayshot_offer_options
         return
     else
+        _wayshot_offer "${values[@]:1}"
         ((${#words[@]})) || _wayshot_offer "${commands[@]}"
         values=("${argument[@]}")
     fi
     case ${values[0]-} in
-        words) _wayshot_offer "${values[@]:1}" ;;
+        words | maybe) _wayshot_offer "${values[@]:1}" ;;
         files) _wayshot_offer_files ;;
-        commands) ((dashes == 0)) || _wayshot_offer_command "$((dashes + 1))" ;;
         folders) compopt -o dirnames ;;
+        commands) ((dashes == 0)) || _wayshot_offer_command "$((dashes + 1))" ;;
         '' | nothing) ;;
         *) _wayshot_offer_live "${values[0]}" ;;
     esac
@@ -256,7 +264,7 @@ _wayshot_command() {
     esac
 }
 
-# What the value of an option can be; none for a flag.
+# What the value of an option can be: its kind, and words; none for a flag, maybe none of them.
 _wayshot_value() {
     case "$command $1" in
 @values@
@@ -286,15 +294,16 @@ def _bash(commands: list[Command]) -> str:
         ]
         values += [
             f"        {' | '.join(_quoted(f'{name} {it}') for it in option.names)}) "
-            f"values=({_bash_value(option.value) or 'nothing'}) ;;"
+            f"values=({_bash_value(option.value, option) or 'nothing'}) ;;"
             for option in command.options
             if option.metavar
         ]
     return _BASH.replace("@commands@", "\n".join(tables)).replace("@values@", "\n".join(values))
 
 
-def _bash_value(value: Value) -> str:
-    return " ".join(("words", *value)) if isinstance(value, tuple) else value or ""
+def _bash_value(value: Value, option: Option | None = None) -> str:
+    kind = "maybe" if option and option.is_value_optional else "words"
+    return " ".join((kind, *value)) if isinstance(value, tuple) else value or ""
 
 
 _ZSH = r"""#compdef wayshot
@@ -370,6 +379,7 @@ def _zsh_specs(option: Option) -> Iterator[str]:
     others = "*" if option.is_multiple else f"({' '.join(option.names)})"
     text = option.help.replace("\\", "\\\\").replace("]", "\\]")
     value = f":{_zsh_value(option.metavar, option.value)}" if option.metavar else ""
+    value = ":" * option.is_value_optional + value
     for name in option.names:
         end = ("=" if name.startswith("--") else "+") if option.metavar else ""
         yield _quoted(f"{others}{name}{end}[{text}]{value}")
@@ -419,6 +429,11 @@ function __wayshot_after
     test (count (commandline -opc)) -eq $argv[1]
 end
 
+# Tell whether the word before the one that is asked for is that.
+function __wayshot_follows
+    test (commandline -opc)[-1] = $argv[1]
+end
+
 # Offer what the session has. Nothing of that is ever evaluated.
 function __wayshot_live
     _WAYSHOT_COMPLETE=$argv[1] command wayshot 2>/dev/null
@@ -449,6 +464,11 @@ def _fish_rules(command: Command) -> Iterator[tuple[str, ...]]:
         may = "__wayshot_may" if option.is_multiple else " ".join(("__wayshot_may", *option.names))
         names = (f"-l {it[2:]}" if it.startswith("--") else f"-s {it[1:]}" for it in option.names)
         value = _fish_value(option.value) if option.metavar else ()
+        if option.is_value_optional:
+            # For fish it has to stand behind =; here it may come as the next word.
+            follows = f"-n '__wayshot_follows {option.names[0]}'"
+            yield (*rule, follows, *value[1:])
+            value = ("-f", *value[1:])
         yield (*rule, f"-n '{may}'", *names, *value, f"-d {_fish_quoted(option.help)}")
     for name, text in command.commands.items():
         yield (*rule, first, f"-a {name}", f"-d {_fish_quoted(text)}")
