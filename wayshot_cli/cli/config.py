@@ -19,19 +19,19 @@ _PROFILES = "profile"
 
 _COLUMN = 30  # where it is said whence a value is
 
-_TARGETS = {"outputs", "region", "window", "pipewire_node"}
+_TARGETS = {"outputs", "region", "window", "select", "pipewire_node"}
 _PORTAL = {"portal_source", "portal_size", "portal_remote_desktop"}
 
-# What is configured gives way to these on the line (and what is said for all, to these in a
-# profile): both would contradict each other, or the one would mean nothing for the other.
+# What is configured gives way to these on the line, and outside of profiles to these in one: both
+# would contradict each other, or the one would mean nothing beside the other.
 _GIVES_WAY_TO: dict[str, set[str]] = {
     **{name: _TARGETS - {name} for name in _TARGETS},
-    "pipewire_node": {"outputs", "window", "backend", *_PORTAL},
+    "pipewire_node": {"outputs", "window", "select", "backend", *_PORTAL},
     "backend": {"pipewire_node", *_PORTAL},
     **{name: {"pipewire_node", "backend"} for name in _PORTAL},
     "buffer": {"device"},
     "device": {"buffer"},
-    "scale": {"window"},
+    "scale": {"window", "select"},
     "format_": {"file"},
     "rate": {"timestamps"},
     "timestamps": {"rate"},
@@ -86,18 +86,19 @@ def in_force(config: Config, ctx: click.Context, profile: str | None) -> Setting
 
 
 def _gives_way(name: str, wishes: Mapping[str, Any]) -> bool:
-    """Whether a configured value is meaningless beside what is said on the line or in a profile."""
-    for other in _GIVES_WAY_TO.get(name, set()):
-        wish = wishes.get(other)
-        if other == "file":
-            # An extension says the format as well as the option does.
-            if isinstance(wish, str) and not is_folder(wish) and os.path.splitext(wish)[1]:
-                return True
-        elif name in _PORTAL and wish == "portal":
-            continue
-        elif other in wishes and wish is not False and wish != ():
-            return True
-    return False
+    """Whether a configured value means nothing beside what the line or a profile says."""
+    others = _GIVES_WAY_TO.get(name, set()) & wishes.keys()
+    return any(_contradicts(name, other, wishes[other]) for other in others)
+
+
+def _contradicts(name: str, other: str, wish: object) -> bool:
+    if (name, other) == ("format_", "file"):  # whose extension says the format as well
+        return isinstance(wish, str) and not is_folder(wish) and bool(os.path.splitext(wish)[1])
+    if (name, other) == ("scale", "select"):
+        return wish == "window"
+    if name in _PORTAL and other == "backend":
+        return wish != "portal"
+    return wish is not False and wish != ()
 
 
 def _profiles(config: Config) -> dict[str, Any]:
