@@ -608,12 +608,15 @@ def test_path_tells_which_file_is_read(
 
 def test_profiles_are_completed(config: Path) -> None:
     config.write_text("[profile.share]\n[profile.raw]\n")
-    line = {"_WAYSHOT_COMPLETE": "bash_complete", "COMP_WORDS": "wayshot list --profile "}
     done = subprocess.run(
         [sys.executable, "-m", "wayshot_cli"],
-        env=os.environ | line | {"COMP_CWORD": "3"},
+        env=os.environ | {"_WAYSHOT_COMPLETE": "profiles"},
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    assert done.stdout.split() == ["plain,none", "plain,share", "plain,raw"]
+    assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == [
+        "none",
+        "share",
+        "raw",
+    ]

@@ -46,7 +46,7 @@ class App(click.Group):
         """Leave the line alone when a subcommand begins it; else it is a still's."""
         if args and args[0] in _SUBCOMMANDS:
             ctx.invoked_subcommand = args[0]
-            ctx.args = args  # with the name, from which click's completion goes on
+            ctx.args = args
             return ctx.args
         if args and args[0] in _RESERVED:
             message = f"{args[0]!r} will be a subcommand; for a file of that name write ./{args[0]}"

@@ -9,8 +9,8 @@ from click.types import FloatParamType, IntParamType, StringParamType
 
 from wayshot_cli import sinks
 from wayshot_cli.cli import printable
-from wayshot_cli.cli.names import config_path, is_configured, is_folder
-from wayshot_cli.cli.options import CONTEXT_SETTINGS, NO_PROFILE, ProfileOption, complete_profile
+from wayshot_cli.cli.names import NO_PROFILE, config_path, is_configured, is_folder
+from wayshot_cli.cli.options import CONTEXT_SETTINGS, ProfileOption, Word
 from wayshot_cli.config import Config, Keys, bracketed, read, written
 from wayshot_cli.errors import InvalidArgumentError, WayshotError
 
@@ -83,14 +83,6 @@ def in_force(config: Config, ctx: click.Context, profile: str | None) -> Setting
         settings = {name: it for name, it in settings.items() if not _gives_way(name, wishes)}
         settings |= above
     return settings
-
-
-def profile_names() -> list[str]:
-    """Return the profiles that there are, for completion: none if the config has an error."""
-    try:
-        return [NO_PROFILE, *(_profiles(read(config_path())) if is_configured() else ())]
-    except WayshotError:
-        return []
 
 
 def _gives_way(name: str, wishes: Mapping[str, Any]) -> bool:
@@ -256,9 +248,7 @@ def path() -> None:
     help="Check the file, and print what is in force and whence; of all commands, or of COMMAND.",
     context_settings=CONTEXT_SETTINGS,
 )
-@click.option(
-    "--profile", metavar="NAME", shell_complete=complete_profile, help="With this profile."
-)
+@click.option("--profile", metavar="NAME", type=Word("profiles"), help="With this profile.")
 @click.option("--json", "as_json", is_flag=True, help="Print it for programs.")
 @click.argument("name", metavar="COMMAND", required=False)
 def show(profile: str | None, name: str | None, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import click
 from wayshot_cli.cli import before_leaving, printable, say
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
-    complete_node,
+    Word,
     positive,
     profile_option,
     refuse,
@@ -75,11 +75,11 @@ class _AfterDashes(click.Command):
     help="Wait so long after it has shown something.",
 )  # fmt: skip
 @click.option(
-    "--save", metavar="FILE", shell_complete=complete_node,
+    "--save", type=Word("files"), metavar="FILE",
     help="Where the picture goes, as FILE of wayshot.",
 )  # fmt: skip
 @click.option(
-    "--record", metavar="FILE", shell_complete=complete_node,
+    "--record", type=Word("files"), metavar="FILE",
     help="Record instead, until the program ends.",
 )  # fmt: skip
 @click.option(
@@ -94,7 +94,7 @@ class _AfterDashes(click.Command):
     "-v", "--verbose", is_flag=True, help="Show what the program and the compositor print."
 )
 @profile_option
-@click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
+@click.argument("command", nargs=-1, required=True, type=Word("commands"), metavar="-- COMMAND...")
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     size: Size,
     scale: float,

@@ -6,6 +6,9 @@ import stat
 import time
 from collections.abc import Iterator
 
+NO_PROFILE = "none"
+"""The profile for which nothing is configured."""
+
 
 def is_folder(file: str) -> bool:
     """Whether FILE is a folder to choose a name in."""

@@ -10,7 +10,7 @@ import click
 
 from wayshot_cli import backends, sinks
 from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
-from wayshot_cli.cli.names import config_path, is_configured
+from wayshot_cli.cli.names import NO_PROFILE, config_path, is_configured
 from wayshot_cli.geometry import Box, Size, parse_region, parse_size
 from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
@@ -18,13 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
-    from click.shell_completion import CompletionItem
-
 STDOUT = "-"
 """FILE for stdout."""
-
-NO_PROFILE = "none"
-"""The profile for which nothing is configured."""
 
 _LONGEST_LINE = 4096  # of a region on stdin
 _ANY_NODE = 0xFFFFFFFF  # PW_ID_ANY
@@ -85,65 +80,15 @@ def timeout_option(*, hidden: bool = False) -> Decorator:
     )
 
 
-def complete_output(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete an output's name from the running session; nothing where there is none."""
-    from wayshot_cli.errors import WayshotError  # noqa: PLC0415 - only the shell asks this
-    from wayshot_cli.still import outputs  # noqa: PLC0415
+class Word(click.types.StringParamType):
+    """A string, of which completion knows what it may be.
 
-    try:
-        return [o.name for o in outputs(timeout=1.0) if o.name.startswith(incomplete)]
-    except WayshotError:
-        return []
+    ``of`` names what the shell finds by itself (files, commands) or asks the session for (outputs,
+    windows, as ``cli.words`` has them); or it has some of the words, of which there are more.
+    """
 
-
-def complete_window(
-    _ctx: click.Context, _param: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    """Complete a window's identifier; the title says which one it is."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only the shell asks this
-
-    from wayshot_cli.cli import printable  # noqa: PLC0415
-    from wayshot_cli.errors import WayshotError  # noqa: PLC0415
-    from wayshot_cli.still import windows  # noqa: PLC0415
-
-    try:
-        return [
-            CompletionItem(window.identifier, help=printable(window.title))
-            for window in windows(timeout=1.0)
-            if window.identifier and window.identifier.startswith(incomplete)
-        ]
-    except WayshotError:
-        return []
-
-
-def complete_node(
-    _ctx: click.Context, _param: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    """Complete a path by the shell's own means."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only the shell asks this
-
-    return [CompletionItem(incomplete, type="file")]
-
-
-def complete_file(
-    ctx: click.Context, _param: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    """Complete a path by the shell's own means, and a first word as a subcommand, too."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only the shell asks this
-
-    typed = (ctx.get_parameter_source(name) for name in ctx.params)
-    is_first = click.core.ParameterSource.COMMANDLINE not in typed
-    app = ctx.command
-    names = app.list_commands(ctx) if is_first and isinstance(app, click.Group) else []
-    matching = [CompletionItem(name) for name in names if name.startswith(incomplete)]
-    return [*matching, CompletionItem(incomplete, type="file")]
-
-
-def complete_profile(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a profile."""
-    from wayshot_cli.cli.config import profile_names  # noqa: PLC0415 - only the shell asks this
-
-    return [name for name in profile_names() if name.startswith(incomplete)]
+    def __init__(self, of: str | tuple[str, ...]) -> None:
+        self.of = of
 
 
 class ProfileOption(click.Option):
@@ -172,7 +117,7 @@ class ProfileOption(click.Option):
 
 profile_option = click.option(
     "--profile", cls=ProfileOption, is_eager=True, expose_value=False, metavar="NAME",
-    shell_complete=complete_profile, help="A profile of the configuration, or none.",
+    type=Word("profiles"), help="A profile of the configuration, or none.",
 )  # fmt: skip
 """``--profile``, and what is configured as defaults of the other options."""
 
@@ -208,7 +153,7 @@ class _Region(click.Option):
 
 target_options = _together(
     click.option(
-        "-o", "--output", "outputs", multiple=True, metavar="NAME", shell_complete=complete_output,
+        "-o", "--output", "outputs", multiple=True, metavar="NAME", type=Word("outputs"),
         help="This output, or focused; again for several.",
     ),
     click.option(
@@ -217,7 +162,7 @@ target_options = _together(
         help="This 'X,Y WxH' or WxH+X+Y; - for stdin.",
     ),
     click.option(
-        "-w", "--window", metavar="ID", shell_complete=complete_window,
+        "-w", "--window", metavar="ID", type=Word("windows"),
         help="This ID, app_id:NAME, title:TEXT or active.",
     ),
     click.option("-c", "--cursor", is_flag=True, help="Paint the cursor."),
@@ -245,7 +190,7 @@ def backend_options(*, hide_rare: bool) -> Decorator:
             metavar="KIND", help=f"auto, {', '.join(backends.BUFFERS)}.", hidden=hide_rare,
         ),
         click.option(
-            "--device", metavar="NODE", shell_complete=complete_node, hidden=hide_rare,
+            "--device", type=Word("files"), metavar="NODE", hidden=hide_rare,
             help="Device for dmabufs, as /dev/dri/renderD128.",
         ),
         timeout_option(hidden=hide_rare),

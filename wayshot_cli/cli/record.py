@@ -20,8 +20,8 @@ from wayshot_cli.cli.names import generated_names, is_folder, user_folder
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
     STDOUT,
+    Word,
     backend_options,
-    complete_file,
     delay_option,
     is_default,
     portal_options,
@@ -127,7 +127,7 @@ def _settings(
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="End after so many frames.")
 @delay_option
 @click.option(
-    "--pixel-format", type=str, metavar="NAME",
+    "--pixel-format", type=Word(rawvideo.PIXEL_FORMATS), metavar="NAME",
     help="Of y4m, raw and video, in ffmpeg's names, as yuv444p.",
 )  # fmt: skip
 @click.option(
@@ -139,7 +139,7 @@ def _settings(
     help="Of YUV: limited (unless given) or full.",
 )  # fmt: skip
 @click.option(
-    "--timestamps", metavar="FILE",
+    "--timestamps", type=Word("files"), metavar="FILE",
     help="raw: variable rate; the times of the frames go to FILE.",
 )  # fmt: skip
 @click.option("--codec", metavar="NAME", help="libx264 unless given; as hevc_nvenc, h264_qsv.")
@@ -172,7 +172,7 @@ def _settings(
 @backend_options(hide_rare=False)
 @portal_options(hidden=False)
 @profile_option
-@click.argument("file", required=False, shell_complete=complete_file)
+@click.argument("file", required=False, type=Word("files"))
 @click.pass_obj
 def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed over by name
     open_stage: "Callable[[], contextlib.AbstractContextManager[Stage]] | None",

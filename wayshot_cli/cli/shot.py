@@ -11,8 +11,8 @@ from wayshot_cli.cli.names import generated_names, is_folder, user_folder
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
     STDOUT,
+    Word,
     backend_options,
-    complete_file,
     delay_option,
     portal_options,
     positive,
@@ -76,7 +76,7 @@ man wayshot describes all of it, rare options and exit codes included.
 @portal_options(hidden=True)
 @profile_option
 @click.version_option(__version__, message="wayshot %(version)s")
-@click.argument("file", required=False, shell_complete=complete_file)
+@click.argument("file", required=False, type=Word("files"))
 def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
     region: str | None,
