@@ -44,13 +44,18 @@ def errors_named(path: "str | os.PathLike[str]") -> Iterator[None]:
 
 
 def write_file(
-    path: "str | os.PathLike[str]", chunks: "Iterable[Buffer]", *, clobber: bool = True
+    path: "str | os.PathLike[str]",
+    chunks: "Iterable[Buffer]",
+    *,
+    clobber: bool = True,
+    mkdir: bool = False,
 ) -> None:
     """Write a picture to a path, whole or not at all.
 
     A symlink is resolved first. A missing or regular target appears (or is replaced) in one
     step, with mode 0666 less the umask (or the mode it had). FIFOs, devices, /dev/stdout and
-    /dev/fd/N are written in place. With ``clobber`` off an existing file stays.
+    /dev/fd/N are written in place. With ``clobber`` off an existing file stays;
+    ``mkdir`` makes the folders that are missing.
     Raises WriteError; the target is then what it was before.
     """
     with errors_named(path):
@@ -66,6 +71,8 @@ def write_file(
         if old is not None and not clobber:
             raise _exists()
         target = os.path.realpath(os.fsencode(path))
+        if mkdir:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
         with _new_file(os.path.dirname(target)) as file:
             if old is not None:
                 os.fchmod(file.fd, stat.S_IMODE(old.st_mode))
@@ -73,15 +80,18 @@ def write_file(
             file.publish(target, clobber=clobber)
 
 
-def write_new(paths: Iterable[str], chunks: "Iterable[Buffer]") -> str:
+def write_new(paths: Iterable[str], chunks: "Iterable[Buffer]", *, mkdir: bool = False) -> str:
     """Write a picture to the first of the paths, all in one folder, that does not exist.
 
+    ``mkdir`` makes that folder, and those above it, where they are missing.
     Returns that path. Raises WriteError, and leaves nothing behind then.
     """
     candidates = iter(paths)
     first = next(candidates)
     with errors_named(first):
         folder = os.path.realpath(os.path.dirname(os.fsencode(first)))
+        if mkdir:
+            os.makedirs(folder, exist_ok=True)
         with _new_file(folder) as file:
             write_fd(file.fd, chunks)
             for path in itertools.chain((first,), candidates):

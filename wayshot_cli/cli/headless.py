@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from wayshot_cli.cli import before_leaving, printable, say
+from wayshot_cli.cli.names import format_name, read_template
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
     complete_node,
@@ -149,11 +150,15 @@ def _take_still(
     *,
     verbose: bool,
 ) -> int:
-    format_, options = encoding(file)
+    template = read_template(file)
+    format_, options = encoding(format_name(file, template))
     refuse_terminal(file)
     with open_stage() as stage:
-        frame = shot(connection=stage.connection, report=say if verbose else None)
-    write(frame, file, format_, options)
+        frame = shot(
+            connection=stage.connection, report=say if verbose else None,
+            note=template.note if template else None,
+        )  # fmt: skip
+    write(frame, template or file, format_, options)
     return 0
 
 

@@ -10,6 +10,7 @@ import click
 
 from wayshot_cli import backends, sinks
 from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
+from wayshot_cli.cli.names import STDOUT
 from wayshot_cli.geometry import Box, Size, parse_region, parse_size
 from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from click.shell_completion import CompletionItem
-
-STDOUT = "-"
-"""FILE for stdout."""
 
 _LONGEST_LINE = 4096  # of a region on stdin
 _ANY_NODE = 0xFFFFFFFF  # PW_ID_ANY
@@ -151,6 +149,12 @@ delay_option = click.option(
     "-d", "--delay", type=float, metavar="SECONDS", default=0.0, callback=seconds,
     help="Wait first.",
 )  # fmt: skip
+
+writing_options = _together(
+    click.option("--mkdir", is_flag=True, help="Make the folders that are missing."),
+    click.option("--no-clobber", is_flag=True, help="Never replace an existing file."),
+)
+"""How FILE is written."""
 
 backend_options = _together(
     click.option(
