@@ -35,9 +35,10 @@ from wayshot_cli.encode.stream import VIDEO_FORMATS, VideoOptions
 from wayshot_cli.encode.yuv import COLORSPACES
 from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.geometry import Size
-from wayshot_cli.pacing import SECOND, default_rate, exact_rate
+from wayshot_cli.pacing import SECOND, default_rate, read_rate
 from wayshot_cli.pixels import YUV_FORMATS
-from wayshot_cli.record import ON_LOST, ON_RESIZE, OutputSource, Recorder, Source, WindowSource
+from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder
+from wayshot_cli.sources import OutputSource, Source, WindowSource
 from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection
 
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from wayshot_cli.headless import Stage
 
 FORMATS = ("y4m", "raw", *VIDEO_FORMATS)
-_FASTEST = 1000  # frames per second that can be asked for; and seconds per frame
-_MOST_EXACT = 1001  # the denominator of NTSC's rates
 
 _EPILOG = """\b
 Examples:
@@ -65,13 +64,9 @@ def _frames_per_second(
     if value is None:
         return None
     try:
-        rate = Fraction(value.replace(":", "/"))
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not Fraction(1, _FASTEST) <= rate <= _FASTEST:
-        message = f"{value!r} is no number of frames per second from 1/{_FASTEST} to {_FASTEST}"
-        raise click.BadParameter(message)
-    return exact_rate(rate).limit_denominator(_MOST_EXACT)
+        return read_rate(value.replace(":", "/"))
+    except InvalidArgumentError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _bits(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
