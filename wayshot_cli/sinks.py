@@ -146,18 +146,21 @@ class RecordingFile:
         path: "str | os.PathLike[str]",
         *,
         clobber: bool = True,
+        mkdir: bool = False,
         others: Iterable[str] = (),
     ) -> None:
         """Look at the path.
 
         With ``clobber`` off an existing regular file is refused, or rather the first of the
-        ``others`` is taken that does not exist; ``name`` says which it is.
+        ``others`` is taken that does not exist; ``name`` says which it is. ``mkdir`` makes the
+        folders that are missing, with the first byte.
         """
         self.name = "stdout" if path == "-" else os.fspath(path)
         self.nbytes = 0
         self._fd = 1 if path == "-" else _named_descriptor(path)
         self._is_ours = self._fd is None  # to open and to close
         self._clobber = clobber
+        self._mkdir = mkdir
         self._others = iter(others)
         self.is_file = False  # and not somebody's descriptor, a FIFO or a device
         self._blocked_since: float | None = None
@@ -168,7 +171,8 @@ class RecordingFile:
             while (old := _stat(self.name)) and stat.S_ISREG(old.st_mode) and not clobber:
                 self._take_other_name()
             self.is_file = old is None or stat.S_ISREG(old.st_mode)
-            os.stat(self._folder)  # say now that it is missing
+            if not mkdir:
+                os.stat(self._folder)  # say now that it is missing
 
     @property
     def blocked_for(self) -> float:
@@ -194,8 +198,9 @@ class RecordingFile:
 
         What may be replaced stays until that program does so.
         """
-        if not self._clobber:
-            with errors_named(self.name):
+        with errors_named(self.name):
+            self._make_folder()
+            if not self._clobber:
                 self._open()
 
     def write_all(self, buffers: "Sequence[Buffer]") -> None:
@@ -254,7 +259,13 @@ class RecordingFile:
             raise _exists()
         self.name = other
 
+    def _make_folder(self) -> None:
+        if self._mkdir and self.is_file:
+            os.makedirs(self._folder, exist_ok=True)
+
     def _open(self) -> int:
+        if self._fd is None:
+            self._make_folder()
         while self._fd is None:
             flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY
             if self.is_file:
@@ -279,13 +290,15 @@ class WholeRecordingFile(RecordingFile):
         path: "str | os.PathLike[str]",
         *,
         clobber: bool = True,
+        mkdir: bool = False,
         others: Iterable[str] = (),
     ) -> None:
-        """Look at the path, and try whether its folder takes a file at all."""
-        super().__init__(path, clobber=clobber, others=others)
+        """Look at the path, and try whether its folder takes a file, where it must be there."""
+        super().__init__(path, clobber=clobber, mkdir=mkdir, others=others)
         self._file: _UnnamedFile | _TemporaryFile | None = None
-        with self._make_file():
-            pass
+        if not mkdir:
+            with self._make_file():
+                pass
 
     @property
     def is_gone(self) -> bool:
@@ -321,6 +334,7 @@ class WholeRecordingFile(RecordingFile):
 
     def _make_file(self) -> "_UnnamedFile | _TemporaryFile":
         with errors_named(self.name):
+            self._make_folder()
             return _new_file(os.fsencode(self._folder) if self.is_file else _TMP)
 
     def _publish(self, file: "_UnnamedFile | _TemporaryFile") -> None:

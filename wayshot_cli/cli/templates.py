@@ -12,7 +12,7 @@ from wayshot_cli.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from wayshot_cli.geometry import Size
-    from wayshot_cli.record import Source
+    from wayshot_cli.sources import Source
     from wayshot_cli.still import Subject
     from wayshot_cli.waiting import Waiter
     from wayshot_cli.wayland.toplevels import Window
@@ -165,7 +165,7 @@ def _clean(text: str) -> str:
     encoding = sys.getfilesystemencoding()
     text = text.encode(encoding, "replace").decode(encoding)
     text = "".join(c if c.isspace() or (c.isprintable() and c != "/") else "_" for c in text)
-    return " ".join(text.split()).lstrip(".- ")
+    return " ".join(text.split()).lstrip("._- ")
 
 
 def _expand(tokens: _Tokens, values: dict[str, str], spare: int = 0) -> str:
