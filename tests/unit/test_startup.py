@@ -51,7 +51,7 @@ HEAVY = {
     "wayshot_cli.buffers.egl",
     "wayshot_cli.buffers.gbm",
     "wayshot_cli.buffers.linear",
-    "wayshot_cli.bus",
+    "wayshot_cli.dbus",
     "wayshot_cli.cli.completions",
     "wayshot_cli.cli.doctor",
     "wayshot_cli.cli.headless",
