@@ -15,7 +15,7 @@ from wayshot_cli.cli.options import (
     refuse_terminal,
     seconds,
 )
-from wayshot_cli.cli.shot import encoding, write
+from wayshot_cli.cli.shot import Writing, encoding, write
 from wayshot_cli.errors import WayshotError
 from wayshot_cli.geometry import Size
 from wayshot_cli.headless import COMPOSITORS, DEFAULT_SIZE, DEFAULT_TIMEOUT, Stage, parse_size
@@ -158,7 +158,7 @@ def _take_still(
             connection=stage.connection, report=say if verbose else None,
             note=template.note if template else None,
         )  # fmt: skip
-    write(frame, template or file, format_, options)
+    write(frame, Writing(template or file, format_, options))
     return 0
 
 

@@ -1,6 +1,7 @@
 """``wayshot [OPTIONS] [FILE]``: one still, from the words on the line to a file."""
 
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -18,11 +19,13 @@ from wayshot_cli.cli.names import (
 )
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
+    after_options,
     backend_options,
     complete_file,
     delay_option,
     portal_options,
     positive,
+    read_delivery,
     read_portal,
     read_target,
     refuse_terminal,
@@ -72,6 +75,7 @@ Examples:
     help="Pixels per logical unit, instead of native.",
 )  # fmt: skip
 @delay_option
+@after_options
 @click.option("--metadata", is_flag=True, help="Note time, software and resolution in a PNG.")
 @writing_options
 @backend_options
@@ -102,8 +106,9 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     mkdir: bool,
     no_clobber: bool,
     verbose: bool,
+    **after: Any,
 ) -> None:
-    """Read top to bottom: check the words, capture, encode, write."""
+    """Read top to bottom: check the words, capture, encode, write, and what is to come after."""
     box = read_target(outputs, region, window)
     if window is not None and scale is not None:
         message = "--scale is not for --window"
@@ -113,31 +118,45 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
         format_name(file, template), format_, level, quality, metadata=metadata
     )
     refuse_terminal(file)
+    writing = Writing(template or file, format_, options, not no_clobber, mkdir)
+    delivery = read_delivery(file, timeout, **after)
+    if delivery:
+        delivery.check_format(format_)
 
-    frame = take_shot(
-        outputs or None, region=box, window=window, cursor=cursor, scale=scale, delay=delay,
-        backend=backend, buffer=buffer, device=device, timeout=timeout,
-        pipewire_node=pipewire_node,
-        portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
-        report=report if verbose else None, warn=report, meanwhile=lambda: encode.load(format_),
-        note=template.note if template else None,
-    )  # fmt: skip
-    if verbose and format_ == "raw":
-        report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")
-    write(frame, template or file, format_, options, clobber=not no_clobber, mkdir=mkdir)
+    with delivery.telling_errors() if delivery else nullcontext():
+        frame = take_shot(
+            outputs or None, region=box, window=window, cursor=cursor, scale=scale, delay=delay,
+            backend=backend, buffer=buffer, device=device, timeout=timeout,
+            pipewire_node=pipewire_node,
+            portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
+            report=report if verbose else None, warn=report, meanwhile=lambda: encode.load(format_),
+            note=template.note if template else None,
+        )  # fmt: skip
+        if verbose and format_ == "raw":
+            report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")
+        if delivery:
+            delivery.deliver(frame, writing)
+        else:
+            write(frame, writing)
 
 
-def write(  # noqa: PLR0913 - a picture and all that the line says of its file
-    frame: "Frame",
-    file: "str | Template | None",
-    format_: str,
-    options: encode.Options,
-    *,
-    clobber: bool = True,
-    mkdir: bool = False,
-) -> str | None:
-    """Write a picture to FILE and return its path; print the name of one that is chosen here."""
-    chunks = encode.encode(frame, format_, options)
+class Writing(NamedTuple):
+    """How a picture is to be written; ``file`` is FILE."""
+
+    file: "str | Template | None"
+    format: str
+    options: encode.Options
+    clobber: bool = True
+    mkdir: bool = False
+
+
+def write(frame: "Frame", writing: Writing, png: bytes | None = None) -> str | None:
+    """Write a picture and return its path, None for stdout; print a name that is chosen here.
+
+    ``png`` is the picture where it has been encoded before.
+    """
+    file, format_, options, clobber, mkdir = writing
+    chunks = encode.encode(frame, format_, options) if png is None else [png]
     if file == STDOUT:
         with sinks.errors_named("stdout"):
             sinks.write_fd(1, chunks)
