@@ -172,7 +172,13 @@ _wayshot_command() {
                 '-q --quality'
                 '-s --scale'
                 '-d --delay'
+                '--edit'
+                '--editor'
+                '--clipboard'
+                '--exec'
+                '--notify'
                 '--metadata'
+                '--mkdir'
                 '--no-clobber'
                 '--backend'
                 '--buffer'
@@ -297,6 +303,7 @@ _wayshot_command() {
                 '--no-damage'
                 '--on-resize'
                 '--on-lost'
+                '--mkdir'
                 '--no-clobber'
                 '--quiet'
                 '--backend'
@@ -331,6 +338,8 @@ _wayshot_value() {
         'wayshot -q' | 'wayshot --quality') values=(nothing) ;;
         'wayshot -s' | 'wayshot --scale') values=(nothing) ;;
         'wayshot -d' | 'wayshot --delay') values=(nothing) ;;
+        'wayshot --editor') values=(nothing) ;;
+        'wayshot --exec') values=(nothing) ;;
         'wayshot --backend') values=(words auto image-copy screencopy export-dmabuf portal) ;;
         'wayshot --buffer') values=(words auto shm dmabuf) ;;
         'wayshot --device') values=(files) ;;

@@ -613,7 +613,7 @@ def test_profiles_are_completed(config: Path) -> None:
         env=os.environ | {"_WAYSHOT_COMPLETE": "profiles"},
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
     assert done.stdout.splitlines() == [
         "share\tquality, record",

@@ -7,9 +7,15 @@ from typing import Any, NamedTuple
 import click
 from click.types import FloatParamType, IntParamType, StringParamType
 
-from wayshot_cli import sinks
 from wayshot_cli.cli import printable
-from wayshot_cli.cli.names import NO_PROFILE, config_path, is_configured, is_folder
+from wayshot_cli.cli.names import (
+    NO_PROFILE,
+    config_path,
+    format_name,
+    is_configured,
+    read_template,
+    say_path,
+)
 from wayshot_cli.cli.options import CONTEXT_SETTINGS, ProfileOption, Word
 from wayshot_cli.config import Config, Keys, bracketed, read, written
 from wayshot_cli.errors import InvalidArgumentError, WayshotError
@@ -93,7 +99,8 @@ def _gives_way(name: str, wishes: Mapping[str, Any]) -> bool:
 
 def _contradicts(name: str, other: str, wish: object) -> bool:
     if (name, other) == ("format_", "file"):  # whose extension says the format as well
-        return isinstance(wish, str) and not is_folder(wish) and bool(os.path.splitext(wish)[1])
+        path = wish if isinstance(wish, str) else None
+        return bool(os.path.splitext(format_name(path, read_template(path)) or "")[1])
     if (name, other) == ("scale", "select"):
         return wish == "window"
     if name in _PORTAL and other == "backend":
@@ -174,6 +181,8 @@ def _checked(
         raise config.error(keys, f"{keys[-1]} holds a NUL")
     try:
         param.process_value(ctx, converted)
+        if param.name == "file":
+            read_template(converted)
     except click.UsageError as error:
         raise config.error(keys, f"{keys[-1]}: {error.message}") from error
     except WayshotError as error:
@@ -239,8 +248,7 @@ def command() -> None:
 @command.command("path", help="Print which file is read.", context_settings=CONTEXT_SETTINGS)
 def path() -> None:
     """Print it, be it there or not."""
-    with sinks.errors_named("stdout"):
-        sinks.write_fd(1, [os.fsencode(config_path()) + b"\n"])
+    say_path(config_path())
 
 
 @command.command(
@@ -248,7 +256,7 @@ def path() -> None:
     help="Check the file, and print what is in force and whence; of all commands, or of COMMAND.",
     context_settings=CONTEXT_SETTINGS,
 )
-@click.option("--profile", type=Word("profiles"), metavar="NAME", help="With this profile.")
+@click.option("--profile", metavar="NAME", type=Word("profiles"), help="With this profile.")
 @click.option("--json", "as_json", is_flag=True, help="Print it for programs.")
 @click.argument("name", metavar="COMMAND", required=False)
 def show(profile: str | None, name: str | None, *, as_json: bool) -> None:
