@@ -62,8 +62,8 @@ class Waiter:
     def watch(self, fd: int, handler: Callable[[], object], events: int = select.POLLIN) -> None:
         """Call the handler, which reads (or writes), whenever it can do so while waiting.
 
-        ``events`` are poll's; an error or a hang-up is one in any case. It takes the place of what
-        watched the fd before.
+        ``events`` are poll's; an error or a hang-up is one in any case. It takes the place of
+        what watched the fd before.
         """
         self._handlers[fd] = handler
         self._poll.register(fd, events)
