@@ -382,3 +382,48 @@ def test_what_no_longer_fits_on_the_disk_is_told(folder: Path) -> None:
     assert done.returncode == 1, done.stderr
     with Image.open(folder / "a.png") as image:
         image.load()
+
+
+# Recordings
+
+
+RECORD = ("record", "--quiet", "--frames", "2")
+
+
+@pytest.mark.parametrize("name", ["a.y4m", "a.gif", "{output}.mp4"])
+def test_exec_gets_a_complete_recording(folder: Path, name: str) -> None:
+    result = shoot(folder, *RECORD, "--exec", "ffprobe -v error -count_frames -show_entries "
+                   "stream=nb_read_frames -of csv=p=0 {}", name)  # fmt: skip
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-1].rstrip(b",") == b"2"
+
+
+def test_braces_need_a_recording_in_a_file(folder: Path) -> None:
+    assert_failed(shoot(folder, *RECORD, "--exec", "cat {}", "-"), 2, "name a FILE")
+
+
+def test_a_program_that_fails_on_a_recording_is_named(folder: Path) -> None:
+    result = shoot(folder, *RECORD, "--exec", "false {}", "a.y4m")
+    assert (result.code, result.files) == (1, ["a.y4m"])
+    assert "'false'" in result.complaint
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_a_recording_ends_its_program(folder: Path, number: int) -> None:
+    with running(folder, *RECORD, "--exec", "{program}", "a.y4m") as process:
+        process.send_signal(number)
+        assert process.wait(LIMIT) == 128 + number
+    pid = int((folder.parent / "pid").read_text())
+    wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
+    assert (folder / "a.y4m").stat().st_size > 2 * 64 * 48
+
+
+def test_a_recording_that_is_ended_by_a_signal_is_handed_on(folder: Path) -> None:
+    words = "record", "--quiet", "--exec", "cp {} b.y4m", "a.y4m"
+    with session(folder) as compositor, subprocess.Popen(
+        [sys.executable, "-m", "wayshot_cli", *words], env=compositor.env, cwd=folder
+    ) as process:  # fmt: skip
+        wait_for(lambda: (folder / "a.y4m").exists() and (folder / "a.y4m").stat().st_size > 0)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIMIT) == 0
+    assert (folder / "b.y4m").read_bytes() == (folder / "a.y4m").read_bytes()

@@ -45,7 +45,7 @@ def run(bus: str, folder: Path, *words: str, config: Config = CONFIG) -> tuple[i
     """Run the command to its end; return its exit code, and what it said on stdout and stderr."""
     with FakeCompositor(config) as compositor:
         done = subprocess.run(
-            [sys.executable, "-m", "wayshot_cli", "--timeout", "2", *words],
+            [sys.executable, "-m", "wayshot_cli", *words, "--timeout", "2"],
             env={
                 **compositor.env,
                 "DBUS_SESSION_BUS_ADDRESS": bus,
@@ -175,7 +175,7 @@ def names_on(bus: SessionBus) -> list[str]:
 
 def test_a_picture_on_the_clipboard_or_stdout_has_no_buttons(bus: SessionBus, folder: Path) -> None:
     with notified(bus, folder, "-") as (service, it):
-        assert it.summary == "Screenshot taken"
+        assert it.summary == "Screenshot done"
         assert it.actions == []
         assert "image-data" in it.hints
         service.wait_until_gone(it)
@@ -245,3 +245,22 @@ def test_a_program_that_is_missing_is_notified_of(bus: SessionBus, folder: Path)
     assert code == 4
     assert "nosuch" in it.body
     assert not (folder / "a.png").exists()
+
+
+def test_a_recording_is_notified_of_too(bus: SessionBus, folder: Path) -> None:
+    words = "record", "--quiet", "--frames", "1", "--notify", "a.y4m"
+    with FakeService(bus.address) as service:
+        code, _, said = run(bus.address, folder, *words)
+        assert (code, said) == (0, "")
+        (it,) = service.notified
+        assert (it.summary, it.body, it.icon) == ("Recording saved", "a.y4m", "camera-video")
+        service.press(it, "default")
+        assert opened(folder) == f" {folder}/a.y4m\n"
+
+
+def test_the_error_of_a_recording_is_notified_of(bus: SessionBus, folder: Path) -> None:
+    with FakeService(bus.address) as service:
+        code, _, _ = run(bus.address, folder, "record", "--notify", "-o", "none", "a.y4m")
+        (it,) = service.notified
+    assert code == 5
+    assert "none" in it.body
