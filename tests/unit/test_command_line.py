@@ -573,6 +573,7 @@ def completions(line: str) -> list[str]:
         (
             "wayshot ",
             [
+                "plain,color",
                 "plain,completions",
                 "plain,doctor",
                 "plain,headless",
