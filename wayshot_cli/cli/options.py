@@ -223,7 +223,7 @@ selector_option = click.option(
 select_options = _together(
     click.option(
         "--select", cls=_Select, type=click.Choice(SELECTABLE), metavar="[WHAT]",
-        help=f"Ask for a {', '.join(SELECTABLE)}.",
+        help="Select a region, an output or a window.",
     ),
     selector_option,
     click.option(

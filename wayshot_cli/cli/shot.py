@@ -50,8 +50,8 @@ _EPILOG = """\b
 Examples:
   wayshot                                 everything, to a file in Pictures
   wayshot -o DP-1 out.png                 one output
-  wayshot -g "$(slurp)" out.png           a region that you select
-  wayshot -o DP-1 - | wl-copy             one output, to the clipboard
+  wayshot --select out.png                a region that you select
+  wayshot --select --clipboard            the same, to the clipboard
   wayshot -d 3 -c -t jpeg -q 80 out.jpg   in 3 seconds, with the cursor
   wayshot record -o DP-1 clip.mp4         a recording, until Ctrl-C
 
