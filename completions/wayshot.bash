@@ -193,8 +193,25 @@ _wayshot_command() {
                 '--version'
                 '-h --help'
             )
-            commands=(completions config doctor headless list portal record)
+            commands=(color completions config doctor headless list portal record)
             argument=(files)
+            ;;
+        'wayshot color')
+            options=(
+                '-f --format'
+                '--json'
+                '--clipboard'
+                '--freeze'
+                '--selector'
+                '--backend'
+                '--buffer'
+                '--device'
+                '--timeout'
+                '-v --verbose'
+                '-h --help'
+            )
+            commands=()
+            argument=()
             ;;
         'wayshot completions')
             options=(
@@ -303,6 +320,8 @@ _wayshot_command() {
                 '--no-damage'
                 '--on-resize'
                 '--on-lost'
+                '--exec'
+                '--notify'
                 '--mkdir'
                 '--no-clobber'
                 '--quiet'
@@ -348,6 +367,12 @@ _wayshot_value() {
         'wayshot --portal-size') values=(nothing) ;;
         'wayshot --pipewire-node') values=(nothing) ;;
         'wayshot --profile') values=(profiles) ;;
+        'wayshot color -f' | 'wayshot color --format') values=(words hex rgb hsl oklch) ;;
+        'wayshot color --selector') values=(nothing) ;;
+        'wayshot color --backend') values=(words auto image-copy screencopy export-dmabuf portal) ;;
+        'wayshot color --buffer') values=(words auto shm dmabuf) ;;
+        'wayshot color --device') values=(files) ;;
+        'wayshot color --timeout') values=(nothing) ;;
         'wayshot config show --profile') values=(profiles) ;;
         'wayshot doctor --timeout') values=(nothing) ;;
         'wayshot doctor --profile') values=(profiles) ;;
@@ -384,6 +409,7 @@ _wayshot_value() {
         'wayshot record --encoder-args') values=(nothing) ;;
         'wayshot record --on-resize') values=(words scale pad stop segment) ;;
         'wayshot record --on-lost') values=(words stop wait) ;;
+        'wayshot record --exec') values=(nothing) ;;
         'wayshot record --backend') values=(words auto image-copy screencopy export-dmabuf portal) ;;
         'wayshot record --buffer') values=(words auto shm dmabuf) ;;
         'wayshot record --device') values=(files) ;;

@@ -5,7 +5,7 @@ function __wayshot_is
     set -l words (commandline -opc)[2..]
     set -l command ''
     for path in "$words[1]" "$words[1] $words[2]"
-        contains -- $path 'completions' 'config' 'config path' 'config show' 'doctor' 'headless' 'list' 'portal' 'portal forget' 'record'
+        contains -- $path 'color' 'completions' 'config' 'config path' 'config show' 'doctor' 'headless' 'list' 'portal' 'portal forget' 'record'
         and set command $path
     end
     test "$command" = "$argv"
@@ -53,7 +53,7 @@ complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -g --region --geometry' 
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -w --window' -s w -l window -x -k -a '(__wayshot_live windows)' -d 'This ID, app_id:NAME, title:TEXT or active'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -c --cursor' -s c -l cursor -d 'Paint the cursor'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_follows --select' -a 'region output window'
-complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --select' -l select -f -a 'region output window' -d 'Ask for a region, output, window'
+complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --select' -l select -f -a 'region output window' -d 'Select a region, an output or a window'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --selector' -l selector -x -d 'What asks for a region, instead of slurp'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --menu' -l menu -x -d 'What asks for a window, from lines'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --freeze' -l freeze -d 'Show the screen still while selecting'
@@ -82,6 +82,7 @@ complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --pipewire-node' -l pipe
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --profile' -l profile -x -k -a '(__wayshot_live profiles)' -d 'A profile of the configuration, or none'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may --version' -l version -d 'Show the version and exit'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
+complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a color -d 'Print the colour of a pixel'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a completions -d 'Print the completion script of a shell'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a config -d 'Show what is configured'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a doctor -d 'Tell what this session offers, and what wayshot makes of it'
@@ -89,6 +90,18 @@ complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a headless -d 'Tak
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a list -d 'List outputs and windows'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a portal -d 'Manage what the portal has allowed'
 complete -c wayshot -n '__wayshot_is' -n '__wayshot_after 1' -a record -d 'Record a Wayland screen'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may -f --format' -s f -l format -x -a 'hex rgb hsl oklch' -d 'hex, rgb, hsl, oklch'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --json' -l json -d 'Print everything, for programs'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --clipboard' -l clipboard -d 'Copy what is printed, too'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --freeze' -l freeze -d 'Show the screen still while pointing'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --selector' -l selector -x -d 'What asks for a region, instead of slurp'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --backend' -l backend -x -a 'auto image-copy screencopy export-dmabuf portal' -d 'auto, portal or a protocol (man wayshot)'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --buffer' -l buffer -x -a 'auto shm dmabuf' -d 'auto, shm, dmabuf'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --device' -l device -r -F -d 'Device for dmabufs, as /dev/dri/renderD128'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --timeout' -l timeout -x -d 'Longest wait for an answer, 5 unless given'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may -v --verbose' -s v -l verbose -d 'Say on stderr what is done'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
+complete -c wayshot -n '__wayshot_is color' -f
 complete -c wayshot -n '__wayshot_is completions' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is completions' -n '__wayshot_after 2' -a 'bash fish zsh'
 complete -c wayshot -n '__wayshot_is completions' -f
@@ -154,6 +167,8 @@ complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --encoder-args' -
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --no-damage' -l no-damage -d 'Capture every frame, changed or not'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --on-resize' -l on-resize -x -a 'scale pad stop segment' -d 'When the size changes: scale, pad, stop, segment'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --on-lost' -l on-lost -x -a 'stop wait' -d 'When the target goes away: stop, or wait for it'
+complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --exec' -l exec -x -d 'Run this with the file as {}'
+complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --notify' -l notify -d 'Notify of it, and of errors'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --mkdir' -l mkdir -d 'Make the folders that are missing'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --no-clobber' -l no-clobber -d 'Never replace an existing file'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --quiet' -l quiet -d 'Say nothing but errors'

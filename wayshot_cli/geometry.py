@@ -221,19 +221,19 @@ def true_scale(native: Size, logical: Size) -> float:
     """Return the scale in force of something with these sizes, in pixels per logical unit.
 
     Logical sizes are whole numbers, cut off or rounded (640x480 at 1.5 says 426x320), so that
-    native / logical is only near it. Scales are multiples of 1/120: the nearest one is it
-    when it explains the logical size to within less than one unit on both axes. Else the
-    greater ratio stands.
+    native / logical is only near it: mostly above, and least so on the axis where it is
+    smaller. Scales are multiples of 1/120: the nearest one is it when it explains the logical
+    size to within less than one unit on both axes. Else the greater ratio stands.
     """
-    ratio = max(native.width / logical.width, native.height / logical.height)
-    nearest = round(ratio * _SCALE_STEPS)
+    ratios = native.width / logical.width, native.height / logical.height
+    nearest = round(min(ratios) * _SCALE_STEPS)
     for step in sorted(range(max(1, nearest - 1), nearest + 2), key=lambda n: abs(n - nearest)):
         exact = step / _SCALE_STEPS
         if all(
             abs(pixels / exact - units) < 1 for pixels, units in zip(native, logical, strict=True)
         ):
             return exact
-    return ratio
+    return max(ratios)
 
 
 def pixel_at(x: float, y: float, box: Box, native: Size) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.live.command import PATIENCE
 from tests.live.conftest import on_every_compositor
+from tests.live.foreign import Mutter, Weston
 from tests.orphans import Orphans, adopted
 from wayshot_cli import clipboard
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.live.foreign import Foreign
     from tests.stage import Stage
 
 DATA = random.Random(11).randbytes(2_000_000)
@@ -87,3 +89,38 @@ class TestOtherPrograms:
             )
             holders.wait_until(0)
             assert run(session, "wl-paste", "--no-newline") == b"hello"
+
+
+@pytest.fixture(params=[Mutter, Weston], ids=["mutter", "weston"])
+def foreign(request: pytest.FixtureRequest) -> Iterator[Foreign]:
+    """A compositor whose clipboard is for windows alone."""
+    with request.param() as session:
+        yield session
+
+
+def refused(session: Foreign, path: Path, **env: str) -> str:
+    """Return the last line of the error that is met in copying a file."""
+    (path / "a.png").write_bytes(DATA)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, path / "a.png"],
+        env={**session.env, **env},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode
+    return done.stderr.splitlines()[-1]
+
+
+def test_elsewhere_wl_copy_is_asked_and_what_it_says_is_told(
+    foreign: Foreign, tmp_path: Path
+) -> None:
+    """It fails, for there is no keyboard whose focus it could have."""
+    assert "wl-copy failed while setting the clipboard: " in refused(foreign, tmp_path)
+
+
+def test_elsewhere_and_without_wl_copy_there_is_no_way(foreign: Foreign, tmp_path: Path) -> None:
+    said = refused(foreign, tmp_path, PATH=str(tmp_path))
+    assert "offers neither ext-data-control nor wlr-data-control" in said
+    assert "wl-copy cannot be run" in said

@@ -269,6 +269,8 @@ def test_a_stage_is_not_recorded_as_a_session_is(config: Path) -> None:
         ('output = "A"', "-w active", {"outputs": None, "window": "active"}),
         ('region = "1,2 3x4"', "-o B", {"outputs": ("B",), "region": None}),
         ('window = "active"', "-o B", {"outputs": ("B",), "window": None}),
+        ('select = "region"', "-o B", {"outputs": ("B",)}),
+        ("freeze = true", "-o B", {"outputs": ("B",)}),
         ("scale = 2", "-w active", {"scale": None, "window": "active"}),
         ("pipewire-node = 7", "-o B", {"pipewire_node": None, "outputs": ("B",)}),
         ('backend = "screencopy"', "--pipewire-node 7", {"backend": "auto", "pipewire_node": 7}),
@@ -583,14 +585,12 @@ def test_show_checks_every_table(config: Path, capsys: pytest.CaptureFixture[str
 def test_the_environment_wins_over_the_config(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    param = next(it for it in app.params if it.name == "device")
-    monkeypatch.setattr(param, "envvar", "WAYSHOT_TEST_DEVICE")
-    monkeypatch.setenv("WAYSHOT_TEST_DEVICE", "/dev/a")
-    config.write_text('device = "/dev/b"')
-    assert parsed("wayshot", [])["device"] == "'/dev/a'"
+    monkeypatch.setenv("WAYSHOT_SELECTOR", "slop -f a")
+    config.write_text('selector = "slurp"\n[profile.p]\nselector = "slurp -d"\n')
+    assert parsed("wayshot", ["--profile", "p"])["selector"] == "['slop', '-f', 'a']"
     assert cli.run(["config", "show", "wayshot"]) == 0
-    assert 'device = "/dev/a"' in (shown := capsys.readouterr().out)
-    assert "# environment WAYSHOT_TEST_DEVICE\n" in shown
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert 'selector = "slop -f a" # environment WAYSHOT_SELECTOR' in lines
 
 
 def test_path_tells_which_file_is_read(

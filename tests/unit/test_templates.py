@@ -27,7 +27,6 @@ def names(
     outputs: tuple[str, ...] = ("DP-1",),
     app_id: str = "org.foot",
     title: str = "~ in a shell",
-    extension: str = ".png",
     count: int = 1,
 ) -> list[str]:
     """Return the first names of a template for a window, 640x480 pixels large."""
@@ -35,7 +34,7 @@ def names(
     with Waiter() as waiter:
         window = Window("id", app_id, title)
         template.note(Subject(waiter, None, [], outputs, window))
-    return list(islice(template.names(extension, Size(640, 480)), count))
+    return list(islice(template.names(".png", Size(640, 480)), count))
 
 
 @pytest.fixture

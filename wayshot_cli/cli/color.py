@@ -1,6 +1,8 @@
 """``wayshot color [X,Y]``: the colour of a pixel."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import click
@@ -54,8 +56,9 @@ def _point(
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print everything, for programs.")
 @click.option("--clipboard", is_flag=True, help="Copy what is printed, too.")
+@click.option("--freeze", is_flag=True, help="Show the screen still while pointing.")
 @selector_option
-@backend_options
+@backend_options(hide_rare=False)
 @click.argument("point", metavar="[X,Y]", required=False, callback=_point)
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     format_: str | None,
@@ -68,17 +71,25 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     *,
     as_json: bool,
     clipboard: bool,
+    freeze: bool,
     verbose: bool,
 ) -> None:
     """Check the words, take the pixel, print its colour, and copy that."""
     if as_json and format_:
         message = "--json prints all formats: leave --format out"
         raise click.UsageError(message)
+    if freeze and point:
+        message = "--freeze is for pointing: leave X,Y out"
+        raise click.UsageError(message)
     how: dict[str, Any] = {"backend": backend, "buffer": buffer, "device": device}
+    report = say if verbose else None
     with Connection(timeout=timeout) as link:
-        if point is None:
-            point = _ask(link, selector, how)
-        sample = _take(link, point, report=say if verbose else None, **how)
+        if freeze:
+            sample = _point_at_frozen(link, selector, report=report, **how)
+        else:
+            point = point or _point_at(link, selector, **how)
+            capture = partial(shot, connection=link, report=report, **how)
+            sample = _take(point, read_outputs(link), capture)
     words = _as_json(sample) if as_json else FORMATS[format_ or "hex"](sample.color)
     click.echo(words)
     if clipboard:
@@ -87,16 +98,28 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         copy(text(words), timeout=timeout)
 
 
-def _ask(link: Connection, selector: list[str] | None, how: dict[str, Any]) -> tuple[float, float]:
+def _point_at(link: Connection, selector: list[str] | None, **how: Any) -> tuple[float, float]:
     """Let the user point, if what is pointed at can then be captured."""
     from wayshot_cli.cli.selecting import Programs, select_point  # noqa: PLC0415 - for this alone
 
-    chosen, _ = backends.choose(link, **how)
+    chosen, _ = backends.choose(link, how["backend"], how["buffer"], how["device"])
     chosen.close()
     return select_point(link, Programs(selector))
 
 
-def _take(link: Connection, point: tuple[float, float], **how: Any) -> _Sample:
+def _point_at_frozen(link: Connection, selector: list[str] | None, **how: Any) -> _Sample:
+    """Let the user point at what was captured before."""
+    from wayshot_cli.cli.selecting import Programs, select_point  # noqa: PLC0415 - for this alone
+    from wayshot_cli.freeze import freeze  # noqa: PLC0415
+
+    with freeze(link, **how) as frozen:
+        point = select_point(link, Programs(selector))
+    return _take(point, frozen.outputs, frozen.cut)
+
+
+def _take(
+    point: tuple[float, float], outputs: list[Output], capture: Callable[..., Frame]
+) -> _Sample:
     """Read the pixel that covers the point.
 
     All of its output is captured: only so it is certain which pixel is which. Raises NotFoundError
@@ -104,8 +127,8 @@ def _take(link: Connection, point: tuple[float, float], **how: Any) -> _Sample:
     """
     x, y = point
     unit = Box(math.floor(x), math.floor(y), 1, 1)
-    output = layout.plan(read_outputs(link), region=unit).outputs[-1]  # what lies uppermost
-    with shot(output=output.name, connection=link, **how) as frame:
+    output = layout.plan(outputs, region=unit).outputs[-1]  # what lies uppermost
+    with capture(output=output.name) as frame:
         pixel = pixel_at(x, y, output.box, frame.upright_size)
         return _Sample(point, output, pixel, _read(frame, pixel))
 

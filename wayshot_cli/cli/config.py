@@ -195,8 +195,6 @@ def _converted(param: click.Parameter, value: object) -> Any:
     if isinstance(param, click.Option):
         if param.is_flag:
             return value if isinstance(value, bool) else None
-        if value is True and isinstance(param.flag_value, str):
-            return param.flag_value  # as the bare option
         if param.multiple:
             values = [_single(param, it) for it in (value if isinstance(value, list) else [value])]
             return None if None in values else tuple(values)

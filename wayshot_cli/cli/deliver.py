@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from wayshot_cli import encode, sinks
-from wayshot_cli.cli import before_leaving, printable, say
+from wayshot_cli.cli import before_leaving, leave, printable, say
 from wayshot_cli.cli.shot import Writing, write
 from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError
 from wayshot_cli.geometry import Size
@@ -107,25 +107,25 @@ class Delivery:
         frame.close()  # what goes on in the background keeps all that is in memory
         if self._clipboard and png:
             self._copy(png, path)
-        self.run(path)
-        self.notify("Screenshot", path, preview)
+        self._finish("Screenshot", path, "camera-photo", preview)
 
-    def run(self, path: str | None) -> None:
-        """Run the command of --exec, if there is one, on a complete file."""
+    def deliver_recording(self, path: str | None) -> None:
+        """Do the rest for a recording that is complete, in a file or elsewhere."""
+        self._finish("Recording", path, "camera-video")
+
+    def _finish(
+        self, what: str, path: str | None, icon: str, preview: _Preview | None = None
+    ) -> None:
+        """Run the command, then notify."""
         if self._command:
             is_stdout_ours = self._file is not None and sinks.is_descriptor(self._file)
             _run(self._command, path, "--exec", has_stdout=not is_stdout_ours)
-
-    def notify(self, what: str, path: str | None, preview: _Preview | None = None) -> None:
-        """Show a notification, where that is wished for, of what has been done."""
-        if not self._notify:
-            return
-        done = "saved" if path else "copied" if self._clipboard else "taken"
+        done = "saved" if path else "copied" if self._clipboard else "done"
         facts = [os.path.basename(path)] if path else []
         if preview:
             facts.append(f"{preview.size.width}\N{MULTIPLICATION SIGN}{preview.size.height}")
         thumbnail = preview.thumbnail if preview else None
-        self._tell(f"{what} {done}", "\n".join(facts), "camera-photo", path, thumbnail)
+        self._tell(f"{what} {done}", "\n".join(facts), icon, path, thumbnail)
 
     def _write(self, frame: "Frame", writing: Writing) -> tuple[str | None, bytes | None]:
         """Write and edit; return the path of the file that is left, and the PNG, if at hand."""
@@ -235,6 +235,9 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
     """
     words = [word.replace(_PLACE, os.path.abspath(path)) if path else word for word in words]
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _LEAVING)
+    for number in _LEAVING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)  # not that of a recording, which is over
     try:
         pid = os.posix_spawnp(
             words[0], words, os.environ,

@@ -223,7 +223,7 @@ selector_option = click.option(
 select_options = _together(
     click.option(
         "--select", cls=_Select, type=click.Choice(SELECTABLE), metavar="[WHAT]",
-        help=f"Ask for a {', '.join(SELECTABLE)}.",
+        help="Select a region, an output or a window.",
     ),
     selector_option,
     click.option(
@@ -260,7 +260,7 @@ after_recording_options = _together(_exec_option, _notify_option)
 
 def read_delivery(file: str | None, timeout: float, **wishes: Any) -> "Delivery | None":
     """Return what happens to a picture when it is there, None where nothing does."""
-    if not any(wish for option, wish in wishes.items() if option != "editor"):
+    if all(wish in {None, False} for option, wish in wishes.items() if option != "editor"):
         return None
     from wayshot_cli.cli.deliver import Delivery  # noqa: PLC0415 - for these options alone
 

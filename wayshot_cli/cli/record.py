@@ -29,12 +29,14 @@ from wayshot_cli.cli.names import (
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
     Word,
+    after_recording_options,
     backend_options,
     delay_option,
     is_default,
     portal_options,
     positive,
     profile_option,
+    read_delivery,
     read_portal,
     read_target,
     refuse,
@@ -55,6 +57,7 @@ from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
+    from wayshot_cli.cli.deliver import Delivery
     from wayshot_cli.cli.templates import Template
     from wayshot_cli.headless import Stage
 
@@ -173,6 +176,7 @@ def _settings(
     "--on-lost", type=click.Choice(ON_LOST), default="stop", metavar="WHAT",
     help="When the target goes away: stop, or wait for it.",
 )  # fmt: skip
+@after_recording_options
 @writing_options
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @backend_options(hide_rare=False)
@@ -195,6 +199,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     colorspace: str,
     color_range: str | None,
     timestamps: str | None,
+    exec_: str | None,
     encoder: str,
     encoder_args: str | None,
     on_resize: str,
@@ -213,6 +218,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     mkdir: bool,
     no_damage: bool,
     no_clobber: bool,
+    notify: bool,
     quiet: bool,
     verbose: bool,
     **video: Any,
@@ -239,8 +245,10 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     # Said now if something is wrong with it; a name made of what is captured comes later.
     early = None if template else _destination(file, wishes)
     on_resize = _way_to_resize(on_resize, early)
+    delivery = read_delivery(file, timeout, exec_=exec_, notify=notify)
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_telling_errors(delivery))
         stage = stack.enter_context(open_stage()) if open_stage else None
         link: Waiter = (
             stage.connection
@@ -303,10 +311,22 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
         return exit_code_of(signals.first)
     if not destination.nbytes and destination.is_gone():
         return 1  # an encoder has taken frames, the reader nothing; who went away knows it
+    with _telling_errors(delivery):
+        _check_taken(recorder, destination)
+        if delivery:
+            delivery.deliver_recording(destination.path if destination.is_file else None)
+    return 0
+
+
+def _telling_errors(delivery: "Delivery | None") -> contextlib.AbstractContextManager[None]:
+    return delivery.telling_errors() if delivery else contextlib.nullcontext()
+
+
+def _check_taken(recorder: Recorder, destination: Destination) -> None:
+    """Tell of a recording that is worth nothing."""
     if not recorder.statistics.written or (recorder.was_abandoned and destination.is_whole):
         message = f"cannot write {destination.path!r}: nobody took it"
         raise WriteError(message)
-    return 0
 
 
 def _open_after(delay: float, link: Waiter, open_source: Callable[[], Source]) -> Source:

@@ -50,8 +50,8 @@ _EPILOG = """\b
 Examples:
   wayshot                                 everything, to a file in Pictures
   wayshot -o DP-1 out.png                 one output
-  wayshot -g "$(slurp)" out.png           a region that you select
-  wayshot -o DP-1 - | wl-copy             one output, to the clipboard
+  wayshot --select out.png                a region that you select
+  wayshot --select --clipboard            the same, to the clipboard
   wayshot -d 3 -c -t jpeg -q 80 out.jpg   in 3 seconds, with the cursor
   wayshot record -o DP-1 clip.mp4         a recording, until Ctrl-C
 
@@ -128,10 +128,9 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     box = read_target(outputs, region, window, select)
     refuse_node(select, pipewire_node)
     if freeze and select not in {"region", "output"}:
-        message = "--freeze is for --select region and output" + (
-            ": a window's pixels are not what the screen shows" if select else ""
-        )
-        raise click.UsageError(message)
+        reason = ": a window's pixels are not what the screen shows" if select else ""
+        refuse(f"--freeze is for --select region and output{reason}", "freeze")
+        freeze = False
     if (window is not None or select == "window") and scale is not None:
         message = "--scale is not for windows"
         raise click.UsageError(message)
