@@ -19,7 +19,7 @@ from wayshot_cli.errors import (
     UnsupportedError,
     WayshotError,
 )
-from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
+from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT, Waiter
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.protocols.core import WL_SEAT
 from wayshot_cli.wayland.protocols.ext_data_control import EXT_DATA_CONTROL_MANAGER_V1
@@ -114,11 +114,11 @@ class _Selection:
         )
         for mime_type in offers:
             self._source.send("offer", mime_type)
-        # What others copy is offered to us, too; nobody here wants it.
         self._device = manager.create(
             "get_data_device",
             seat,
-            data_offer=lambda offer: offer.destroy(),
+            selection=_decline,
+            primary_selection=_decline,
             finished=self._on_finished,
         )
         self._device.send("set_selection", self._source)
@@ -150,6 +150,15 @@ class _Selection:
         self.is_lost = True
 
 
+def _decline(offer: "Proxy | None") -> None:
+    """Destroy an offer of what anybody has copied, ourselves included.
+
+    Not before it is named here: libwayland forgets at once what the compositor has made.
+    """
+    if offer:
+        offer.destroy()
+
+
 class _Reader:
     """Somebody who pastes: takes data out of a pipe, in its own time.
 
@@ -158,22 +167,22 @@ class _Reader:
     """
 
     def __init__(
-        self, connection: Connection, fd: int, data: "Buffer", on_end: "Callable[[_Reader], object]"
+        self, waiter: Waiter, fd: int, data: "Buffer", on_end: "Callable[[_Reader], object]"
     ) -> None:
         """Take the fd over."""
-        self._connection = connection
+        self._waiter = waiter
         self._fd = fd
         self._rest = memoryview(data).cast("B")
         self._on_end = on_end
         self.deadline = monotonic() + _PATIENCE
         os.set_blocking(fd, False)
-        connection.watch(fd, self._write, select.POLLOUT)
-        connection.call_at(self.deadline, self.close)
+        waiter.watch(fd, self._write, select.POLLOUT)
+        waiter.call_at(self.deadline, self.close)
 
     def close(self) -> None:
         """Give it no more."""
-        self._connection.call_off(self.close)
-        self._connection.unwatch(self._fd)
+        self._waiter.call_off(self.close)
+        self._waiter.unwatch(self._fd)
         os.close(self._fd)
         self._on_end(self)
 
@@ -188,7 +197,7 @@ class _Reader:
             self.close()
             return
         self.deadline = monotonic() + _PATIENCE
-        self._connection.call_at(self.deadline, self.close)
+        self._waiter.call_at(self.deadline, self.close)
 
 
 def _run_wl_copy(compositor: str, mime_type: str, data: "Buffer", timeout: float) -> None:

@@ -90,22 +90,33 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
             subject = find()
         if note:
             note(subject)
-        sessions: list[backends.Session] = []
-        for open_session in subject.open_sessions:
-            sessions.append(open_session())
-            stack.callback(sessions[-1].close)
-        for session in sessions:  # all at once, so that they show the same moment
-            session.start()
-        if meanwhile:
-            # After this the buffers are with the compositor, and we have nothing to do.
-            link.settle(sessions[0].doing)
-            meanwhile()
-        deadline = link.deadline()
-        frames = [session.finish(deadline) for session in sessions]
-    pieces = [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
-    for piece in pieces:
-        report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
+        pieces = capture(link, subject.open_sessions, stack, report, meanwhile)
     return layout.render(subject.box or pieces[0].box, pieces, scale)
+
+
+def capture(
+    link: Waiter,
+    open_sessions: Sequence[Callable[[], backends.Session]],
+    stack: contextlib.ExitStack,
+    report: Callable[[str], object],
+    meanwhile: Callable[[], object] | None = None,
+) -> list[layout.Piece]:
+    """Capture one moment by sessions, which are left to the stack to close."""
+    sessions: list[backends.Session] = []
+    for open_session in open_sessions:
+        sessions.append(open_session())
+        stack.callback(sessions[-1].close)
+    for session in sessions:  # all at once, so that they show the same moment
+        session.start()
+    if meanwhile:
+        # After this the buffers are with the compositor, and we have nothing to do.
+        link.settle(sessions[0].doing)
+        meanwhile()
+    deadline = link.deadline()
+    frames = [session.finish(deadline) for session in sessions]
+    for session, frame in zip(sessions, frames, strict=True):
+        report(f"{session.box} captured as {frame!r}, stride {frame.stride}")
+    return [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
 
 
 class Subject(NamedTuple):

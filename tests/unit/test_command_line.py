@@ -101,7 +101,7 @@ def test_what_only_resembles_a_subcommand_is_a_file(captures: Captures, word: st
     assert captures.lists == 0
 
 
-@pytest.mark.parametrize("word", ["color", "config"])
+@pytest.mark.parametrize("word", ["config"])
 def test_words_kept_for_later_subcommands_are_no_files(
     captures: Captures, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
@@ -438,6 +438,7 @@ EXIT_CODES = {
     "WriteError": 1,
     "ClosedError": 1,
     "InvalidArgumentError": 2,
+    "SelectionError": 1,
     "CancelledError": 3,
     "UnsupportedError": 4,
     "NotFoundError": 5,
@@ -572,6 +573,7 @@ def completions(line: str) -> list[str]:
         (
             "wayshot ",
             [
+                "plain,color",
                 "plain,completions",
                 "plain,doctor",
                 "plain,headless",

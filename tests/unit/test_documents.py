@@ -18,6 +18,7 @@ from wayshot_cli.record import ON_LOST, ON_RESIZE
 ROOT = Path(__file__).parents[2]
 MAN_PAGE = (ROOT / "man" / "wayshot.1").read_text().replace("\\-", "-")
 RECORD_PAGE = (ROOT / "man" / "wayshot-record.1").read_text().replace("\\-", "-")
+COLOR_PAGE = (ROOT / "man" / "wayshot-color.1").read_text().replace("\\-", "-")
 DOCTOR_PAGE = (ROOT / "man" / "wayshot-doctor.1").read_text().replace("\\-", "-")
 HEADLESS_PAGE = (ROOT / "man" / "wayshot-headless.1").read_text().replace("\\-", "-")
 README = (ROOT / "README.md").read_text()
@@ -46,7 +47,12 @@ def described_in(page: str) -> set[str]:
 
 
 def test_the_man_pages_describe_every_option_and_no_other() -> None:
-    of_their_own = {"doctor": DOCTOR_PAGE, "headless": HEADLESS_PAGE, "record": RECORD_PAGE}
+    of_their_own = {
+        "color": COLOR_PAGE,
+        "doctor": DOCTOR_PAGE,
+        "headless": HEADLESS_PAGE,
+        "record": RECORD_PAGE,
+    }
     others = sorted(set(app.list_commands(click.Context(app))) - of_their_own.keys())
     assert described_in(MAN_PAGE) == options_of(app, *map(subcommand, others))
     for name, page in of_their_own.items():
@@ -81,6 +87,7 @@ def test_man_page_and_readme_name_every_format() -> None:
 def test_the_version_is_the_same_everywhere() -> None:
     assert f'"wayshot {__version__}"' in MAN_PAGE
     assert f'"wayshot {__version__}"' in RECORD_PAGE
+    assert f'"wayshot {__version__}"' in COLOR_PAGE
     assert f'"wayshot {__version__}"' in DOCTOR_PAGE
     assert f'"wayshot {__version__}"' in HEADLESS_PAGE
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()

@@ -471,7 +471,7 @@ class Session:
 
         def make_frame() -> Frame:
             target = self._target
-            return Frame(
+            frame = Frame(
                 memory,
                 *layout,
                 self._transform,
@@ -479,6 +479,8 @@ class Session:
                 scale=target.scale,
                 time_ns=self._time_ns,
             )
+            frame.wl_buffer = buffer
+            return frame
 
         self._capture(session, buffer, layout.size, make_frame)
 

@@ -9,6 +9,7 @@ from wayshot_cli.cli.shot import shot
 
 # Loaded only when they are called for: a plain shot needs none of them.
 _SUBCOMMANDS = {
+    "color": "wayshot_cli.cli.color",
     "completions": "wayshot_cli.cli.completions",
     "doctor": "wayshot_cli.cli.doctor",
     "headless": "wayshot_cli.cli.headless",
@@ -18,7 +19,7 @@ _SUBCOMMANDS = {
 }
 
 # Not written yet; a script that uses one for a file would break the day it is.
-_RESERVED = {"color", "config"}
+_RESERVED = {"config"}
 
 
 class App(click.Group):

@@ -152,19 +152,81 @@ delay_option = click.option(
     help="Wait first.",
 )  # fmt: skip
 
+SELECTABLE = ("region", "output", "window")
+"""What ``--select`` takes; the first is what it means alone."""
+
+
+class _Select(click.Option):
+    """An option whose value can be left away: only one of SELECTABLE behind it is its value.
+
+    click would take FILE for it.
+    """
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Give the parser the value that is left away."""
+        super().add_to_parser(parser, ctx)
+        match_long_option = parser._match_long_opt  # noqa: SLF001 - click has no other way
+
+        def match(option: str, value: str | None, state: Any) -> None:
+            is_alone = value is None and set(SELECTABLE).isdisjoint(state.rargs[:1])
+            if option in self.opts and is_alone:
+                value = SELECTABLE[0]
+            match_long_option(option, value, state)
+
+        parser._match_long_opt = match  # noqa: SLF001
+
+
+def _command(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str] | None:
+    """Split a command into words, as a shell does, which is not asked."""
+    if value is None:
+        return None
+    import shlex  # noqa: PLC0415 - for this alone
+
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        message = f"{value!r} cannot be read: {error}"
+        raise click.BadParameter(message) from error
+    if not words or not words[0] or "\0" in value:
+        message = f"{value!r} is no command"
+        raise click.BadParameter(message)
+    return words
+
+
+selector_option = click.option(
+    "--selector", metavar="CMD", envvar="WAYSHOT_SELECTOR", callback=_command, hidden=True,
+    help="What asks for a region, instead of slurp.",
+)  # fmt: skip
+"""``--selector``: the command that asks the user for a region or a point."""
+
+select_options = _together(
+    click.option(
+        "--select", cls=_Select, type=click.Choice(SELECTABLE), metavar="[WHAT]",
+        help=f"Ask for a {', '.join(SELECTABLE)}.",
+    ),
+    selector_option,
+    click.option(
+        "--menu", metavar="CMD", envvar="WAYSHOT_MENU", callback=_command, hidden=True,
+        help="What asks for a window, from lines.",
+    ),
+)  # fmt: skip
+"""``--select``, ``--selector`` and ``--menu``: the user says what is captured."""
+
 writing_options = _together(
     click.option("--mkdir", is_flag=True, help="Make the folders that are missing."),
     click.option("--no-clobber", is_flag=True, help="Never replace an existing file."),
 )
 """How FILE is written."""
 
-_exec_option = click.option("--exec", "exec_", metavar="CMD", help="Run this with the file as {}.")
+_exec_option = click.option(
+    "--exec", "exec_", metavar="CMD", callback=_command, help="Run this with the file as {}."
+)
 _notify_option = click.option("--notify", is_flag=True, help="Notify of it, and of errors.")
 
 after_options = _together(
     click.option("--edit", is_flag=True, help="Edit it in satty or swappy."),
     click.option(
-        "--editor", metavar="CMD", envvar="WAYSHOT_EDITOR", hidden=True,
+        "--editor", metavar="CMD", envvar="WAYSHOT_EDITOR", callback=_command, hidden=True,
         help="The editor instead, with the file as {}.",
     ),
     click.option("--clipboard", is_flag=True, help="Copy it; to a FILE only if one is named."),
@@ -179,7 +241,7 @@ after_recording_options = _together(_exec_option, _notify_option)
 
 def read_delivery(file: str | None, timeout: float, **wishes: Any) -> "Delivery | None":
     """Return what happens to a picture when it is there, None where nothing does."""
-    if all(wish in {None, False} for option, wish in wishes.items() if option != "editor"):
+    if not any(wish for option, wish in wishes.items() if option != "editor"):
         return None
     from wayshot_cli.cli.deliver import Delivery  # noqa: PLC0415 - for these options alone
 
@@ -262,10 +324,12 @@ def read_portal(
     return PortalWish(source or PORTAL_SOURCES[0], pixels, rate, remote_desktop)
 
 
-def read_target(outputs: tuple[str, ...], region: str | None, window: str | None) -> Box | None:
+def read_target(
+    outputs: tuple[str, ...], region: str | None, window: str | None, select: str | None = None
+) -> Box | None:
     """Return the region, if one is asked for; ``-`` reads it from stdin. Refuses several kinds."""
-    if bool(outputs) + (region is not None) + (window is not None) > 1:
-        message = "--output, --region and --window exclude each other"
+    if bool(outputs) + sum(target is not None for target in (region, window, select)) > 1:
+        message = "--output, --region, --window and --select exclude each other"
         raise click.UsageError(message)
     if region is None:
         return None
@@ -273,6 +337,13 @@ def read_target(outputs: tuple[str, ...], region: str | None, window: str | None
         line = sys.stdin.buffer.readline(_LONGEST_LINE) if sys.stdin else b""
         region = line.decode(errors="replace")
     return parse_region(region)
+
+
+def refuse_node(select: str | None, pipewire_node: int | None) -> None:
+    """Refuse to have something selected on what is no screen."""
+    if select is not None and pipewire_node is not None:
+        message = "--select is not for --pipewire-node"
+        raise click.UsageError(message)
 
 
 def refuse_terminal(file: str | None) -> None:

@@ -28,7 +28,9 @@ from wayshot_cli.cli.options import (
     read_delivery,
     read_portal,
     read_target,
+    refuse_node,
     refuse_terminal,
+    select_options,
     target_options,
     within,
     writing_options,
@@ -58,6 +60,8 @@ Examples:
     context_settings=CONTEXT_SETTINGS,
 )
 @target_options
+@select_options
+@click.option("--freeze", is_flag=True, help="Show the screen still while selecting.")
 @click.option(
     "-t", "--format", "format_", type=click.Choice(encode.FORMATS), metavar="FORMAT",
     help=f"{', '.join(encode.FORMATS)}.",
@@ -86,6 +90,9 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
     region: str | None,
     window: str | None,
+    select: str | None,
+    selector: list[str] | None,
+    menu: list[str] | None,
     format_: str | None,
     level: int | None,
     quality: int | None,
@@ -102,6 +109,7 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     *,
     portal_remote_desktop: bool,
     cursor: bool,
+    freeze: bool,
     metadata: bool,
     mkdir: bool,
     no_clobber: bool,
@@ -109,9 +117,15 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     **after: Any,
 ) -> None:
     """Read top to bottom: check the words, capture, encode, write, and what is to come after."""
-    box = read_target(outputs, region, window)
-    if window is not None and scale is not None:
-        message = "--scale is not for --window"
+    box = read_target(outputs, region, window, select)
+    refuse_node(select, pipewire_node)
+    if freeze and select not in {"region", "output"}:
+        message = "--freeze is for --select region and output" + (
+            ": a window's pixels are not what the screen shows" if select else ""
+        )
+        raise click.UsageError(message)
+    if (window is not None or select == "window") and scale is not None:
+        message = "--scale is not for windows"
         raise click.UsageError(message)
     template = read_template(file)
     format_, options = encoding(
@@ -123,15 +137,22 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     if delivery:
         delivery.check_format(format_)
 
+    how: dict[str, Any] = {
+        "cursor": cursor, "scale": scale, "delay": delay,
+        "backend": backend, "buffer": buffer, "device": device, "timeout": timeout,
+        "portal": read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
+        "report": report if verbose else None, "warn": report,
+        "meanwhile": lambda: encode.load(format_), "note": template.note if template else None,
+    }  # fmt: skip
     with delivery.telling_errors() if delivery else nullcontext():
-        frame = take_shot(
-            outputs or None, region=box, window=window, cursor=cursor, scale=scale, delay=delay,
-            backend=backend, buffer=buffer, device=device, timeout=timeout,
-            pipewire_node=pipewire_node,
-            portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
-            report=report if verbose else None, warn=report, meanwhile=lambda: encode.load(format_),
-            note=template.note if template else None,
-        )  # fmt: skip
+        if select is None:
+            frame = take_shot(
+                outputs or None, region=box, window=window, pipewire_node=pipewire_node, **how
+            )
+        else:
+            from wayshot_cli.cli.selecting import Programs, selected_shot  # noqa: PLC0415 - for this
+
+            frame = selected_shot(select, Programs(selector, menu), is_frozen=freeze, **how)
         if verbose and format_ == "raw":
             report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")
         if delivery:
