@@ -58,7 +58,7 @@ def _point(
 @click.option("--clipboard", is_flag=True, help="Copy what is printed, too.")
 @click.option("--freeze", is_flag=True, help="Show the screen still while pointing.")
 @selector_option
-@backend_options
+@backend_options(hide_rare=False)
 @click.argument("point", metavar="[X,Y]", required=False, callback=_point)
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     format_: str | None,

@@ -21,6 +21,12 @@ _NOW = "%Y%m%d-%H%M%S"
 DEFAULT_NAME = f"wayshot-{_NOW}"
 """The template for who gives no name."""
 
+NO_PROFILE = "none"
+"""The profile for which nothing is configured."""
+
+NO_PROFILE = "none"
+"""The profile for which nothing is configured."""
+
 
 def is_folder(file: str) -> bool:
     """Whether FILE is a folder to choose a name in."""
@@ -90,9 +96,10 @@ def user_folder(kind: str) -> str:
     user-dirs.dirs(5) is a shell fragment; it is parsed and never sourced.
     """
     home = os.environ.get("HOME", "")
-    config = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
     try:
-        with open(f"{config}/user-dirs.dirs", encoding="utf-8", errors="surrogateescape") as file:
+        with open(
+            f"{_config_home()}/user-dirs.dirs", encoding="utf-8", errors="surrogateescape"
+        ) as file:
             settings = file.read()
     except OSError:
         return "."
@@ -103,3 +110,21 @@ def user_folder(kind: str) -> str:
         if folder.startswith("/") and os.path.isdir(folder):
             return folder
     return "."
+
+
+def config_path() -> str:
+    """Return which file the config is, be it there or not."""
+    return os.environ.get("WAYSHOT_CONFIG") or f"{_config_home()}/wayshot/config.toml"
+
+
+def is_configured() -> bool:
+    """Whether there is a config to read, or ought to be, for somebody has named it.
+
+    /dev/null is the name of none.
+    """
+    named = os.environ.get("WAYSHOT_CONFIG")
+    return named != os.devnull if named else os.path.lexists(config_path())
+
+
+def _config_home() -> str:
+    return os.environ.get("XDG_CONFIG_HOME") or f"{os.environ.get('HOME', '')}/.config"

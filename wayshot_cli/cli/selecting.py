@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
-from wayshot_cli import backends
+from wayshot_cli import backends, layout
 from wayshot_cli.cli import before_leaving, printable
 from wayshot_cli.errors import (
     CancelledError,
@@ -95,7 +95,9 @@ def _frozen_shot(  # noqa: PLR0913 - as for still.shot
         meanwhile()
         chosen = select_target(link, kind, programs, is_frozen=True)
     if note:
-        note(Subject(link, chosen.region, [], frozen.names(chosen.region, chosen.output)))
+        names = None if chosen.output is None else [chosen.output]
+        shown = layout.plan(frozen.outputs, names=names, region=chosen.region).outputs
+        note(Subject(link, chosen.region, [], tuple(output.name for output in shown)))
     return frozen.cut(chosen.region, output=chosen.output, scale=scale)
 
 

@@ -19,15 +19,17 @@ from wayshot_cli.cli.names import (
 )
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
+    Word,
     after_options,
     backend_options,
-    complete_file,
     delay_option,
     portal_options,
     positive,
+    profile_option,
     read_delivery,
     read_portal,
     read_target,
+    refuse,
     refuse_node,
     refuse_terminal,
     select_options,
@@ -48,14 +50,17 @@ _EPILOG = """\b
 Examples:
   wayshot                                 everything, to a file in Pictures
   wayshot -o DP-1 out.png                 one output
-  wayshot -g "$(slurp)" out.png           a region that you select
-  wayshot -o DP-1 - | wl-copy             one output, to the clipboard
+  wayshot --select out.png                a region that you select
+  wayshot --select --clipboard            the same, to the clipboard
   wayshot -d 3 -c -t jpeg -q 80 out.jpg   in 3 seconds, with the cursor
+  wayshot record -o DP-1 clip.mp4         a recording, until Ctrl-C
+
+man wayshot describes all of it, rare options and exit codes included.
 """
 
 
 @click.command(
-    help="Take a picture of a Wayland screen. FILE is a path, a folder, or - for stdout.",
+    help="Take a picture of a Wayland screen. FILE is a path, a folder or - (stdout).",
     epilog=_EPILOG,
     context_settings=CONTEXT_SETTINGS,
 )
@@ -80,12 +85,15 @@ Examples:
 )  # fmt: skip
 @delay_option
 @after_options
-@click.option("--metadata", is_flag=True, help="Note time, software and resolution in a PNG.")
+@click.option(
+    "--metadata", is_flag=True, hidden=True, help="Note time, software and resolution in a PNG."
+)
 @writing_options
-@backend_options
+@backend_options(hide_rare=True)
 @portal_options(hidden=True)
+@profile_option
 @click.version_option(__version__, message="wayshot %(version)s")
-@click.argument("file", required=False, shell_complete=complete_file)
+@click.argument("file", required=False, type=Word("files"))
 def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
     region: str | None,
@@ -120,10 +128,9 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     box = read_target(outputs, region, window, select)
     refuse_node(select, pipewire_node)
     if freeze and select not in {"region", "output"}:
-        message = "--freeze is for --select region and output" + (
-            ": a window's pixels are not what the screen shows" if select else ""
-        )
-        raise click.UsageError(message)
+        reason = ": a window's pixels are not what the screen shows" if select else ""
+        refuse(f"--freeze is for --select region and output{reason}", "freeze")
+        freeze = False
     if (window is not None or select == "window") and scale is not None:
         message = "--scale is not for windows"
         raise click.UsageError(message)
@@ -207,12 +214,12 @@ def encoding(
     """Settle the format, by the extension of a name if need be; refuse what it does not have."""
     if format_ is None:
         format_ = encode.format_of(name) if name else "png"
-    if format_ != "png" and (level is not None or metadata):
-        message = f"--level and --metadata are for png, not {format_}"
-        raise click.UsageError(message)
-    if quality is not None and format_ not in encode.LOSSY:
-        message = f"--quality is for {', '.join(encode.LOSSY)}, not {format_}"
-        raise click.UsageError(message)
+    if format_ != "png":
+        refuse(f"--level and --metadata are for png, not {format_}", "level", "metadata")
+        level, metadata = None, False
+    if format_ not in encode.LOSSY:
+        refuse(f"--quality is for {', '.join(encode.LOSSY)}, not {format_}", "quality")
+        quality = None
     defaults = encode.DEFAULTS
     level = defaults.level if level is None else level
     return format_, encode.Options(level, quality, metadata)
