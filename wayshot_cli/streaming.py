@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _AHEAD = 1.25  # of the screen's intervals: who asks then has a frame, and in time for the slot
 _SPARSE = 1.5  # frames of the screen to a slot: not each of them need be captured
+_RARE = (
+    3  # frames to a slot: one that is captured to be safe, should the next be late, costs little
+)
 
 
 def stream(  # noqa: PLR0913 - the options of shot, all but the first optional
@@ -125,7 +128,9 @@ class FrameStream:
         refresh = refresh if refresh > 0 else USUAL_REFRESH
         self._pacer = Pacer(rate, Fraction(refresh, 1000)) if rate else None
         self._interval = 1000 / refresh  # seconds
-        self._is_sparse = rate is not None and rate * _SPARSE <= Fraction(refresh, 1000)
+        frames = refresh / 1000 / rate if rate else 0  # to a slot
+        self._is_sparse = frames >= _SPARSE
+        self._ahead = (_AHEAD + (frames >= _RARE)) * self._interval
         self._frame: Frame | None = None  # at a constant rate: what may have to be repeated
         self._start = 0.0  # when slot 0 was shown
         self._slot = 0  # the newest one that was shown
@@ -223,7 +228,7 @@ class FrameStream:
         """Wait until then, and return the newest of what has come, None if nothing has."""
         link, source, picture = self._source.connection, self._source, None
         if self._is_sparse:  # what comes earlier would give way to a newer one: it is not asked for
-            rest(link, due - _AHEAD * self._interval, lambda: not source.is_current)
+            rest(link, due - self._ahead, lambda: not source.is_current)
         while newer := source.capture(due):
             picture = newer
             # What is asked for now comes after the slot, and is for the next one if that is near.

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.unit.test_command_line import Captures
 from wayshot_cli import cli
 from wayshot_cli.cli.app import app
-from wayshot_cli.cli.config import configurable
+from wayshot_cli.cli.configured import configurable
 from wayshot_cli.cli.options import ProfileOption
 from wayshot_cli.config import Config, written
 from wayshot_cli.errors import WayshotError
@@ -360,6 +360,7 @@ def test_a_configured_window_is_not_dropped_for_a_scale(
         ("level = 10", 1, "level: 10 is not from 0 to 9", None),
         ("\nformat = 'bmp'", 2, "format: 'bmp' is not one of", None),
         ("timeout = nan", 1, "timeout: nan is not", None),
+        ("delay = 1" + "0" * 400, 1, "delay is too large", None),
         ("region = 'here'", 1, "region: not a region: 'here'", None),
         ("region = ''", 1, "region: ", None),
         ('file = "a\\u0000b"', 1, "file holds a NUL", None),

@@ -10,7 +10,7 @@ import click
 
 from wayshot_cli import backends, sinks
 from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
-from wayshot_cli.cli.names import NO_PROFILE, STDOUT, config_path, is_configured
+from wayshot_cli.cli.names import NO_PROFILE, STDOUT, is_configured
 from wayshot_cli.geometry import Box, Size, parse_region, parse_size
 from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
@@ -108,9 +108,9 @@ class ProfileOption(click.Option):
         if ctx.default_map is not None or ctx.resilient_parsing or profile == NO_PROFILE:
             return result
         if profile is not None or is_configured():
-            from wayshot_cli.cli.config import defaults  # noqa: PLC0415 - most have no config
+            from wayshot_cli.cli.configured import defaults  # noqa: PLC0415 - most have no config
 
-            ctx.default_map = defaults(ctx, config_path(), profile, opts)
+            ctx.default_map = defaults(ctx, profile, opts)
         return result
 
 
@@ -239,13 +239,15 @@ writing_options = _together(
 )
 """How FILE is written."""
 
-_exec_option = click.option("--exec", "exec_", metavar="CMD", help="Run this with the file as {}.")
+_exec_option = click.option(
+    "--exec", "exec_", metavar="CMD", callback=_command, help="Run this with the file as {}."
+)
 _notify_option = click.option("--notify", is_flag=True, help="Notify of it, and of errors.")
 
 after_options = _together(
     click.option("--edit", is_flag=True, help="Edit it in satty or swappy."),
     click.option(
-        "--editor", metavar="CMD", envvar="WAYSHOT_EDITOR", hidden=True,
+        "--editor", metavar="CMD", envvar="WAYSHOT_EDITOR", callback=_command, hidden=True,
         help="The editor instead, with the file as {}.",
     ),
     click.option("--clipboard", is_flag=True, help="Copy it; to a FILE only if one is named."),
@@ -260,7 +262,7 @@ after_recording_options = _together(_exec_option, _notify_option)
 
 def read_delivery(file: str | None, timeout: float, **wishes: Any) -> "Delivery | None":
     """Return what happens to a picture when it is there, None where nothing does."""
-    if all(wish in {None, False} for option, wish in wishes.items() if option != "editor"):
+    if not any(wish for option, wish in wishes.items() if option != "editor"):
         return None
     from wayshot_cli.cli.deliver import Delivery  # noqa: PLC0415 - for these options alone
 
