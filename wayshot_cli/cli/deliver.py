@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-import click
-
 from wayshot_cli import encode, sinks
 from wayshot_cli.cli import before_leaving, leave, printable, say
+from wayshot_cli.cli.options import refuse
 from wayshot_cli.cli.shot import Writing, write
 from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError
 from wayshot_cli.geometry import Size
@@ -56,30 +55,32 @@ class Delivery:
         file: str | None,
         timeout: float,
         *,
+        format_: str = "",
         edit: bool = False,
         editor: list[str] | None = None,
         clipboard: bool = False,
         exec_: list[str] | None = None,
         notify: bool = False,
     ) -> None:
-        """Check the words. Raises click.UsageError, and UnsupportedError for a missing program."""
+        """Check the words, for a picture in a format or a recording.
+
+        Raises click.UsageError, and UnsupportedError for a program that is missing.
+        """
+        leaves_file = not clipboard if file is None else _is_file(file)
+        if edit and format_ != "png":
+            refuse(f"--edit is for png, not {format_}", "edit")
+            edit = False
+        if exec_ and not leaves_file and any(_PLACE in word for word in exec_):
+            refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
+            exec_ = None
         self._file = file
         self._timeout = timeout
         self._clipboard = clipboard
         self._notify = notify
-        self._leaves_file = not clipboard if file is None else _is_file(file)
+        self._leaves_file = leaves_file
         with self.telling_errors():
             self._editor = _find_editor(editor) if edit else None
             self._command = _find(exec_, "--exec") if exec_ else None
-        if self._command and not self._leaves_file and any(_PLACE in it for it in self._command):
-            message = "{} in --exec stands for a file, and none is left here: name a FILE"
-            raise click.UsageError(message)
-
-    def check_format(self, format_: str) -> None:
-        """Refuse to edit what editors do not save."""
-        if self._editor and format_ != "png":
-            message = f"--edit is for png, not {format_}"
-            raise click.UsageError(message)
 
     @contextlib.contextmanager
     def telling_errors(self) -> Iterator[None]:
