@@ -172,7 +172,13 @@ _wayshot_command() {
                 '-q --quality'
                 '-s --scale'
                 '-d --delay'
+                '--edit'
+                '--editor'
+                '--clipboard'
+                '--exec'
+                '--notify'
                 '--metadata'
+                '--mkdir'
                 '--no-clobber'
                 '--backend'
                 '--buffer'
@@ -187,8 +193,26 @@ _wayshot_command() {
                 '--version'
                 '-h --help'
             )
-            commands=(completions config doctor headless list portal record)
+            commands=(color completions config doctor headless list portal record)
             argument=(files)
+            ;;
+        'wayshot color')
+            options=(
+                '-f --format'
+                '--json'
+                '--clipboard'
+                '--freeze'
+                '--selector'
+                '--backend'
+                '--buffer'
+                '--device'
+                '--timeout'
+                '-v --verbose'
+                '--profile'
+                '-h --help'
+            )
+            commands=()
+            argument=()
             ;;
         'wayshot completions')
             options=(
@@ -297,6 +321,9 @@ _wayshot_command() {
                 '--no-damage'
                 '--on-resize'
                 '--on-lost'
+                '--exec'
+                '--notify'
+                '--mkdir'
                 '--no-clobber'
                 '--quiet'
                 '--backend'
@@ -331,6 +358,8 @@ _wayshot_value() {
         'wayshot -q' | 'wayshot --quality') values=(nothing) ;;
         'wayshot -s' | 'wayshot --scale') values=(nothing) ;;
         'wayshot -d' | 'wayshot --delay') values=(nothing) ;;
+        'wayshot --editor') values=(nothing) ;;
+        'wayshot --exec') values=(nothing) ;;
         'wayshot --backend') values=(words auto image-copy screencopy export-dmabuf portal) ;;
         'wayshot --buffer') values=(words auto shm dmabuf) ;;
         'wayshot --device') values=(files) ;;
@@ -339,6 +368,13 @@ _wayshot_value() {
         'wayshot --portal-size') values=(nothing) ;;
         'wayshot --pipewire-node') values=(nothing) ;;
         'wayshot --profile') values=(profiles) ;;
+        'wayshot color -f' | 'wayshot color --format') values=(words hex rgb hsl oklch) ;;
+        'wayshot color --selector') values=(nothing) ;;
+        'wayshot color --backend') values=(words auto image-copy screencopy export-dmabuf portal) ;;
+        'wayshot color --buffer') values=(words auto shm dmabuf) ;;
+        'wayshot color --device') values=(files) ;;
+        'wayshot color --timeout') values=(nothing) ;;
+        'wayshot color --profile') values=(profiles) ;;
         'wayshot config show --profile') values=(profiles) ;;
         'wayshot doctor --timeout') values=(nothing) ;;
         'wayshot doctor --profile') values=(profiles) ;;
@@ -375,6 +411,7 @@ _wayshot_value() {
         'wayshot record --encoder-args') values=(nothing) ;;
         'wayshot record --on-resize') values=(words scale pad stop segment) ;;
         'wayshot record --on-lost') values=(words stop wait) ;;
+        'wayshot record --exec') values=(nothing) ;;
         'wayshot record --backend') values=(words auto image-copy screencopy export-dmabuf portal) ;;
         'wayshot record --buffer') values=(words auto shm dmabuf) ;;
         'wayshot record --device') values=(files) ;;

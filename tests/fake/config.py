@@ -179,6 +179,8 @@ class Config:
     toplevel_source_version: int = 0  # ext_foreign_toplevel_image_capture_source_manager_v1
     toplevel_manager_version: int = 0  # zwlr_foreign_toplevel_manager_v1
     seat_version: int = 0
+    ext_data_control_version: int = 0  # ext_data_control_manager_v1
+    wlr_data_control_version: int = 0  # zwlr_data_control_manager_v1
     cursor: Cursor | None = None  # None: the seat has no pointer
     shm_formats: tuple[int, ...] | None = None  # None: the two required and those of the outputs
     dmabuf_offer: int | None = None  # the fourcc of a linux_dmabuf event

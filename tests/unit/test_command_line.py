@@ -98,19 +98,6 @@ def test_what_only_resembles_a_subcommand_is_a_file(captures: Captures, word: st
     assert captures.lists == 0
 
 
-@pytest.mark.parametrize("word", ["color"])
-def test_words_kept_for_later_subcommands_are_no_files(
-    captures: Captures, capsys: pytest.CaptureFixture[str], word: str
-) -> None:
-    assert cli.run([word]) == 2
-    assert not captures.asked
-    assert files() == set()
-    assert f"./{word}" in capsys.readouterr().err
-    assert cli.run([f"./{word}"]) == 0
-    assert cli.run(["-c", word]) == 0
-    assert files() == {word}
-
-
 def test_the_options_of_a_still_are_not_a_subcommands(captures: Captures) -> None:
     assert cli.run(["list", "-o", "DP-1"]) == 2
     assert cli.run(["list", "a.png"]) == 2

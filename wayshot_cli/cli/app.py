@@ -9,6 +9,7 @@ from wayshot_cli.cli.shot import shot
 
 # Loaded only when they are called for: a plain shot needs none of them.
 _SUBCOMMANDS = {
+    "color": "wayshot_cli.cli.color",
     "completions": "wayshot_cli.cli.completions",
     "config": "wayshot_cli.cli.config",
     "doctor": "wayshot_cli.cli.doctor",
@@ -17,9 +18,6 @@ _SUBCOMMANDS = {
     "portal": "wayshot_cli.cli.portal",
     "record": "wayshot_cli.cli.record",
 }
-
-# Not written yet; a script that uses one for a file would break the day it is.
-_RESERVED = {"color"}
 
 
 class App(click.Group):
@@ -48,9 +46,6 @@ class App(click.Group):
             ctx.invoked_subcommand = args[0]
             ctx.args = args
             return ctx.args
-        if args and args[0] in _RESERVED:
-            message = f"{args[0]!r} will be a subcommand; for a file of that name write ./{args[0]}"
-            raise click.UsageError(message, ctx)
         return click.Command.parse_args(self, ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

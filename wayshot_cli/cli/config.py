@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from wayshot_cli import sinks
 from wayshot_cli.cli import printable
 from wayshot_cli.cli.configured import PROFILES, configurable, in_force, load, profiles_of
-from wayshot_cli.cli.names import NO_PROFILE, config_path, is_configured
+from wayshot_cli.cli.names import NO_PROFILE, config_path, is_configured, say_path
 from wayshot_cli.cli.options import CONTEXT_SETTINGS, Word
 from wayshot_cli.config import Config, bracketed, written
 
@@ -27,8 +26,7 @@ def command() -> None:
 @command.command("path", help="Print which file is read.", context_settings=CONTEXT_SETTINGS)
 def path() -> None:
     """Print it, be it there or not."""
-    with sinks.errors_named("stdout"):
-        sinks.write_fd(1, [os.fsencode(config_path()) + b"\n"])
+    say_path(config_path())
 
 
 @command.command(
@@ -36,7 +34,7 @@ def path() -> None:
     help="Check the file, and print what is in force and whence; of all commands, or of COMMAND.",
     context_settings=CONTEXT_SETTINGS,
 )
-@click.option("--profile", type=Word("profiles"), metavar="NAME", help="With this profile.")
+@click.option("--profile", metavar="NAME", type=Word("profiles"), help="With this profile.")
 @click.option("--json", "as_json", is_flag=True, help="Print it for programs.")
 @click.argument("name", metavar="COMMAND", required=False)
 def show(profile: str | None, name: str | None, *, as_json: bool) -> None:

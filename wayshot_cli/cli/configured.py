@@ -7,7 +7,13 @@ from typing import Any, NamedTuple
 import click
 from click.types import FloatParamType, IntParamType, StringParamType
 
-from wayshot_cli.cli.names import NO_PROFILE, config_path, is_configured, is_folder
+from wayshot_cli.cli.names import (
+    NO_PROFILE,
+    config_path,
+    format_name,
+    is_configured,
+    read_template,
+)
 from wayshot_cli.cli.options import ProfileOption
 from wayshot_cli.config import Config, Keys, bracketed, read, written
 from wayshot_cli.errors import InvalidArgumentError, WayshotError
@@ -28,7 +34,8 @@ _GIVES_WAY_TO: dict[str, set[str]] = {
     "buffer": {"device"},
     "device": {"buffer"},
     "scale": {"window", "select"},
-    "format_": {"file"},
+    "format_": {"file", "as_json"},
+    "as_json": {"format_"},
     "rate": {"timestamps"},
     "timestamps": {"rate"},
     "crf": {"bitrate", "codec"},
@@ -91,7 +98,8 @@ def _gives_way(name: str, wishes: Mapping[str, Any]) -> bool:
 
 def _contradicts(name: str, other: str, wish: object) -> bool:
     if (name, other) == ("format_", "file"):  # whose extension says the format as well
-        return isinstance(wish, str) and not is_folder(wish) and bool(os.path.splitext(wish)[1])
+        path = wish if isinstance(wish, str) else None
+        return bool(os.path.splitext(format_name(path, read_template(path)) or "")[1])
     if (name, other) == ("scale", "select"):
         return wish == "window"
     if name in _PORTAL and other == "backend":
@@ -173,6 +181,8 @@ def _checked(
         raise config.error(keys, f"{keys[-1]} holds a NUL")
     try:
         param.process_value(ctx, converted)
+        if param.name == "file":
+            read_template(converted)
     except click.UsageError as error:
         raise config.error(keys, f"{keys[-1]}: {error.message}") from error
     except WayshotError as error:

@@ -34,6 +34,7 @@ class Wishes(NamedTuple):
     video: "VideoOptions"
     encoder_arguments: list[str] | None
     clobber: bool
+    mkdir: bool
 
 
 class Destination:
@@ -47,10 +48,14 @@ class Destination:
         self._wishes = wishes
         is_whole = wishes.format in ANIMATIONS and wishes.encoder_arguments is None
         self._kind = sinks.WholeRecordingFile if is_whole else sinks.RecordingFile
-        self._file = self._first = self._kind(path, clobber=wishes.clobber, others=others)
+        self._file = self._first = self._kind(
+            path, clobber=wishes.clobber, mkdir=wishes.mkdir, others=others
+        )
         self._timestamps = None
         if wishes.timestamps:
-            self._timestamps = sinks.RecordingFile(wishes.timestamps, clobber=wishes.clobber)
+            self._timestamps = sinks.RecordingFile(
+                wishes.timestamps, clobber=wishes.clobber, mkdir=wishes.mkdir
+            )
         self._process: FfmpegProcess | None = None
         self._nbytes_before = 0
         # None is a variable one. To be set before ``open`` where the screen decides.

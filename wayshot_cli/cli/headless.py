@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from wayshot_cli.cli import before_leaving, printable, say
+from wayshot_cli.cli.names import format_name, read_template
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
     Word,
@@ -16,7 +17,7 @@ from wayshot_cli.cli.options import (
     refuse_terminal,
     seconds,
 )
-from wayshot_cli.cli.shot import encoding, write
+from wayshot_cli.cli.shot import Writing, encoding, write
 from wayshot_cli.errors import WayshotError
 from wayshot_cli.geometry import Size
 from wayshot_cli.headless import COMPOSITORS, DEFAULT_SIZE, DEFAULT_TIMEOUT, Stage, parse_size
@@ -153,11 +154,15 @@ def _take_still(
     *,
     verbose: bool,
 ) -> int:
-    format_, options = encoding(file)
+    template = read_template(file)
+    format_, options = encoding(format_name(file, template))
     refuse_terminal(file)
     with open_stage() as stage:
-        frame = shot(connection=stage.connection, report=say if verbose else None)
-    write(frame, file, format_, options)
+        frame = shot(
+            connection=stage.connection, report=say if verbose else None,
+            note=template.note if template else None,
+        )  # fmt: skip
+    write(frame, Writing(template or file, format_, options))
     return 0
 
 

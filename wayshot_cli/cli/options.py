@@ -10,7 +10,7 @@ import click
 
 from wayshot_cli import backends, sinks
 from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
-from wayshot_cli.cli.names import NO_PROFILE, is_configured
+from wayshot_cli.cli.names import NO_PROFILE, STDOUT, is_configured
 from wayshot_cli.geometry import Box, Size, parse_region, parse_size
 from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
-STDOUT = "-"
-"""FILE for stdout."""
+    from wayshot_cli.cli.deliver import Delivery
 
 _LONGEST_LINE = 4096  # of a region on stdin
 _ANY_NODE = 0xFFFFFFFF  # PW_ID_ANY
@@ -224,7 +223,7 @@ selector_option = click.option(
 select_options = _together(
     click.option(
         "--select", cls=_Select, type=click.Choice(SELECTABLE), metavar="[WHAT]",
-        help=f"Ask for a {', '.join(SELECTABLE)}.",
+        help="Select a region, an output or a window.",
     ),
     selector_option,
     click.option(
@@ -233,6 +232,39 @@ select_options = _together(
     ),
 )  # fmt: skip
 """``--select``, ``--selector`` and ``--menu``: the user says what is captured."""
+
+writing_options = _together(
+    click.option("--mkdir", is_flag=True, help="Make the folders that are missing."),
+    click.option("--no-clobber", is_flag=True, help="Never replace an existing file."),
+)
+"""How FILE is written."""
+
+_exec_option = click.option("--exec", "exec_", metavar="CMD", help="Run this with the file as {}.")
+_notify_option = click.option("--notify", is_flag=True, help="Notify of it, and of errors.")
+
+after_options = _together(
+    click.option("--edit", is_flag=True, help="Edit it in satty or swappy."),
+    click.option(
+        "--editor", metavar="CMD", envvar="WAYSHOT_EDITOR", hidden=True,
+        help="The editor instead, with the file as {}.",
+    ),
+    click.option("--clipboard", is_flag=True, help="Copy it; to a FILE only if one is named."),
+    _exec_option,
+    _notify_option,
+)  # fmt: skip
+"""What happens to a picture, in this order."""
+
+after_recording_options = _together(_exec_option, _notify_option)
+"""And to a recording."""
+
+
+def read_delivery(file: str | None, timeout: float, **wishes: Any) -> "Delivery | None":
+    """Return what happens to a picture when it is there, None where nothing does."""
+    if all(wish in {None, False} for option, wish in wishes.items() if option != "editor"):
+        return None
+    from wayshot_cli.cli.deliver import Delivery  # noqa: PLC0415 - for these options alone
+
+    return Delivery(file, timeout, **wishes)
 
 
 def backend_options(*, hide_rare: bool) -> Decorator:

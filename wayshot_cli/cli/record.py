@@ -16,40 +16,53 @@ from wayshot_cli import backends, sinks
 from wayshot_cli.cli import exit_code_of, say
 from wayshot_cli.cli.control import Signals, Stills, show_status, statistics_line
 from wayshot_cli.cli.destination import Destination, Wishes
-from wayshot_cli.cli.names import generated_names, is_folder, user_folder
+from wayshot_cli.cli.names import (
+    STDOUT,
+    format_name,
+    generated_names,
+    hinting_at_mkdir,
+    is_folder,
+    read_template,
+    say_path,
+    user_folder,
+)
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
-    STDOUT,
     Word,
+    after_recording_options,
     backend_options,
     delay_option,
     is_default,
     portal_options,
     positive,
     profile_option,
+    read_delivery,
     read_portal,
     read_target,
     refuse,
     refuse_terminal,
     target_options,
+    writing_options,
 )
 from wayshot_cli.encode import rawvideo, y4m
 from wayshot_cli.encode.stream import ANIMATIONS, VIDEO_FORMATS, VideoOptions
 from wayshot_cli.encode.yuv import COLORSPACES
 from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.geometry import Size
-from wayshot_cli.pacing import SECOND, default_rate, exact_rate
+from wayshot_cli.pacing import SECOND, default_rate, read_rate
 from wayshot_cli.pixels import YUV_FORMATS
-from wayshot_cli.record import ON_LOST, ON_RESIZE, OutputSource, Recorder, Source, WindowSource
+from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder
+from wayshot_cli.sources import OutputSource, Source, WindowSource
 from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
+    from wayshot_cli.cli.deliver import Delivery
+    from wayshot_cli.cli.templates import Template
     from wayshot_cli.headless import Stage
 
 FORMATS = ("y4m", "raw", *VIDEO_FORMATS)
-_FASTEST = 1000  # frames per second that can be asked for; and seconds per frame
-_MOST_EXACT = 1001  # the denominator of NTSC's rates
+_FIELDS = ("output", "app_id", "title", "counter")  # of FILE: nothing has a size before it
 
 # Fields of VideoOptions: those that PyAV alone can be told, and those that options call otherwise.
 _CODECS_OPTIONS = ("codec", "crf", "preset", "bitrate", "gop", "codec_options")
@@ -72,13 +85,9 @@ def _frames_per_second(
     if value is None:
         return None
     try:
-        rate = Fraction(value.replace(":", "/"))
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not Fraction(1, _FASTEST) <= rate <= _FASTEST:
-        message = f"{value!r} is no number of frames per second from 1/{_FASTEST} to {_FASTEST}"
-        raise click.BadParameter(message)
-    return exact_rate(rate).limit_denominator(_MOST_EXACT)
+        return read_rate(value.replace(":", "/"))
+    except InvalidArgumentError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _bits(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
@@ -167,7 +176,8 @@ def _settings(
     "--on-lost", type=click.Choice(ON_LOST), default="stop", metavar="WHAT",
     help="When the target goes away: stop, or wait for it.",
 )  # fmt: skip
-@click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
+@after_recording_options
+@writing_options
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @backend_options(hide_rare=False)
 @portal_options(hidden=False)
@@ -189,6 +199,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     colorspace: str,
     color_range: str | None,
     timestamps: str | None,
+    exec_: str | None,
     encoder: str,
     encoder_args: str | None,
     on_resize: str,
@@ -204,8 +215,10 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     *,
     portal_remote_desktop: bool,
     cursor: bool,
+    mkdir: bool,
     no_damage: bool,
     no_clobber: bool,
+    notify: bool,
     quiet: bool,
     verbose: bool,
     **video: Any,
@@ -222,18 +235,20 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
         colorspace=colorspace,
         full_range=None if color_range is None else color_range == "full",
     )
-    kind = _format(file, format_, encoder)
+    template = read_template(file, _FIELDS)
+    kind = _format(file, template, format_, encoder)
     encoder = _encoder(encoder, kind, file)
     arguments = _encoder_arguments(encoder, encoder_args, format_)
-    wishes = Wishes(kind, rate, timestamps, options, arguments, not no_clobber)
+    wishes = Wishes(kind, rate, timestamps, options, arguments, not no_clobber, mkdir)
     wishes = _checked(wishes, file, report)
     refuse_terminal(file)
-    destination = _destination(file, wishes)
-    if on_resize == "segment" and not destination.is_file:
-        refuse("--on-resize segment needs a file", "on_resize")
-        on_resize = "scale"
+    # Said now if something is wrong with it; a name made of what is captured comes later.
+    early = None if template else _destination(file, wishes)
+    on_resize = _way_to_resize(on_resize, early)
+    delivery = read_delivery(file, timeout, exec_=exec_, notify=notify)
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_telling_errors(delivery))
         stage = stack.enter_context(open_stage()) if open_stage else None
         link: Waiter = (
             stage.connection
@@ -262,6 +277,9 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             assert isinstance(link, Connection)  # noqa: S101 - nobody else has windows
             open_source = partial(WindowSource, link, chosen, window, cursor=cursor)
         source = stack.enter_context(_open_after(delay, link, open_source))
+        if template:
+            template.note(source)
+        destination = early or _destination(template, wishes)
         destination.rate = _settle_rate(wishes, source)
         recorder = Recorder(
             source, destination.open, rate=destination.rate,
@@ -293,10 +311,22 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
         return exit_code_of(signals.first)
     if not destination.nbytes and destination.is_gone():
         return 1  # an encoder has taken frames, the reader nothing; who went away knows it
+    with _telling_errors(delivery):
+        _check_taken(recorder, destination)
+        if delivery:
+            delivery.deliver_recording(destination.path if destination.is_file else None)
+    return 0
+
+
+def _telling_errors(delivery: "Delivery | None") -> contextlib.AbstractContextManager[None]:
+    return delivery.telling_errors() if delivery else contextlib.nullcontext()
+
+
+def _check_taken(recorder: Recorder, destination: Destination) -> None:
+    """Tell of a recording that is worth nothing."""
     if not recorder.statistics.written or (recorder.was_abandoned and destination.is_whole):
         message = f"cannot write {destination.path!r}: nobody took it"
         raise WriteError(message)
-    return 0
 
 
 def _open_after(delay: float, link: Waiter, open_source: Callable[[], Source]) -> Source:
@@ -310,8 +340,7 @@ def _open_after(delay: float, link: Waiter, open_source: Callable[[], Source]) -
 def _say_name(destination: Destination, file: str | None) -> None:
     """Print the name of a file that is there and that we chose."""
     if file not in (destination.path, STDOUT) and os.path.lexists(destination.path):
-        with sinks.errors_named("stdout"):
-            sinks.write_fd(1, [os.fsencode(destination.path) + b"\n"])
+        say_path(destination.path)
 
 
 @contextlib.contextmanager
@@ -332,15 +361,18 @@ def _saying_each_once(lines: Callable[[], list[str]]) -> Iterator[Callable[[], N
         say_new()
 
 
-def _format(file: str | None, format_: str | None, encoder: str) -> str:
+def _format(
+    file: str | None, template: "Template | None", format_: str | None, encoder: str
+) -> str:
     """Return the format that is asked for, or that the name says."""
     if format_:
         return format_
     if file == STDOUT:
         return "y4m"
-    if file is None or is_folder(file):
+    name = format_name(file, template)
+    if name is None:
         return "mp4" if importlib.util.find_spec("av") or encoder == "ffmpeg" else "y4m"
-    extension = os.path.splitext(file)[1].lower()
+    extension = os.path.splitext(name)[1].lower()
     if not extension:
         return "y4m"
     if extension[1:] in FORMATS:
@@ -441,12 +473,25 @@ def _with_timestamps(wishes: Wishes, file: str | None) -> Wishes:
     return wishes
 
 
-def _destination(file: str | None, wishes: Wishes) -> Destination:
-    """Return where FILE says; without a name, the first that the date gives and nobody has."""
-    if file is not None and not is_folder(file):
-        return Destination(file, wishes)
-    names = generated_names(file or user_folder("VIDEOS"), f".{wishes.format}")
-    return Destination(next(names), wishes._replace(clobber=False), names)
+def _way_to_resize(on_resize: str, destination: Destination | None) -> str:
+    """Refuse segments of what is no file."""
+    if on_resize == "segment" and destination and not destination.is_file:
+        refuse("--on-resize segment needs a file", "on_resize")
+        return "scale"
+    return on_resize
+
+
+def _destination(file: "str | Template | None", wishes: Wishes) -> Destination:
+    """Return where FILE says; of names that are made up the first that nobody has."""
+    with hinting_at_mkdir(wishes.mkdir):
+        if isinstance(file, str) and not is_folder(file):
+            return Destination(file, wishes)
+        extension = f".{wishes.format}"
+        if file is None or isinstance(file, str):
+            names = generated_names(file or user_folder("VIDEOS"), extension)
+        else:
+            names = file.names(extension)
+        return Destination(next(names), wishes._replace(clobber=False), names)
 
 
 def _settle_rate(wishes: Wishes, source: Source) -> Fraction | None:

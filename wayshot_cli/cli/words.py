@@ -1,4 +1,4 @@
-"""The words of the running session that complete a line: its outputs, its windows.
+"""The words that complete a line: the session's outputs and windows, the profiles.
 
 The scripts that ``wayshot completions`` prints know options and choices; for the rest they start
 wayshot with what they ask for in ``_WAYSHOT_COMPLETE``, at each TAB. So this knows neither click
