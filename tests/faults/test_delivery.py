@@ -202,8 +202,8 @@ def test_what_exec_prints_does_not_get_into_a_picture_on_stdout(folder: Path) ->
     ("words", "code", "said"),
     [
         (("--exec", "nosuch-program {}"), 4, "'nosuch-program'"),
-        (("--exec", ""), 2, "no program"),
-        (("--exec", "a 'b"), 2, "quotation"),
+        (("--exec", ""), 2, "is no command"),
+        (("--exec", "a 'b"), 2, "cannot be read"),
         (("--edit", "--editor", "nosuch-program"), 4, "'nosuch-program'"),
         (("--edit", "-t", "jpeg", "--editor", "true"), 2, "png"),
     ],

@@ -34,7 +34,7 @@ def path() -> None:
     help="Check the file, and print what is in force and whence; of all commands, or of COMMAND.",
     context_settings=CONTEXT_SETTINGS,
 )
-@click.option("--profile", metavar="NAME", type=Word("profiles"), help="With this profile.")
+@click.option("--profile", type=Word("profiles"), metavar="NAME", help="With this profile.")
 @click.option("--json", "as_json", is_flag=True, help="Print it for programs.")
 @click.argument("name", metavar="COMMAND", required=False)
 def show(profile: str | None, name: str | None, *, as_json: bool) -> None:

@@ -6,7 +6,6 @@ Loaded only for these options.
 import contextlib
 import io
 import os
-import shlex
 import shutil
 import signal
 import stat
@@ -59,9 +58,9 @@ class Delivery:
         timeout: float,
         *,
         edit: bool = False,
-        editor: str | None = None,
+        editor: list[str] | None = None,
         clipboard: bool = False,
-        exec_: str | None = None,
+        exec_: list[str] | None = None,
         notify: bool = False,
     ) -> None:
         """Check the words. Raises click.UsageError, and UnsupportedError for a missing program."""
@@ -72,7 +71,7 @@ class Delivery:
         self._leaves_file = not clipboard if file is None else _is_file(file)
         with self.telling_errors():
             self._editor = _find_editor(editor) if edit else None
-            self._command = None if exec_ is None else _find(_split(exec_, "--exec"), "--exec")
+            self._command = _find(exec_, "--exec") if exec_ else None
         if self._command and not self._leaves_file and any(_PLACE in it for it in self._command):
             refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
             self._command = None
@@ -196,10 +195,9 @@ def _is_file(file: str) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
-def _find_editor(wish: str | None) -> list[str]:
+def _find_editor(words: list[str] | None) -> list[str]:
     """Return the editor's words, or those of the first one that is installed."""
-    if wish:
-        words = _split(wish, "--editor")
+    if words:
         words = _EDITORS.get(words[0], words) if len(words) == 1 else words
         return _find(words if any(_PLACE in word for word in words) else [*words, _PLACE], "--edit")
     for name, words in _EDITORS.items():
@@ -207,18 +205,6 @@ def _find_editor(wish: str | None) -> list[str]:
             return words
     message = "--edit: there is no editor"
     raise UnsupportedError(message, hint="install satty or swappy, or name one with --editor")
-
-
-def _split(text: str, option: str) -> list[str]:
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        message = f"{option} cannot be read: {error}"
-        raise click.UsageError(message) from error
-    if not words:
-        message = f"{option} names no program"
-        raise click.UsageError(message)
-    return words
 
 
 def _find(words: list[str], option: str) -> list[str]:

@@ -239,13 +239,15 @@ writing_options = _together(
 )
 """How FILE is written."""
 
-_exec_option = click.option("--exec", "exec_", metavar="CMD", help="Run this with the file as {}.")
+_exec_option = click.option(
+    "--exec", "exec_", metavar="CMD", callback=_command, help="Run this with the file as {}."
+)
 _notify_option = click.option("--notify", is_flag=True, help="Notify of it, and of errors.")
 
 after_options = _together(
     click.option("--edit", is_flag=True, help="Edit it in satty or swappy."),
     click.option(
-        "--editor", metavar="CMD", envvar="WAYSHOT_EDITOR", hidden=True,
+        "--editor", metavar="CMD", envvar="WAYSHOT_EDITOR", callback=_command, hidden=True,
         help="The editor instead, with the file as {}.",
     ),
     click.option("--clipboard", is_flag=True, help="Copy it; to a FILE only if one is named."),
@@ -260,7 +262,7 @@ after_recording_options = _together(_exec_option, _notify_option)
 
 def read_delivery(file: str | None, timeout: float, **wishes: Any) -> "Delivery | None":
     """Return what happens to a picture when it is there, None where nothing does."""
-    if all(wish in {None, False} for option, wish in wishes.items() if option != "editor"):
+    if not any(wish for option, wish in wishes.items() if option != "editor"):
         return None
     from wayshot_cli.cli.deliver import Delivery  # noqa: PLC0415 - for these options alone
 
