@@ -154,13 +154,13 @@ def _leave_parent(name: str, parent: int, status_fd: int, mask: set[int]) -> Non
 
 
 def _tell(status_fd: int, error: WayshotError) -> None:
-    texts = (type(error).__name__, str(error), error.hint or "")
+    texts = (type(error).__name__, error.hint or "", str(error))
     with contextlib.suppress(OSError):
         os.write(status_fd, "\0".join(texts).encode(errors="surrogateescape"))
 
 
 def _error(told: bytes) -> WayshotError:
     """Return the error that was told, of its class."""
-    name, message, hint = told.decode(errors="surrogateescape").split("\0")
+    name, hint, message = told.decode(errors="surrogateescape").split("\0", 2)
     kind: type[WayshotError] = getattr(errors, name)
     return kind(message, hint=hint or None)

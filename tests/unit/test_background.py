@@ -116,7 +116,7 @@ def test_the_signal_mask_is_what_it_was() -> None:
     "error",
     [
         UnsupportedError("neither protocol", hint="install it"),
-        NotFoundError("name\udc80 that is no \N{LATIN SMALL LETTER U WITH DIAERESIS}nicode"),
+        NotFoundError("name\udc80\0 that is no \N{LATIN SMALL LETTER U WITH DIAERESIS}nicode"),
     ],
     ids=["with a hint", "without"],
 )
