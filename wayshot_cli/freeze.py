@@ -9,7 +9,7 @@ from wayshot_cli.backends.common import PortalWish, Target, require
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, UnsupportedError
 from wayshot_cli.frame import Frame
-from wayshot_cli.geometry import Box, Size, round_half_up, true_scale
+from wayshot_cli.geometry import Box, Size, Transform, round_half_up, true_scale
 from wayshot_cli.still import capture, choose, noted
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output
@@ -116,7 +116,6 @@ class _Still:
         self._output = output
         self._frame = frame
         self._pool = ShmPool(screen.shm)  # for a copy, where the capture itself cannot be shown
-        self._buffer, self._transform = self._prepare(frame)
         self._size: Size | None = None
         self._callback: Proxy | None = None
         self.is_done = False  # shown, or not to be shown any more
@@ -144,23 +143,6 @@ class _Still:
             proxy.destroy()
         self._pool.close()
 
-    def _prepare(self, frame: Frame) -> tuple[Proxy, int]:
-        """Return a buffer that shows the frame, and how that is turned."""
-        buffer = frame.wl_buffer
-        # An output's alpha means nothing, but would be taken for something.
-        if buffer and buffer.is_alive and not frame.format.has_alpha:
-            return buffer, frame.transform
-        format_ = pixels.XRGB8888  # which every compositor shows
-        stride = frame.width * format_.bytes_per_pixel
-        buffer, memory = self._pool.acquire(ShmLayout(format_, frame.upright_size, stride))
-        # Packed are red, green, blue and alpha, but read the other way round, blue comes first.
-        source = frame.format._replace(red=frame.format.blue, blue=frame.format.red)
-        turned = Frame(
-            frame.memory, source, frame.size, frame.stride, frame.transform, offset=frame.offset
-        )
-        kernels.blit(turned, kernels.Target(8, 4), memory, 0, stride)
-        return buffer, 0
-
     def _on_configure(self, serial: int, width: int, height: int) -> None:
         self._layer_surface.send("ack_configure", serial)
         size = Size(width, height)
@@ -175,23 +157,48 @@ class _Still:
         expected = self._output.box.size
         if any(abs(a - b) > 1 for a, b in zip(size, expected, strict=True)) or not size.is_possible:
             message = (
-                f"{self._link.compositor} gives {size} of {expected} on {self._output.name!r} "
-                "to show it still"
+                f"{self._link.compositor} has {size} of {expected} on {self._output.name!r} "
+                "for a picture over all of it"
             )
             raise CaptureError(message)
         self._size = size
-        # The compositor makes so many pixels of it; what it cuts off is cut off here,
-        # for pixels are to stay what they are.
-        native = self._frame.upright_size
-        scale = true_scale(native, size)
-        shown = (min(round_half_up(a * scale), b) for a, b in zip(size, native, strict=True))
-        self._viewport.send("set_source", 0, 0, *shown)
+        buffer, transform = self._prepare(_pixels_of(size, self._frame.upright_size))
         self._viewport.send("set_destination", *size)
-        self._surface.send("set_buffer_transform", self._transform)
-        self._surface.send("attach", self._buffer, 0, 0)
+        self._surface.send("set_buffer_transform", transform)
+        self._surface.send("attach", buffer, 0, 0)
         self._surface.send("damage", 0, 0, *size)
         self._callback = self._surface.create("frame", done=self._on_shown)
         self._surface.send("commit")
 
+    def _prepare(self, shown: Size) -> tuple[Proxy, Transform]:
+        """Return a buffer with the pixels that are shown, from the upper left, how it is turned.
+
+        It is the capture's own, if that can be. An output's alpha means nothing, but would be taken
+        for something; and wlroots (0.15) does not find parts of buffers that are turned.
+        """
+        frame = self._frame
+        own = frame.wl_buffer
+        if own and own.is_alive and not frame.format.has_alpha and shown == frame.upright_size:
+            return own, frame.transform
+        stride = shown.width * pixels.XRGB8888.bytes_per_pixel  # which every compositor shows
+        buffer, memory = self._pool.acquire(ShmLayout(pixels.XRGB8888, shown, stride))
+        # Packed are red, green and blue; read the other way round, they come as they must.
+        format_ = frame.format._replace(red=frame.format.blue, blue=frame.format.red)
+        source = Frame(
+            frame.memory, format_, frame.size, frame.stride, frame.transform, offset=frame.offset
+        )
+        kernels.blit(source.crop(Box(0, 0, *shown)), kernels.Target(8, 4), memory, 0, stride)
+        return buffer, Transform.NORMAL
+
     def _on_shown(self, _milliseconds: int) -> None:
         self.is_done = True
+
+
+def _pixels_of(size: Size, native: Size) -> Size:
+    """Return how many pixels a compositor makes of logical units, at most those that there are.
+
+    Logical sizes are cut off: 640x480 at 1.5 has 426x320 units, and 639x480 pixels of those. A
+    picture of more would be resampled.
+    """
+    scale = true_scale(native, size)
+    return Size(*(min(round_half_up(a * scale), b) for a, b in zip(size, native, strict=True)))
