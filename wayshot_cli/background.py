@@ -66,7 +66,7 @@ def detach(
             raise
         finally:
             os.close(status_fd)
-            _, status = os.waitpid(pid, 0)
+            status = _reap(pid)
     if told:
         raise _error(told)
     if status:
@@ -77,6 +77,14 @@ def detach(
 def die_with_parent() -> None:
     """Let the kernel end this process when its parent ends, and not its children."""
     ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _reap(pid: int) -> int:
+    """Return how a child has ended: 0 for well, or where whoever started us ignores SIGCHLD."""
+    try:
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return 0
 
 
 def _fork(work: Callable[[Callable[[], None]], object], name: str) -> tuple[int, int]:

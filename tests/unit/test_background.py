@@ -150,6 +150,17 @@ def test_a_death_before_it_is_ready_is_an_error() -> None:
         detach(lambda _ready: os.kill(os.getpid(), signal.SIGKILL))
 
 
+def test_a_parent_that_ignores_its_children_is_no_worse_off() -> None:
+    old = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        detach(sleep_on)
+        assert len(children()) == 1
+        with pytest.raises(CaptureTimeoutError):
+            detach(lambda _ready: time.sleep(60), timeout=0.1)
+    finally:
+        signal.signal(signal.SIGCHLD, old)
+
+
 def test_who_is_never_ready_is_ended_at_the_deadline() -> None:
     with pytest.raises(CaptureTimeoutError, match="testing"):
         detach(lambda _ready: time.sleep(60), timeout=0.2)
