@@ -38,6 +38,7 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     report: Callable[[str], object] | None = None,
     warn: Callable[[str], object] | None = None,
     meanwhile: Callable[[], object] | None = None,
+    note: Callable[["Subject"], object] | None = None,
 ) -> Frame:
     """Take a picture of an output, of several, of a region, a window, or (by default) everything.
 
@@ -57,79 +58,102 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     ``timeout`` in seconds bounds each answer of the compositor.
     An open ``connection`` can be handed in and stays open, with the time-out that it has.
     ``report`` is called with a line for each step, for people, ``warn`` with what they must
-    know of the picture; ``meanwhile`` once, while the compositor copies.
+    know of the picture; ``meanwhile`` once, while the compositor copies; ``note`` just before
+    that with what is captured.
 
     The frame outlives the connection. Raises the errors of ``wayshot_cli.errors``:
     NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError, and
     CancelledError when the user says no in a dialog.
     """
-    names = _names(output)
-    box = _box(region)
-    _check(names, box, window, scale)
+    names, box = read_target(output, region, window)
+    _check_scale(scale, window)
     if cursor not in {False, True, "separate"}:
         message = f"{cursor!r} is no way to show the cursor"
         raise InvalidArgumentError(message, hint='it takes True, False or "separate"')
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(backends.connect(timeout, pipewire_node))
+        stack.enter_context(link.in_use())
         is_free = (names, box, window, cursor, buffer, device) == (
             None, None, None, False, "auto", None,
         )  # fmt: skip
-        chosen = _choose(
+        chosen = choose(
             link, report, backend, buffer, device, windows=window is not None,
             separate_cursor=cursor == "separate", pipewire_node=pipewire_node, portal=portal,
             screenshot=is_free and backend == "auto" and portal is None, warn=warn or report,
         )  # fmt: skip
         stack.callback(chosen.close)
-        stack.enter_context(_noted(chosen, report))
+        stack.enter_context(noted(chosen, report))
         find = partial(_find, chosen, Target(names, box, scale, cursor is True), window)
         subject = find()
         if delay:
             link.sleep(delay)
             subject = find()
-        sessions: list[backends.Session] = []
-        for open_session in subject.open_sessions:
-            sessions.append(open_session())
-            stack.callback(sessions[-1].close)
-        for session in sessions:  # all at once, so that they show the same moment
-            session.start()
-        if meanwhile:
-            # After this the buffers are with the compositor, and we have nothing to do.
-            link.settle(sessions[0].doing)
-            meanwhile()
-        deadline = link.deadline()
-        frames = [session.finish(deadline) for session in sessions]
-    pieces = [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
-    for piece in pieces:
-        report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
+        if note:
+            note(subject)
+        pieces = capture(link, subject.open_sessions, stack, report, meanwhile)
     return layout.render(subject.box or pieces[0].box, pieces, scale)
 
 
-class _Subject(NamedTuple):
-    """What is captured by these sessions: ``box`` of the logical space, None for a window."""
+def capture(
+    link: Waiter,
+    open_sessions: Sequence[Callable[[], backends.Session]],
+    stack: contextlib.ExitStack,
+    report: Callable[[str], object],
+    meanwhile: Callable[[], object] | None = None,
+) -> list[layout.Piece]:
+    """Capture one moment by sessions, which are left to the stack to close."""
+    sessions: list[backends.Session] = []
+    for open_session in open_sessions:
+        sessions.append(open_session())
+        stack.callback(sessions[-1].close)
+    for session in sessions:  # all at once, so that they show the same moment
+        session.start()
+    if meanwhile:
+        # After this the buffers are with the compositor, and we have nothing to do.
+        link.settle(sessions[0].doing)
+        meanwhile()
+    deadline = link.deadline()
+    frames = [session.finish(deadline) for session in sessions]
+    for session, frame in zip(sessions, frames, strict=True):
+        report(f"{session.box} captured as {frame!r}, stride {frame.stride}")
+    return [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
 
+
+class Subject(NamedTuple):
+    """What is captured by these sessions: ``box`` of the logical space, None for a window.
+
+    ``outputs`` are the names of those that are captured, or show the window.
+    """
+
+    connection: Waiter
     box: Box | None
     open_sessions: list[Callable[[], backends.Session]]
+    outputs: tuple[str, ...]
+    window: "Window | None" = None
 
 
-def _find(backend: backends.Backend, target: Target, window: str | None) -> _Subject:
+def _find(backend: backends.Backend, target: Target, window: str | None) -> Subject:
     link = backend.connection
     if window is not None:
         from wayshot_cli.wayland.toplevels import find_window  # noqa: PLC0415 - for this alone
 
         assert isinstance(link, Connection)  # noqa: S101 - no other backend captures windows
-        open_window = partial(backends.open_window, backend, *find_window(link, window))
-        return _Subject(None, [partial(open_window, cursor=target.cursor)])
+        found, toplevel = find_window(link, window)
+        open_window = partial(backends.open_window, backend, found, toplevel, cursor=target.cursor)
+        return Subject(link, None, [open_window], found.outputs, found)
     target = target._replace(names=settle_names(link, target.names))
     plan = target.plan(backend.read_outputs(target))
     # A rescaled region needs the pixels around it, too.
     regions = (None if target.scale else plan.request_region(output) for output in plan.outputs)
-    return _Subject(
+    return Subject(
+        link,
         plan.box,
         [
             partial(backend.open, output, region=region, cursor=target.cursor)
             for output, region in zip(plan.outputs, regions, strict=True)
         ],
+        tuple(output.name for output in plan.outputs),
     )
 
 
@@ -156,7 +180,7 @@ def shot_dmabuf(  # noqa: PLR0913 - as for shot
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(backends.connect(timeout, pipewire_node))
-        chosen = _choose(
+        chosen = choose(
             link, report, backend, "dmabuf", device, pipewire_node=pipewire_node, warn=report
         )
         stack.callback(chosen.close)
@@ -169,7 +193,7 @@ def shot_dmabuf(  # noqa: PLR0913 - as for shot
             )
         session = chosen.open(found[0], cursor=cursor)
         stack.callback(session.close)
-        with _noted(chosen, report):
+        with noted(chosen, report):
             session.start()
             frame = session.finish_dmabuf(link.deadline())
         if connection:
@@ -207,13 +231,20 @@ def windows(
         return read_windows(own)
 
 
-def _check(
-    names: list[str] | None, box: Box | None, window: str | None, scale: float | None
-) -> None:
-    """Refuse what contradicts itself."""
+def read_target(
+    output: str | Sequence[str] | None,
+    region: str | Box | tuple[int, int, int, int] | None,
+    window: str | None,
+) -> tuple[list[str] | None, Box | None]:
+    """Return the names and the box that are meant. Raises InvalidArgumentError for nonsense."""
+    names, box = _names(output), _box(region)
     if sum(target is not None for target in (names, box, window)) > 1:
         message = "an output, a region and a window exclude each other"
         raise InvalidArgumentError(message)
+    return names, box
+
+
+def _check_scale(scale: float | None, window: str | None) -> None:
     if scale is not None and window is not None:
         message = "a window has no logical units to scale by"
         raise InvalidArgumentError(message)
@@ -222,7 +253,7 @@ def _check(
         raise InvalidArgumentError(message)
 
 
-def _choose(
+def choose(
     link: Waiter,
     report: Callable[[str], object],
     backend: str,
@@ -230,6 +261,7 @@ def _choose(
     device: str | None,
     **wishes: Any,
 ) -> backends.Backend:
+    """Return the backend that ``backends.choose`` chooses, and report why that one."""
     chosen, passed_over = backends.choose(link, backend, buffer, device, **wishes)
     for rung in passed_over:
         report(f"not {rung.name}: {rung.reason}")
@@ -238,7 +270,7 @@ def _choose(
 
 
 @contextlib.contextmanager
-def _noted(backend: backends.Backend, report: Callable[[str], object]) -> Iterator[None]:
+def noted(backend: backends.Backend, report: Callable[[str], object]) -> Iterator[None]:
     """Report what there is to tell of devices at the end, be it an error."""
     try:
         yield

@@ -475,7 +475,9 @@ class Session:
         if self._shm_pool is None:
             self._shm_pool = ShmPool(self._backend.shm)
         buffer, memory = self._shm_pool.acquire(layout)
-        self._capture(session, buffer, layout.size, partial(Frame, memory, *layout))
+        self._capture(
+            session, buffer, layout.size, partial(Frame, memory, *layout, wl_buffer=buffer)
+        )
 
     def _copy_into_dmabuf(
         self, session: "Proxy", format_: "PixelFormat", constraints: Constraints

@@ -129,11 +129,33 @@ WL_SEAT = Protocol.interface(
     ),
 )
 
+WL_REGION = Protocol.interface(
+    "wl_region",
+    1,
+    requests=(("destroy", ""),),
+)
+
 WL_SURFACE = Protocol.interface(
     "wl_surface",
-    1,
+    2,
+    requests=(
+        ("destroy", ""),
+        ("attach", "?oii", "wl_buffer"),
+        ("damage", "iiii"),
+        ("frame", "n", "wl_callback"),
+        ("set_opaque_region", "?o", "wl_region"),
+        ("set_input_region", "?o", "wl_region"),
+        ("commit", ""),
+        ("set_buffer_transform", "2i"),
+    ),
     events=(
         ("enter", "o", "wl_output"),
         ("leave", "o", "wl_output"),
     ),
+)
+
+WL_COMPOSITOR = Protocol.interface(
+    "wl_compositor",
+    2,
+    requests=(("create_surface", "n", "wl_surface"),),
 )
