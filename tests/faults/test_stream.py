@@ -508,6 +508,15 @@ def test_frames_that_do_not_differ_are_given_where_they_are_wanted() -> None:
         wayshot.stream(damage=False)
 
 
+@pytest.mark.parametrize("cursor", [False, True])
+def test_the_cursor_is_painted_when_it_is_wanted(*, cursor: bool) -> None:
+    with serving(still(**SCREENCOPY)) as compositor:
+        with wayshot.stream(cursor=cursor) as stream:
+            next(stream)
+        (request, *_) = [r for r in compositor.requests if r.name == "capture_output"]
+        assert request.arguments[1] == int(cursor)
+
+
 def test_what_is_chosen_is_reported() -> None:
     lines: list[str] = []
     with serving(still()), wayshot.stream(report=lines.append):
