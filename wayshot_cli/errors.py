@@ -52,6 +52,10 @@ class CancelledError(WayshotError):
     exit_code = 3
 
 
+class SelectionError(WayshotError):
+    """What was to ask the user, a selector or a menu, failed, or printed what is no answer."""
+
+
 class UnsupportedError(WayshotError):
     """This compositor or machine cannot do it, or not the way that was pinned."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from wayshot_cli import kernels
     from wayshot_cli.pixels import PixelFormat
+    from wayshot_cli.wayland.proxy import Proxy
 
 
 class Alpha(Enum):
@@ -65,6 +66,8 @@ class Frame:
     of them are gone. A frame outlives the connection that it came through.
 
     ``cursor`` is the pointer's, where it was captured apart and lies over the picture, else None.
+    ``wl_buffer`` is what the compositor knows the memory by, alive as long as the session that
+    captured into it is open; None where it was not the compositor that wrote there.
     """
 
     def __init__(  # noqa: PLR0913 - these are the facts of a buffer; none follows from the others
@@ -79,6 +82,7 @@ class Frame:
         alpha: Alpha = Alpha.IGNORED,
         scale: float = 1.0,
         time_ns: int = 0,
+        wl_buffer: "Proxy | None" = None,
     ) -> None:
         """Check that every pixel lies inside the memory, once, so that nobody need again.
 
@@ -102,6 +106,7 @@ class Frame:
         self.scale = scale
         self.time_ns = time_ns
         self.cursor: Cursor | None = None
+        self.wl_buffer = wl_buffer
         self._box = Box(0, 0, *transform.apply(size))
 
     @property

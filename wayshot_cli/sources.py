@@ -50,7 +50,12 @@ class Picture(NamedTuple):
 
 
 class Source(ABC):
-    """The target of a recording: a session for each thing that is captured."""
+    """The target of a recording: a session for each thing that is captured.
+
+    ``window`` is the window that is captured, None for outputs.
+    """
+
+    window: "Window | None" = None
 
     def __init__(self, connection: "Waiter", backend: "backends.Backend", *, damage: bool) -> None:
         """Take what sessions are opened on; with ``damage`` only what is new is captured."""
@@ -67,6 +72,11 @@ class Source(ABC):
     @abstractmethod
     def refreshes_mhz(self) -> list[int]:
         """The refresh of each output that is captured, in millihertz, 0 where it is unknown."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs that are captured, or show the window."""
 
     @property
     @abstractmethod
@@ -250,6 +260,11 @@ class OutputSource(Source):
         return [output.refresh_mhz for output in self._plan.outputs] if self._plan else []
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs that are captured, none while they are away."""
+        return tuple(output.name for output in self._plan.outputs) if self._plan else ()
+
+    @property
     def is_current(self) -> bool:
         """Whether the outputs are still as they were when the sessions were opened."""
         return self._backend.are_current(self._outputs)
@@ -310,7 +325,7 @@ class WindowSource(Source):
         self._compositor = connection
         self._wish = wish
         self._cursor = cursor
-        self._window: Window
+        self.window: Window
         self._toplevel: Toplevel
         self._refreshes_mhz: list[int] = []
         self._seen = 0
@@ -320,6 +335,11 @@ class WindowSource(Source):
     def refreshes_mhz(self) -> list[int]:
         """The refresh of the outputs that the window is on, where the compositor says them."""
         return self._refreshes_mhz
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs that show the window, where the compositor says them."""
+        return self.window.outputs
 
     @property
     def is_current(self) -> bool:
@@ -334,7 +354,7 @@ class WindowSource(Source):
         if self._sessions and self.is_current:
             return
         if self._sessions:
-            self._lose(TargetLostError(f"window {self._window} was closed"))
+            self._lose(TargetLostError(f"window {self.window} was closed"))
         try:
             self._open()
         except (NotFoundError, UnsupportedError) as error:
@@ -343,15 +363,15 @@ class WindowSource(Source):
 
     def _open(self) -> None:
         try:
-            self._window, self._toplevel = find_window(self._compositor, self._wish)
+            self.window, self._toplevel = find_window(self._compositor, self._wish)
         finally:
             self._seen = self._changes()
         outputs = read_outputs(self._compositor)
-        names = self._window.outputs
+        names = self.window.outputs
         self._refreshes_mhz = [output.refresh_mhz for output in outputs if output.name in names]
         self._sessions = {
             self._toplevel: backends.open_window(
-                self._backend, self._window, self._toplevel, cursor=self._cursor
+                self._backend, self.window, self._toplevel, cursor=self._cursor
             )
         }
 

@@ -38,6 +38,7 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     report: Callable[[str], object] | None = None,
     warn: Callable[[str], object] | None = None,
     meanwhile: Callable[[], object] | None = None,
+    note: Callable[["Subject"], object] | None = None,
 ) -> Frame:
     """Take a picture of an output, of several, of a region, a window, or (by default) everything.
 
@@ -57,7 +58,8 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     ``timeout`` in seconds bounds each answer of the compositor.
     An open ``connection`` can be handed in and stays open, with the time-out that it has.
     ``report`` is called with a line for each step, for people, ``warn`` with what they must
-    know of the picture; ``meanwhile`` once, while the compositor copies.
+    know of the picture; ``meanwhile`` once, while the compositor copies; ``note`` just before
+    that with what is captured.
 
     The frame outlives the connection. Raises the errors of ``wayshot_cli.errors``:
     NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError, and
@@ -87,49 +89,71 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
         if delay:
             link.sleep(delay)
             subject = find()
-        sessions: list[backends.Session] = []
-        for open_session in subject.open_sessions:
-            sessions.append(open_session())
-            stack.callback(sessions[-1].close)
-        for session in sessions:  # all at once, so that they show the same moment
-            session.start()
-        if meanwhile:
-            # After this the buffers are with the compositor, and we have nothing to do.
-            link.settle(sessions[0].doing)
-            meanwhile()
-        deadline = link.deadline()
-        frames = [session.finish(deadline) for session in sessions]
-    pieces = [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
-    for piece in pieces:
-        report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
+        if note:
+            note(subject)
+        pieces = capture(link, subject.open_sessions, stack, report, meanwhile)
     return layout.render(subject.box or pieces[0].box, pieces, scale)
 
 
-class _Subject(NamedTuple):
-    """What is captured by these sessions: ``box`` of the logical space, None for a window."""
+def capture(
+    link: Waiter,
+    open_sessions: Sequence[Callable[[], backends.Session]],
+    stack: contextlib.ExitStack,
+    report: Callable[[str], object],
+    meanwhile: Callable[[], object] | None = None,
+) -> list[layout.Piece]:
+    """Capture one moment by sessions, which are left to the stack to close."""
+    sessions: list[backends.Session] = []
+    for open_session in open_sessions:
+        sessions.append(open_session())
+        stack.callback(sessions[-1].close)
+    for session in sessions:  # all at once, so that they show the same moment
+        session.start()
+    if meanwhile:
+        # After this the buffers are with the compositor, and we have nothing to do.
+        link.settle(sessions[0].doing)
+        meanwhile()
+    deadline = link.deadline()
+    frames = [session.finish(deadline) for session in sessions]
+    for session, frame in zip(sessions, frames, strict=True):
+        report(f"{session.box} captured as {frame!r}, stride {frame.stride}")
+    return [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
 
+
+class Subject(NamedTuple):
+    """What is captured by these sessions: ``box`` of the logical space, None for a window.
+
+    ``outputs`` are the names of those that are captured, or show the window.
+    """
+
+    connection: Waiter
     box: Box | None
     open_sessions: list[Callable[[], backends.Session]]
+    outputs: tuple[str, ...]
+    window: "Window | None" = None
 
 
-def _find(backend: backends.Backend, target: Target, window: str | None) -> _Subject:
+def _find(backend: backends.Backend, target: Target, window: str | None) -> Subject:
     link = backend.connection
     if window is not None:
         from wayshot_cli.wayland.toplevels import find_window  # noqa: PLC0415 - for this alone
 
         assert isinstance(link, Connection)  # noqa: S101 - no other backend captures windows
-        open_window = partial(backends.open_window, backend, *find_window(link, window))
-        return _Subject(None, [partial(open_window, cursor=target.cursor)])
+        found, toplevel = find_window(link, window)
+        open_window = partial(backends.open_window, backend, found, toplevel, cursor=target.cursor)
+        return Subject(link, None, [open_window], found.outputs, found)
     target = target._replace(names=settle_names(link, target.names))
     plan = target.plan(backend.read_outputs(target))
     # A rescaled region needs the pixels around it, too.
     regions = (None if target.scale else plan.request_region(output) for output in plan.outputs)
-    return _Subject(
+    return Subject(
+        link,
         plan.box,
         [
             partial(backend.open, output, region=region, cursor=target.cursor)
             for output, region in zip(plan.outputs, regions, strict=True)
         ],
+        tuple(output.name for output in plan.outputs),
     )
 
 

@@ -59,10 +59,14 @@ class Waiter:
         """Return the time.monotonic() by which an answer asked for now is owed."""
         return monotonic() + self.timeout
 
-    def watch(self, fd: int, handler: Callable[[], object]) -> None:
-        """Call the handler, which reads, whenever there is something to read while waiting."""
+    def watch(self, fd: int, handler: Callable[[], object], events: int = select.POLLIN) -> None:
+        """Call the handler, which reads (or writes), whenever it can do so while waiting.
+
+        ``events`` are poll's; an error or a hang-up is one in any case. It takes the place of
+        what watched the fd before.
+        """
         self._handlers[fd] = handler
-        self._poll.register(fd, select.POLLIN)
+        self._poll.register(fd, events)
 
     def unwatch(self, fd: int) -> None:
         """Forget an fd, before it is closed. Harmless twice."""

@@ -59,6 +59,8 @@ def definitions() -> dict[str, Definition]:
             messages = ([tuple(row) for row in facts[kind]] for kind in ("requests", "events"))
             found[name] = Definition(facts["version"], *messages)
     for module in pkgutil.iter_modules(definitions_of_pywayland.__path__):
+        if module.name == "xdg_shell_unstable_v5":  # whose names xdg-shell has taken over
+            continue
         for value in vars(
             import_module(f"{definitions_of_pywayland.__name__}.{module.name}")
         ).values():

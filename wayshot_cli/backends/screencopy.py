@@ -339,6 +339,7 @@ class Session:
                 self._transform,
                 scale=self._output.scale,
                 time_ns=self._time_ns,
+                wl_buffer=buffer,
             )
 
         self._start_copy(frame, buffer, make_frame)
