@@ -301,6 +301,9 @@ _wayshot_command() {
                 '-g --region --geometry'
                 '-w --window'
                 '-c --cursor'
+                '--select'
+                '--selector'
+                '--menu'
                 '-t --format'
                 '-r --fps'
                 '--duration'
@@ -392,6 +395,9 @@ _wayshot_value() {
         'wayshot record -o' | 'wayshot record --output') values=(outputs) ;;
         'wayshot record -g' | 'wayshot record --region' | 'wayshot record --geometry') values=(nothing) ;;
         'wayshot record -w' | 'wayshot record --window') values=(windows) ;;
+        'wayshot record --select') values=(maybe region output window) ;;
+        'wayshot record --selector') values=(nothing) ;;
+        'wayshot record --menu') values=(nothing) ;;
         'wayshot record -t' | 'wayshot record --format') values=(words y4m raw mp4 mkv webm gif apng webp) ;;
         'wayshot record -r' | 'wayshot record --fps') values=(nothing) ;;
         'wayshot record --duration') values=(nothing) ;;

@@ -187,7 +187,7 @@ def _settings(
 @profile_option
 @click.argument("file", required=False, type=Word("files"))
 @click.pass_obj
-def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
+def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed over by name
     open_stage: "Callable[[], contextlib.AbstractContextManager[Stage]] | None",
     /,
     outputs: tuple[str, ...],
