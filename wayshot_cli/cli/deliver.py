@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-
 from wayshot_cli import encode, sinks
 from wayshot_cli.cli import before_leaving, leave, printable, say
 from wayshot_cli.cli.options import refuse
