@@ -208,6 +208,7 @@ _wayshot_command() {
                 '--device'
                 '--timeout'
                 '-v --verbose'
+                '--profile'
                 '-h --help'
             )
             commands=()
@@ -300,6 +301,9 @@ _wayshot_command() {
                 '-g --region --geometry'
                 '-w --window'
                 '-c --cursor'
+                '--select'
+                '--selector'
+                '--menu'
                 '-t --format'
                 '-r --fps'
                 '--duration'
@@ -373,6 +377,7 @@ _wayshot_value() {
         'wayshot color --buffer') values=(words auto shm dmabuf) ;;
         'wayshot color --device') values=(files) ;;
         'wayshot color --timeout') values=(nothing) ;;
+        'wayshot color --profile') values=(profiles) ;;
         'wayshot config show --profile') values=(profiles) ;;
         'wayshot doctor --timeout') values=(nothing) ;;
         'wayshot doctor --profile') values=(profiles) ;;
@@ -390,6 +395,9 @@ _wayshot_value() {
         'wayshot record -o' | 'wayshot record --output') values=(outputs) ;;
         'wayshot record -g' | 'wayshot record --region' | 'wayshot record --geometry') values=(nothing) ;;
         'wayshot record -w' | 'wayshot record --window') values=(windows) ;;
+        'wayshot record --select') values=(maybe region output window) ;;
+        'wayshot record --selector') values=(nothing) ;;
+        'wayshot record --menu') values=(nothing) ;;
         'wayshot record -t' | 'wayshot record --format') values=(words y4m raw mp4 mkv webm gif apng webp) ;;
         'wayshot record -r' | 'wayshot record --fps') values=(nothing) ;;
         'wayshot record --duration') values=(nothing) ;;

@@ -100,6 +100,7 @@ complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --buffer' -l buffe
 complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --device' -l device -r -F -d 'Device for dmabufs, as /dev/dri/renderD128'
 complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --timeout' -l timeout -x -d 'Longest wait for an answer, 5 unless given'
 complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may -v --verbose' -s v -l verbose -d 'Say on stderr what is done'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --profile' -l profile -x -k -a '(__wayshot_live profiles)' -d 'A profile of the configuration, or none'
 complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is color' -f
 complete -c wayshot -n '__wayshot_is completions' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
@@ -147,6 +148,10 @@ complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may' -s o -l output -
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may -g --region --geometry' -s g -l region -l geometry -x -d 'This \'X,Y WxH\' or WxH+X+Y; - for stdin'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may -w --window' -s w -l window -x -k -a '(__wayshot_live windows)' -d 'This ID, app_id:NAME, title:TEXT or active'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may -c --cursor' -s c -l cursor -d 'Paint the cursor'
+complete -c wayshot -n '__wayshot_is record' -n '__wayshot_follows --select' -a 'region output window'
+complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --select' -l select -f -a 'region output window' -d 'Select a region, an output or a window'
+complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --selector' -l selector -x -d 'What asks for a region, instead of slurp'
+complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --menu' -l menu -x -d 'What asks for a window, from lines'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may -t --format' -s t -l format -x -a 'y4m raw mp4 mkv webm gif apng webp' -d 'y4m, raw, mp4, mkv, webm, gif, apng, webp; else by the extension'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may -r --fps' -s r -l fps -x -d 'Constant rate, as 30 or 30000/1001. y4m and raw: the screen\'s, at most 60'
 complete -c wayshot -n '__wayshot_is record' -n '__wayshot_may --duration' -l duration -x -d 'End by itself'

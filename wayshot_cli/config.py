@@ -54,7 +54,8 @@ class Config:
 
     def line(self, keys: Keys) -> int:
         """Return the line, from 1, on which a value, or the first of a table, begins."""
-        return next(line for line, place in self._places() if place[: len(keys)] == keys)
+        found = (line for line, place in self._places() if place[: len(keys)] == keys)
+        return next(found, 1)  # of what is nested deeper than can be parsed once more
 
     def error(self, keys: Keys, message: str, *, hint: str | None = None) -> InvalidArgumentError:
         """Return the error that says what is wrong with a value, and where that stands."""
@@ -73,7 +74,7 @@ class Config:
         for end in [*begins[1:], len(lines)]:
             try:
                 statement = tomllib.loads("\n".join(lines[first:end]))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # what looked like the next statement is part of this one's value
             is_header = lines[first].lstrip().startswith("[")
             places = list(_leaves(statement))

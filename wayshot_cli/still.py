@@ -73,6 +73,7 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(backends.connect(timeout, pipewire_node))
+        stack.enter_context(link.in_use())
         is_free = (names, box, window, cursor, buffer, device) == (
             None, None, None, False, "auto", None,
         )  # fmt: skip

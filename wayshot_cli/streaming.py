@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import backends
 from wayshot_cli.backends.common import PortalWish
-from wayshot_cli.errors import CancelledError, CaptureError, ClosedError, FramesHeldError
+from wayshot_cli.errors import (
+    CancelledError,
+    CaptureError,
+    ClosedError,
+    ConcurrentUseError,
+    FramesHeldError,
+)
 from wayshot_cli.geometry import Box
 from wayshot_cli.pacing import SECOND, Pacer, read_rate
 from wayshot_cli.sources import USUAL_REFRESH, OutputSource, Source, WindowSource, rest
@@ -29,6 +35,9 @@ if TYPE_CHECKING:
 
 _AHEAD = 1.25  # of the screen's intervals: who asks then has a frame, and in time for the slot
 _SPARSE = 1.5  # frames of the screen to a slot: not each of them need be captured
+_RARE = (
+    3  # frames to a slot: one that is captured to be safe, should the next be late, costs little
+)
 
 
 def stream(  # noqa: PLR0913 - the options of shot, all but the first optional
@@ -91,11 +100,11 @@ def stream(  # noqa: PLR0913 - the options of shot, all but the first optional
 class FrameStream:
     """The frames of one target: an iterator, to be closed, or left to go out of scope.
 
-    A frame may be kept, and its memory is then nobody else's: up to 14 of a target that is one
-    output or window, or the next one raises FramesHeldError; without frames that are kept the
-    memory is used again, and nothing is copied. Pictures of several outputs are composed, and so
-    copies. ``Frame.time_ns`` says when the compositor drew the frame; it does not change where the
-    frame is repeated. Frames differ in size once the target's has changed.
+    A frame may be kept, or a view of it, and its memory is nobody else's meanwhile: a dozen of
+    them, for beyond that the next one may raise FramesHeldError. Memory of frames that are not kept
+    is captured into again, and nothing is copied; but pictures of several outputs are composed,
+    and so copies. ``Frame.time_ns`` says when the compositor drew the frame, which does not change
+    where it is repeated. Frames have another size once the target has.
 
     The stream ends by ``stop()``; by TargetLostError when the target went away, CaptureError when
     the compositor failed, CaptureTimeoutError when it owes an answer; by Ctrl-C at once. What was
@@ -119,7 +128,9 @@ class FrameStream:
         refresh = refresh if refresh > 0 else USUAL_REFRESH
         self._pacer = Pacer(rate, Fraction(refresh, 1000)) if rate else None
         self._interval = 1000 / refresh  # seconds
-        self._is_sparse = rate is not None and rate * _SPARSE <= Fraction(refresh, 1000)
+        frames = refresh / 1000 / rate if rate else 0  # to a slot
+        self._is_sparse = frames >= _SPARSE
+        self._ahead = (_AHEAD + (frames >= _RARE)) * self._interval
         self._frame: Frame | None = None  # at a constant rate: what may have to be repeated
         self._start = 0.0  # when slot 0 was shown
         self._slot = 0  # the newest one that was shown
@@ -148,7 +159,10 @@ class FrameStream:
         until = math.inf if timeout is None else monotonic() + timeout
         try:
             if not self._stop.is_wished:
-                return self._read_at_rate(until) if self._pacer else self._read(until)
+                with self._source.connection.in_use():
+                    return self._read_at_rate(until) if self._pacer else self._read(until)
+        except ConcurrentUseError:
+            raise  # the other thread goes on
         except FramesHeldError:
             self._source.restart()  # with it the source lets go of its own
             raise
@@ -171,10 +185,10 @@ class FrameStream:
         return self._close is None
 
     def close(self) -> None:
-        """Close what was opened. Frames stay valid. Harmless twice."""
+        """Close what was opened. Frames stay valid. Harmless twice, and in a forked process."""
         self._frame = None
         close, self._close = self._close, None
-        if close:
+        if close and not self._source.connection.is_forked:
             close()
 
     def __enter__(self) -> Self:
@@ -214,7 +228,7 @@ class FrameStream:
         """Wait until then, and return the newest of what has come, None if nothing has."""
         link, source, picture = self._source.connection, self._source, None
         if self._is_sparse:  # what comes earlier would give way to a newer one: it is not asked for
-            rest(link, due - _AHEAD * self._interval, lambda: not source.is_current)
+            rest(link, due - self._ahead, lambda: not source.is_current)
         while newer := source.capture(due):
             picture = newer
             # What is asked for now comes after the slot, and is for the next one if that is near.

@@ -147,7 +147,10 @@ def test_the_completion_files_are_what_the_command_prints(shell: str, file: str)
     assert printed == (ROOT / "completions" / file).read_bytes()
 
 
-RECIPES = re.findall(r"^\.nf\n(.*?)^\.fi$", PAGES["wayshot.7"], re.MULTILINE | re.DOTALL)
+LITERAL = re.compile(r"^\.nf\n(.*?)^\.fi$", re.MULTILINE | re.DOTALL)
+RECIPES = LITERAL.findall(PAGES["wayshot.7"])
+EXAMPLES = [example for page in PAGES.values() for example in LITERAL.findall(page)]
+EXAMPLES += re.findall(r"^\$ (.*)$", README, re.MULTILINE)
 
 BINDINGS = (
     r"^bindsym \S+ exec (.*)",  # sway
@@ -164,7 +167,8 @@ BINDINGS = (
 
 def calls_in(script: str) -> Iterator[tuple[str, ...]]:
     """Find the calls of wayshot in a shell script; those in "$(...)", too."""
-    lexer = shlex.shlex(script.replace("\\\n", " "), posix=True, punctuation_chars="();<>|&\n")
+    script = re.sub(r"(?<=\s)#.*", "", script).replace("\\\n", " ")
+    lexer = shlex.shlex(script, posix=True, punctuation_chars="();<>|&\n")
     lexer.whitespace = " \t"
     call: list[str] = []
     for word in [*lexer, ";"]:
@@ -178,10 +182,10 @@ def calls_in(script: str) -> Iterator[tuple[str, ...]]:
         call = []
 
 
-def calls() -> list[tuple[str, ...]]:
-    """Find them in all recipes."""
+def calls(recipes: list[str]) -> list[tuple[str, ...]]:
+    """Find them in recipes, as commands or in bindings of them."""
     scripts = []
-    for recipe in RECIPES:
+    for recipe in recipes:
         bound = [command for it in BINDINGS for command in re.findall(it, recipe, re.MULTILINE)]
         scripts += bound or [recipe]
     return [call for script in scripts for call in calls_in(script)]
@@ -189,11 +193,16 @@ def calls() -> list[tuple[str, ...]]:
 
 def test_no_recipe_is_overlooked() -> None:
     named = re.findall(r"(?<!-x )(?<!name )\bwayshot\b(?!/)", "\n".join(RECIPES))
-    assert len(calls()) == len(named)
+    assert len(calls(RECIPES)) == len(named)
 
 
-@pytest.mark.parametrize("words", sorted(set(calls())), ids=" ".join)
-def test_a_recipe_is_understood(words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("words", sorted(set(calls(EXAMPLES))), ids=" ".join)
+def test_an_example_is_understood(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = next(it for it in LITERAL.findall(PAGES["wayshot.5"]) if "[profile.share]" in it)
+    (tmp_path / "config.toml").write_text(config)
+    monkeypatch.setenv("WAYSHOT_CONFIG", str(tmp_path / "config.toml"))
     command: click.Command = app
     rest = list(words)
     while (

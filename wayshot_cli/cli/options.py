@@ -10,7 +10,7 @@ import click
 
 from wayshot_cli import backends, sinks
 from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
-from wayshot_cli.cli.names import NO_PROFILE, STDOUT, config_path, is_configured
+from wayshot_cli.cli.names import NO_PROFILE, STDOUT, is_configured
 from wayshot_cli.geometry import Box, Size, parse_region, parse_size
 from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
@@ -108,9 +108,9 @@ class ProfileOption(click.Option):
         if ctx.default_map is not None or ctx.resilient_parsing or profile == NO_PROFILE:
             return result
         if profile is not None or is_configured():
-            from wayshot_cli.cli.config import defaults  # noqa: PLC0415 - most have no config
+            from wayshot_cli.cli.configured import defaults  # noqa: PLC0415 - most have no config
 
-            ctx.default_map = defaults(ctx, config_path(), profile, opts)
+            ctx.default_map = defaults(ctx, profile, opts)
         return result
 
 

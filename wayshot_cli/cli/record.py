@@ -40,7 +40,9 @@ from wayshot_cli.cli.options import (
     read_portal,
     read_target,
     refuse,
+    refuse_node,
     refuse_terminal,
+    select_options,
     target_options,
     writing_options,
 )
@@ -48,7 +50,7 @@ from wayshot_cli.encode import rawvideo, y4m
 from wayshot_cli.encode.stream import ANIMATIONS, VIDEO_FORMATS, VideoOptions
 from wayshot_cli.encode.yuv import COLORSPACES
 from wayshot_cli.errors import InvalidArgumentError, WriteError
-from wayshot_cli.geometry import Size
+from wayshot_cli.geometry import Box, Size
 from wayshot_cli.pacing import SECOND, default_rate, read_rate
 from wayshot_cli.pixels import YUV_FORMATS
 from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder
@@ -124,6 +126,7 @@ def _settings(
     context_settings=CONTEXT_SETTINGS,
 )
 @target_options
+@select_options
 @click.option(
     "-t", "--format", "format_", type=click.Choice(FORMATS), metavar="FORMAT",
     help=f"{', '.join(FORMATS)}; else by the extension.",
@@ -190,6 +193,9 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     outputs: tuple[str, ...],
     region: str | None,
     window: str | None,
+    select: str | None,
+    selector: list[str] | None,
+    menu: list[str] | None,
     format_: str | None,
     rate: Fraction | None,
     duration: float | None,
@@ -228,7 +234,8 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     ``wayshot headless`` has a stage recorded instead of the session, until its program ends.
     """
     report = (lambda _line: None) if quiet else say
-    box = read_target(outputs, region, window)
+    box = read_target(outputs, region, window, select)
+    refuse_node(select, pipewire_node)
     options = VideoOptions(
         **video,
         pixel_format=pixel_format,
@@ -256,7 +263,8 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             else stack.enter_context(backends.connect(timeout, pipewire_node))
         )
         chosen, passed_over = backends.choose(
-            link, backend, buffer, device, damage=not no_damage, windows=window is not None,
+            link, backend, buffer, device, damage=not no_damage,
+            windows=window is not None or select == "window",
             pipewire_node=pipewire_node, warn=report,
             portal=read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
         )  # fmt: skip
@@ -268,14 +276,11 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
         say_new = stack.enter_context(
             _saying_each_once(lambda: [*choice, *chosen.notes] if verbose else [])
         )
-        if window is None:
-            open_source: Callable[[], Source] = partial(
-                OutputSource, link, chosen, names=list(outputs) or None, region=box, cursor=cursor,
-                damage=not no_damage,
-            )  # fmt: skip
-        else:
-            assert isinstance(link, Connection)  # noqa: S101 - nobody else has windows
-            open_source = partial(WindowSource, link, chosen, window, cursor=cursor)
+        if select is not None:
+            outputs, box, window = _select(link, select, selector, menu)
+        open_source = _opening(
+            link, chosen, outputs, box, window, cursor=cursor, damage=not no_damage
+        )
         source = stack.enter_context(_open_after(delay, link, open_source))
         if template:
             template.note(source)
@@ -327,6 +332,37 @@ def _check_taken(recorder: Recorder, destination: Destination) -> None:
     if not recorder.statistics.written or (recorder.was_abandoned and destination.is_whole):
         message = f"cannot write {destination.path!r}: nobody took it"
         raise WriteError(message)
+
+
+def _select(
+    link: Waiter, select: str, selector: list[str] | None, menu: list[str] | None
+) -> tuple[tuple[str, ...], Box | None, str | None]:
+    """Have the user select outputs, a region or a window."""
+    from wayshot_cli.cli.selecting import Programs, select_target  # noqa: PLC0415 - for this alone
+
+    assert isinstance(link, Connection)  # noqa: S101 - refuse_node has seen to it
+    output, region, window = select_target(link, select, Programs(selector, menu))
+    return (output,) if output else (), region, window
+
+
+def _opening(  # noqa: PLR0913 - what is captured, and how
+    link: Waiter,
+    chosen: backends.Backend,
+    outputs: tuple[str, ...],
+    region: Box | None,
+    window: str | None,
+    *,
+    cursor: bool,
+    damage: bool,
+) -> Callable[[], Source]:
+    """Return what opens a source of the target."""
+    if window is None:
+        return partial(
+            OutputSource, link, chosen, names=list(outputs) or None, region=region, cursor=cursor,
+            damage=damage,
+        )  # fmt: skip
+    assert isinstance(link, Connection)  # noqa: S101 - nobody else has windows
+    return partial(WindowSource, link, chosen, window, cursor=cursor)
 
 
 def _open_after(delay: float, link: Waiter, open_source: Callable[[], Source]) -> Source:
