@@ -427,3 +427,14 @@ def test_a_recording_that_is_ended_by_a_signal_is_handed_on(folder: Path) -> Non
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT) == 0
     assert (folder / "b.y4m").read_bytes() == (folder / "a.y4m").read_bytes()
+
+
+def test_whoever_ignores_its_children_hears_of_failures_too(folder: Path) -> None:
+    with session(folder) as compositor:
+        done = subprocess.run(
+            ["sh", "-c", 'trap "" CHLD; exec "$@"', "sh", sys.executable, "-m", "wayshot_cli",
+             "--exec", "sh -c 'exit 3'", "a.png"],
+            env=compositor.env, cwd=folder, capture_output=True, timeout=LIMIT, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert b"exit code 3" in done.stderr
