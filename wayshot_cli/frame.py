@@ -82,6 +82,7 @@ class Frame:
         alpha: Alpha = Alpha.IGNORED,
         scale: float = 1.0,
         time_ns: int = 0,
+        wl_buffer: "Proxy | None" = None,
     ) -> None:
         """Check that every pixel lies inside the memory, once, so that nobody need again.
 
@@ -105,7 +106,7 @@ class Frame:
         self.scale = scale
         self.time_ns = time_ns
         self.cursor: Cursor | None = None
-        self.wl_buffer: Proxy | None = None
+        self.wl_buffer = wl_buffer
         self._box = Box(0, 0, *transform.apply(size))
 
     @property

@@ -100,7 +100,7 @@ def _session(report: "Report") -> Iterator[Row]:
         yield "compositor", report.problem.message
     for output in report.outputs:
         words = f"{output.mode} pixels, scale {output.scale:g}, {output.transform.label}"
-        yield f"output {output.name}", f"{words}, at {output.box}"
+        yield f"output {output.name}", output.problem or f"{words}, at {output.box}"
 
 
 def _protocols(report: "Report") -> Iterator[Row]:

@@ -77,5 +77,5 @@ def _cells(output: Output) -> tuple[str, ...]:
         f"{output.scale:g}",
         output.transform.label,
         f"{output.refresh_mhz / 1000:g} Hz" if output.refresh_mhz > 0 else "unknown",
-        output.description or f"{output.make} {output.model}".strip(),
+        output.problem or output.description or f"{output.make} {output.model}".strip(),
     )
