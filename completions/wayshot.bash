@@ -263,6 +263,7 @@ _wayshot_command() {
                 '--save'
                 '--record'
                 '--duration'
+                '--mkdir'
                 '--timeout'
                 '-v --verbose'
                 '--profile'
