@@ -233,7 +233,7 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
             setsigmask=mask, setsigdef=_IGNORED,
         )  # fmt: skip
         end = partial(_end, pid)
-        before_leaving.append(end)
+        before_leaving.insert(0, end)  # before what it works on goes
     except OSError as error:
         message = f"{option}: cannot run {words[0]!r}: {error.strerror}"
         raise WayshotError(message) from error
