@@ -55,9 +55,9 @@ class Waiter:
         return monotonic() + self.timeout
 
     def watch(self, fd: int, handler: Callable[[], object], events: int = select.POLLIN) -> None:
-        """Call the handler, which reads (or writes), whenever it can do so while waiting.
+        """Call the handler, which reads, whenever there is something to read while waiting.
 
-        ``events`` are poll's; an error or a hang-up is one in any case.
+        Or what else poll is to look for. It takes the place of what watched the fd before.
         """
         self._handlers[fd] = handler
         self._poll.register(fd, events)
