@@ -211,6 +211,7 @@ _wayshot_command() {
                 '--device'
                 '--timeout'
                 '-v --verbose'
+                '--profile'
                 '-h --help'
             )
             commands=()
@@ -379,6 +380,7 @@ _wayshot_value() {
         'wayshot color --buffer') values=(words auto shm dmabuf) ;;
         'wayshot color --device') values=(files) ;;
         'wayshot color --timeout') values=(nothing) ;;
+        'wayshot color --profile') values=(profiles) ;;
         'wayshot config show --profile') values=(profiles) ;;
         'wayshot doctor --timeout') values=(nothing) ;;
         'wayshot doctor --profile') values=(profiles) ;;

@@ -100,6 +100,7 @@ complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --buffer' -l buffe
 complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --device' -l device -r -F -d 'Device for dmabufs, as /dev/dri/renderD128'
 complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --timeout' -l timeout -x -d 'Longest wait for an answer, 5 unless given'
 complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may -v --verbose' -s v -l verbose -d 'Say on stderr what is done'
+complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may --profile' -l profile -x -k -a '(__wayshot_live profiles)' -d 'A profile of the configuration, or none'
 complete -c wayshot -n '__wayshot_is color' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is color' -f
 complete -c wayshot -n '__wayshot_is completions' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'

@@ -78,6 +78,7 @@ def values_of(name: str, key: str) -> st.SearchStrategy[Any]:
     """Return values of an option's own kind; not all of them need be accepted."""
     param = configurable(COMMANDS[name])[key]
     special = {
+        "file": st.sampled_from(["a.png", "-", "", "a b/", "%Y/{output}.png"]),
         "region": st.sampled_from(["1,2 30x40", "30x40+1+2"]),
         "geometry": st.sampled_from(["1,2 30x40", "30x40+1+2"]),
         "fps": st.sampled_from(["30", "29.97", "30000/1001", "fast", "0"]),
@@ -317,6 +318,30 @@ def test_the_extension_of_a_file_on_the_line_wins(
     assert captures.asked
 
 
+def test_what_comes_after_gives_way_where_it_cannot_be(
+    config: Path, captures: Captures, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text('edit = true\neditor = "false {}"\nexec = "false {}"\n')
+    assert cli.run(["a.png"]) != 0
+    assert "false" in capsys.readouterr().err
+    config.write_text('edit = true\neditor = "false {}"\n')
+    assert cli.run(["a.jpg"]) == 0
+    config.write_text('exec = "false {}"\n')
+    assert cli.run(["/dev/null"]) == 0
+    assert "--edit" in refused(["--edit", "--editor", "false {}", "b.jpg"], capsys)[0]
+    assert "--exec" in refused(["--exec", "false {}", "/dev/null"], capsys)[0]
+    assert len(captures.asked) == 3
+
+
+def test_json_and_a_format_of_a_color_give_way_to_each_other(config: Path) -> None:
+    config.write_text('[color]\nformat = "rgb"\n[profile.p.color]\njson = true\n')
+    assert parsed("color", ["1,2"])["format_"] == "'rgb'"
+    for words in (["--json"], ["--profile", "p"]):
+        color = parsed("color", [*words, "1,2"])
+        assert (color["format_"], color["as_json"]) == ("None", "True")
+    assert parsed("color", ["--profile", "p", "-f", "hex", "1,2"])["as_json"] == "False"
+
+
 def test_what_the_line_says_wrongly_stays_an_error(
     config: Path, captures: Captures, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -360,6 +385,7 @@ def test_a_configured_window_is_not_dropped_for_a_scale(
         ("level = 10", 1, "level: 10 is not from 0 to 9", None),
         ("\nformat = 'bmp'", 2, "format: 'bmp' is not one of", None),
         ("timeout = nan", 1, "timeout: nan is not", None),
+        ("mkdir = true\nfile = '{nonsense}'", 2, "file: FILE is a template", None),
         ("delay = 1" + "0" * 400, 1, "delay is too large", None),
         ("region = 'here'", 1, "region: not a region: 'here'", None),
         ("region = ''", 1, "region: ", None),
@@ -571,6 +597,19 @@ def test_show_without_a_file_tells_what_is_built_in(
     assert tomllib.loads(shown) == {name: {} for name in COMMANDS if f"[{name}]" in shown}
     for _, key in OPTIONS:
         assert key == "geometry" or f"#{key} =" in shown
+
+
+def test_the_man_pages_example_is_right_and_all_tables_are_named(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "man" / "wayshot.5").read_text().replace("\\-", "-")
+    example = page.partition(".SH EXAMPLES\n.nf\n")[2].partition(".fi\n")[0]
+    config.write_text(example)
+    for profile in tomllib.loads(example)["profile"]:
+        assert cli.run(["config", "show", "--profile", profile]) == 0
+    assert "share" in capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        assert (f"[{name}]" in page) == bool(configurable(command) and command is not app)
 
 
 def test_show_checks_every_table(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

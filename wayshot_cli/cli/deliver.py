@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-import click
-
 from wayshot_cli import encode, sinks
 from wayshot_cli.cli import before_leaving, leave, printable, say
+from wayshot_cli.cli.options import refuse
 from wayshot_cli.cli.shot import Writing, write
 from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError
 from wayshot_cli.geometry import Size
@@ -72,14 +71,14 @@ class Delivery:
             self._editor = _find_editor(editor) if edit else None
             self._command = _find(exec_, "--exec") if exec_ else None
         if self._command and not self._leaves_file and any(_PLACE in it for it in self._command):
-            message = "{} in --exec stands for a file, and none is left here: name a FILE"
-            raise click.UsageError(message)
+            refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
+            self._command = None
 
     def check_format(self, format_: str) -> None:
         """Refuse to edit what editors do not save."""
         if self._editor and format_ != "png":
-            message = f"--edit is for png, not {format_}"
-            raise click.UsageError(message)
+            refuse(f"--edit is for png, not {format_}", "edit")
+            self._editor = None
 
     @contextlib.contextmanager
     def telling_errors(self) -> Iterator[None]:
