@@ -1,5 +1,6 @@
-"""For all tests: time and signals are the same on every machine."""
+"""For all tests: nothing is configured; time and signals are the same on every machine."""
 
+import os
 import signal
 
 from hypothesis import settings
@@ -7,6 +8,8 @@ from hypothesis import settings
 # The machine may be busy.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+os.environ["WAYSHOT_CONFIG"] = os.devnull
 
 # A shell has what it starts in the background ignore these, and children would, too.
 for number in (signal.SIGINT, signal.SIGQUIT):

@@ -9,7 +9,13 @@ import click
 
 from wayshot_cli import backends, kernels, layout
 from wayshot_cli.cli import say
-from wayshot_cli.cli.options import CONTEXT_SETTINGS, backend_options, selector_option
+from wayshot_cli.cli.options import (
+    CONTEXT_SETTINGS,
+    backend_options,
+    profile_option,
+    refuse,
+    selector_option,
+)
 from wayshot_cli.color import FORMATS, Color
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, parse_point, pixel_at
@@ -58,7 +64,8 @@ def _point(
 @click.option("--clipboard", is_flag=True, help="Copy what is printed, too.")
 @click.option("--freeze", is_flag=True, help="Show the screen still while pointing.")
 @selector_option
-@backend_options
+@backend_options(hide_rare=False)
+@profile_option
 @click.argument("point", metavar="[X,Y]", required=False, callback=_point)
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     format_: str | None,
@@ -76,11 +83,10 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Check the words, take the pixel, print its colour, and copy that."""
     if as_json and format_:
-        message = "--json prints all formats: leave --format out"
-        raise click.UsageError(message)
+        refuse("--json prints all formats: leave --format out", "format_")
     if freeze and point:
-        message = "--freeze is for pointing: leave X,Y out"
-        raise click.UsageError(message)
+        refuse("--freeze is for pointing: leave X,Y out", "freeze")
+        freeze = False
     ask = partial(_ask, selector=selector)
     how: dict[str, Any] = {"backend": backend, "buffer": buffer, "device": device}
     report = say if verbose else None
