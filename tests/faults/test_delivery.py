@@ -114,6 +114,30 @@ def test_the_counter_takes_the_lowest_number_that_is_free(folder: Path) -> None:
         assert shoot(folder, "{counter}.png").stdout == b"%d.png\n" % number
 
 
+@pytest.mark.parametrize("template", ["{counter:02}.png", "{output}", "%Y"])
+def test_shots_at_the_same_time_have_names_of_their_own(folder: Path, template: str) -> None:
+    with session(folder) as compositor:
+        shots = [
+            subprocess.Popen(
+                [sys.executable, "-m", "wayshot_cli", template],
+                env=compositor.env, cwd=folder, stdout=subprocess.PIPE,
+            )
+            for _ in range(6)
+        ]  # fmt: skip
+        printed = {shot.communicate(timeout=LIMIT)[0].decode().rstrip("\n") for shot in shots}
+    assert len(printed) == len(shots)
+    assert printed == set(os.listdir(folder))
+
+
+def test_a_title_that_is_longer_than_names_is_cut(folder: Path) -> None:
+    window = Window("long", "org.long", "\u00e9" * 1000, "id-1")
+    result = shoot(folder, "-w", "id-1", "{title} {app_id}.png", config=desktop(window))
+    assert (result.code, result.stderr) == (0, "")
+    (name,) = result.files
+    assert name.endswith("\u00e9 org.long.png")
+    assert 240 <= len(os.fsencode(name)) <= 255
+
+
 @pytest.mark.parametrize("file", ["100%.png", "{titel}.png", "{counter}/a.png", "%Q"])
 def test_a_template_that_means_nothing_is_refused_before_anything(folder: Path, file: str) -> None:
     with FakeCompositor(Config()) as compositor:
