@@ -599,6 +599,19 @@ def test_show_without_a_file_tells_what_is_built_in(
         assert key == "geometry" or f"#{key} =" in shown
 
 
+def test_the_man_pages_example_is_right_and_all_tables_are_named(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "man" / "wayshot.5").read_text().replace("\\-", "-")
+    example = page.partition(".SH EXAMPLES\n.nf\n")[2].partition(".fi\n")[0]
+    config.write_text(example)
+    for profile in tomllib.loads(example)["profile"]:
+        assert cli.run(["config", "show", "--profile", profile]) == 0
+    assert "share" in capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        assert (f"[{name}]" in page) == bool(configurable(command) and command is not app)
+
+
 def test_show_checks_every_table(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for table in ("headless", "profile.p", "profile.p.doctor", "portal", "completions", "config"):
         config.write_text(f"[{table}]\nnonsense = 1\n")
