@@ -266,6 +266,7 @@ _wayshot_command() {
                 '--save'
                 '--record'
                 '--duration'
+                '--mkdir'
                 '--timeout'
                 '-v --verbose'
                 '--profile'

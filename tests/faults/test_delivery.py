@@ -427,3 +427,30 @@ def test_a_recording_that_is_ended_by_a_signal_is_handed_on(folder: Path) -> Non
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT) == 0
     assert (folder / "b.y4m").read_bytes() == (folder / "a.y4m").read_bytes()
+
+
+def test_whoever_ignores_its_children_hears_of_failures_too(folder: Path) -> None:
+    with session(folder) as compositor:
+        done = subprocess.run(
+            ["sh", "-c", 'trap "" CHLD; exec "$@"', "sh", sys.executable, "-m", "wayshot_cli",
+             "--exec", "sh -c 'exit 3'", "a.png"],
+            env=compositor.env, cwd=folder, capture_output=True, timeout=LIMIT, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert b"exit code 3" in done.stderr
+
+
+# What is configured
+
+
+@pytest.mark.parametrize("words", [("a.jpg",), ("-",), ("-t", "qoi", "/dev/stdout")], ids=" ".join)
+def test_what_is_configured_gives_way_where_it_makes_no_sense(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    config = folder.parent / "config.toml"
+    lines = 'edit = true\neditor = "nosuch-editor"\n' if words != ("-",) else ""
+    config.write_text(lines + ('exec = "nosuch {}"\n' if words != ("a.jpg",) else ""))
+    monkeypatch.setenv("WAYSHOT_CONFIG", str(config))
+    result = shoot(folder, *words)
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout or result.files == ["a.jpg"]

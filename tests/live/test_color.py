@@ -118,7 +118,7 @@ class TestPointing:
         self, one_output: Stage, selector: Path, words: list[str]
     ) -> None:
         found = json.loads(printed(one_output, "--json", "--selector", str(selector), *words))
-        assert (found["x"], found["y"]) == (12, 34)
+        assert found["point"] == {"x": 12, "y": 34}
         assert found["hex"] == hex_at(pattern(203, 117), 12, 34)
 
     def test_slurp_lets_the_user_click_and_leaves_no_trace_in_the_colour(

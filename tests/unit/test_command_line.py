@@ -425,8 +425,6 @@ EXIT_CODES = {
     "ClosedError": 1,
     "InvalidArgumentError": 2,
     "SelectionError": 1,
-    "FramesHeldError": 1,
-    "ConcurrentUseError": 1,
     "CancelledError": 3,
     "UnsupportedError": 4,
     "NotFoundError": 5,
