@@ -20,7 +20,7 @@ from tests.live.film import LiveFilm
 from tests.stage import Output
 from wayshot_cli.backends import choose
 from wayshot_cli.encode.rawvideo import RawVideo
-from wayshot_cli.record import OutputSource
+from wayshot_cli.sources import OutputSource
 from wayshot_cli.wayland.connection import Connection
 
 OUTPUT = "HEADLESS-1"

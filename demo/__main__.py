@@ -26,6 +26,7 @@ FOLDER = Path("demo-output")
 def main() -> None:
     """Use the running session if wayshot can, else bring up a headless one."""
     FOLDER.mkdir(exist_ok=True)
+    os.environ["WAYSHOT_CONFIG"] = os.devnull
     reason = _why_not_here()
     if reason is None:
         print("Pictures of this session:")

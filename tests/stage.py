@@ -32,6 +32,7 @@ import numpy as np
 from PIL import Image
 
 from tests.live.client import FIXED, Client, Head, WireError
+from tests.processes import end, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -139,7 +140,7 @@ class Session(ABC):
     def close(self) -> None:
         """End the clients, then the compositor, and remove the runtime directory."""
         while self._processes:
-            _end(self._processes.pop())
+            end(self._processes.pop())
         shutil.rmtree(self.runtime_dir, ignore_errors=True)
 
     @property
@@ -160,19 +161,13 @@ class Session(ABC):
         log: str = "clients.log",
     ) -> subprocess.Popen[bytes]:
         """Run a client as the session's user until the session ends; it writes to ``log``."""
-        lead = ["setpriv", "--pdeathsig", "TERM"]
-        if self._as_nobody:
-            lead += [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        with (self.runtime_dir / log).open("ab") as output:
-            process = subprocess.Popen(
-                [*lead, *command],
-                env={**self.env, **(env or {})},
-                cwd=self.runtime_dir,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        process = spawn(
+            command,
+            env={**self.env, **(env or {})},
+            folder=self.runtime_dir,
+            log=log,
+            user=NOBODY if self._as_nobody else None,
+        )
         self._processes.append(process)
         return process
 
@@ -338,13 +333,6 @@ class Stage(Session):
                 message = f"outputs did not become {self._outputs}{self._log_tail()}"
                 raise StageError(message)
             time.sleep(0.005)
-
-    def _log_tail(self) -> str:
-        try:
-            log = (self.runtime_dir / f"{self.program}.log").read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
-        return f"\nThe end of {self.program}'s log:\n" + "\n".join(log.splitlines()[-15:])
 
 
 class Sway(Stage):
@@ -545,12 +533,3 @@ def _short_directory() -> Path:
         Path(directory).rmdir()
         directory = tempfile.mkdtemp(prefix="stage-", dir="/tmp")
     return Path(directory)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(2)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -6,6 +6,9 @@
     frame.save("shot.png")
     pixels = frame.to_numpy()  # (height, width, 3), no copy
 
+    for frame in wayshot.stream(fps=30):
+        ...
+
 Names are loaded when they are first used: importing the package costs next to nothing.
 """
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
         CaptureError,
         CaptureTimeoutError,
         ClosedError,
+        ConcurrentUseError,
+        FramesHeldError,
         InvalidArgumentError,
         NotFoundError,
         TargetLostError,
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from wayshot_cli.geometry import Box, Size, Transform, parse_region
     from wayshot_cli.headless import Stage
     from wayshot_cli.still import outputs, shot, shot_dmabuf, windows
+    from wayshot_cli.streaming import FrameStream, stream
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.outputs import Output
     from wayshot_cli.wayland.toplevels import Window
@@ -45,10 +51,13 @@ __all__ = [
     "CaptureError",
     "CaptureTimeoutError",
     "ClosedError",
+    "ConcurrentUseError",
     "Connection",
     "Cursor",
     "DmabufFrame",
     "Frame",
+    "FrameStream",
+    "FramesHeldError",
     "InvalidArgumentError",
     "NotFoundError",
     "Output",
@@ -65,6 +74,7 @@ __all__ = [
     "parse_region",
     "shot",
     "shot_dmabuf",
+    "stream",
     "windows",
 ]
 
@@ -73,6 +83,7 @@ _HOMES = {
     "DmabufFrame": "dmabuf_frame",
     "Cursor": "frame",
     "Frame": "frame",
+    "FrameStream": "streaming",
     "Box": "geometry",
     "Size": "geometry",
     "Transform": "geometry",
@@ -85,6 +96,7 @@ _HOMES = {
     "outputs": "still",
     "shot": "still",
     "shot_dmabuf": "still",
+    "stream": "streaming",
     "windows": "still",
 }
 

@@ -1,5 +1,6 @@
 """``python -m wayshot_cli``, and what the ``wayshot`` command runs."""
 
+import os
 import signal
 
 
@@ -11,6 +12,11 @@ def main() -> None:
     # Python would answer with a traceback while modules load; cli sets a handler of ours.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    if kind := os.environ.get("_WAYSHOT_COMPLETE"):
+        from wayshot_cli.cli import words  # noqa: PLC0415 - a shell asks, at a TAB
+
+        words.print_and_exit(kind)
 
     from wayshot_cli import cli  # noqa: PLC0415 - after the signals, on purpose
 

@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import Any, NamedTuple, TypeVar
 
-from jeepney import DBusAddress, Properties
-
-from wayshot_cli import __version__, backends, bus, encode
+from wayshot_cli import __version__, backends, encode
 from wayshot_cli.backends.common import Wish
+from wayshot_cli.backends.portal.desktop import Desktop
+from wayshot_cli.backends.portal.screencast import ScreenCast
 from wayshot_cli.buffers import devices, gbm
+from wayshot_cli.dbus import session_address
 from wayshot_cli.encode import avcodecs, video
 from wayshot_cli.encode.stream import VIDEO_FORMATS, VideoOptions
 from wayshot_cli.errors import CaptureError, CaptureTimeoutError, UnsupportedError, WayshotError
@@ -31,7 +32,7 @@ from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Size
 from wayshot_cli.pixels import XRGB8888
 from wayshot_cli.still import shot
-from wayshot_cli.waiting import DEFAULT_TIMEOUT
+from wayshot_cli.waiting import DEFAULT_TIMEOUT, Waiter
 from wayshot_cli.wayland import dmabuf
 from wayshot_cli.wayland.connection import Connection, socket_path
 from wayshot_cli.wayland.outputs import Output, read_outputs
@@ -84,17 +85,8 @@ TARGETS = ("output", "region", "window")
 KINDS = ("still", "recording")
 """What something is chosen for."""
 
-SOURCES = ("monitor", "window", "virtual")
-CURSOR_MODES = ("hidden", "embedded", "metadata")
-"""The bits of AvailableSourceTypes and AvailableCursorModes (org.freedesktop.portal.ScreenCast)."""
-
 _PLAIN = ("output", "still", "auto")  # what the verdict is on
 _PORTAL = "portal"  # the backend that would ask the user
-_SCREEN_CAST = DBusAddress(
-    "/org/freedesktop/portal/desktop",
-    "org.freedesktop.portal.Desktop",
-    "org.freedesktop.portal.ScreenCast",
-)
 _PIPEWIRE_SONAME = "libpipewire-0.3.so.0"
 _PROBE = Size(16, 16)  # pixels of the picture that formats are tried with
 
@@ -510,22 +502,15 @@ def _portal(timeout: float) -> Portal:
     """Ask the portal, which the bus starts as for any program that shares the screen."""
     address = None
     try:
-        address = bus.session_bus()
-        (facts,) = bus.ask(address, Properties(_SCREEN_CAST).get_all(), timeout)
-        version = int(facts["version"][1])
-        sources = _bits(facts, "AvailableSourceTypes", SOURCES)
-        cursors = _bits(facts, "AvailableCursorModes", CURSOR_MODES)
+        address = session_address()
+        with Waiter(timeout) as waiter, contextlib.closing(Desktop(waiter)) as desktop:
+            cast = ScreenCast(desktop)
     except WayshotError as error:
         return Portal(address, None, (), (), Problem.of(error))
-    except (LookupError, TypeError, ValueError) as error:
-        problem = Problem(f"the portal's answer makes no sense: {error!r}")
+    if not cast.version:
+        problem = Problem("the portal does not say which version of ScreenCast it has")
         return Portal(address, None, (), (), problem)
-    return Portal(address, version, sources, cursors, None)
-
-
-def _bits(facts: dict[str, tuple[str, Any]], name: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    bits = int(facts[name][1]) if name in facts else 0
-    return tuple(label for bit, label in enumerate(names) if bits >> bit & 1)
+    return Portal(address, cast.version, cast.sources, cast.cursor_modes, None)
 
 
 def _pipewire(timeout: float) -> PipeWire:

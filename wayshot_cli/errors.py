@@ -24,6 +24,14 @@ class CaptureTimeoutError(CaptureError):
     """An answer that was owed did not come within the time allowed."""
 
 
+class FramesHeldError(CaptureError):
+    """So many frames are held that there is no memory for another one: some have to be closed."""
+
+
+class ConcurrentUseError(WayshotError):
+    """A connection was used while another thread used it; each thread needs one of its own."""
+
+
 class WriteError(WayshotError):
     """The picture could not be written to its place."""
 

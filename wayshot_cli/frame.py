@@ -1,5 +1,6 @@
 """Frame: one captured picture, still in the memory that the compositor wrote."""
 
+import sys
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -8,11 +9,13 @@ from wayshot_cli.geometry import Box, Size, Transform
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
     from types import TracebackType
 
     import numpy as np
     import PIL.Image
 
+    from wayshot_cli import kernels
     from wayshot_cli.pixels import PixelFormat
     from wayshot_cli.wayland.proxy import Proxy
 
@@ -79,6 +82,7 @@ class Frame:
         alpha: Alpha = Alpha.IGNORED,
         scale: float = 1.0,
         time_ns: int = 0,
+        wl_buffer: "Proxy | None" = None,
     ) -> None:
         """Check that every pixel lies inside the memory, once, so that nobody need again.
 
@@ -102,7 +106,7 @@ class Frame:
         self.scale = scale
         self.time_ns = time_ns
         self.cursor: Cursor | None = None
-        self.wl_buffer: Proxy | None = None
+        self.wl_buffer = wl_buffer
         self._box = Box(0, 0, *transform.apply(size))
 
     @property
@@ -171,30 +175,41 @@ class Frame:
             part.cursor = self.cursor.moved(-box.x, -box.y) if lies_over else None
         return part
 
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """The upright picture as NumPy and those who speak its protocol take it: ``np.asarray``.
+
+        The array is as ``to_numpy`` says. It holds the memory for itself: it stays valid after
+        ``close()`` and the connection's end. Raises ClosedError after ``close()``.
+        """
+        fmt = self.format
+        if self.alpha is Alpha.IGNORED and fmt.bytes_per_pixel in (3, 4) and not fmt.is_deep:
+            shape, strides = (
+                (self.height, self.width, 3),
+                (self.step_y, self.step_x, fmt.green - fmt.red),
+            )
+            return _array_interface(self.memory, "|u1", shape, strides, self.origin + fmt.red)
+        target, packed = self._packed()
+        shape = (self.height, self.width, target.channels)
+        item = target.depth // 8
+        strides = (self.width * target.bytes_per_pixel, target.bytes_per_pixel, item)
+        typestr = f"{'<' if sys.byteorder == 'little' else '>'}u2" if item > 1 else "|u1"
+        return _array_interface(packed.toreadonly(), typestr, shape, strides)
+
     def to_numpy(self) -> "np.ndarray[Any, np.dtype[np.uint8 | np.uint16]]":
-        """Return the upright picture as an array of shape (height, width, 3 or 4).
+        """Return the upright picture as a read-only array of shape (height, width, 3 or 4).
 
         Channels are red, green, blue, and straight alpha where the frame has a meaningful one;
         uint8, or uint16 (full range) for formats with more than 8 bits. For opaque 8-bit
-        formats the array is a read-only view of the frame's memory, else a copy.
+        formats the array is a view of the frame's memory, else a copy.
         """
         import numpy as np  # noqa: PLC0415 - 60 ms that a plain shot must not pay
 
-        from wayshot_cli import kernels  # noqa: PLC0415 - only converting needs it
+        return np.asarray(self)
 
-        fmt = self.format
-        if self.alpha is Alpha.IGNORED and fmt.bytes_per_pixel in (3, 4) and not fmt.is_deep:
-            return np.ndarray(
-                (self.height, self.width, 3),
-                np.uint8,
-                self.memory,
-                self.origin + fmt.red,
-                (self.step_y, self.step_x, fmt.green - fmt.red),
-            )
-        target = kernels.Target.of(self)
-        dtype = np.dtype(np.uint16 if target.depth == 16 else np.uint8)  # noqa: PLR2004 - bits
-        pixels = np.frombuffer(kernels.pack(self, target), dtype)
-        return pixels.reshape(self.height, self.width, target.channels)
+    def tobytes(self) -> bytes:
+        """Return what ``to_numpy`` does as bytes: row by row from the top, nothing in between."""
+        return bytes(self._packed()[1])
 
     def to_pillow(self) -> "PIL.Image.Image":
         """Return the upright picture as a Pillow image, RGB or RGBA with 8 bits a channel."""
@@ -202,17 +217,56 @@ class Frame:
 
         return to_pillow(self)
 
-    def save(self, path: "str | os.PathLike[str]", *, format: str | None = None) -> None:  # noqa: A002 - as in PIL
+    def save(
+        self,
+        path: "str | os.PathLike[str]",
+        *,
+        format: str | None = None,  # noqa: A002 - as in PIL
+        level: int | None = None,
+        quality: int | None = None,
+    ) -> None:
         """Write the picture to a file, whole or not at all.
 
-        ``format`` is a name as ``--format`` takes it; without it the extension decides.
-        Raises InvalidArgumentError for an unknown format and WriteError when the
-        file cannot be written.
+        ``format`` is a name as ``--format`` takes it; without it the extension decides. ``level``
+        and ``quality`` are as for ``encode``. Raises InvalidArgumentError for an unknown format
+        and WriteError when the file cannot be written.
         """
         from wayshot_cli import encode, sinks  # noqa: PLC0415 - a frame need not be written
 
         chosen = format or encode.format_of(path)
-        sinks.write_file(path, encode.encode(self, chosen))
+        sinks.write_file(path, self._encoded(chosen, level, quality))
+
+    def encode(
+        self,
+        format: str = "png",  # noqa: A002 - as in PIL
+        *,
+        level: int | None = None,
+        quality: int | None = None,
+    ) -> bytes:
+        """Return what ``save`` would write to a file of that format.
+
+        ``level`` is the compression of PNG, 0 (none) to 9; ``quality`` that of JPEG, WebP and
+        AVIF, 1 to 100; None is each one's default. Raises InvalidArgumentError for an unknown
+        format or what is out of range, UnsupportedError where Pillow was built without the format.
+        """
+        return b"".join(self._encoded(format, level, quality))
+
+    def _encoded(
+        self, format_: str, level: int | None, quality: int | None
+    ) -> "Iterator[bytes | memoryview]":
+        from wayshot_cli import encode  # noqa: PLC0415 - a frame need not be written
+
+        options = encode.DEFAULTS._replace(quality=quality)
+        if level is not None:
+            options = options._replace(level=level)
+        return encode.encode(self, format_, options)
+
+    def _packed(self) -> "tuple[kernels.Target, memoryview]":
+        """Return all of the picture as packed pixels, and how they are packed."""
+        from wayshot_cli import kernels  # noqa: PLC0415 - only converting needs it
+
+        target = kernels.Target.of(self)
+        return target, kernels.pack(self, target)
 
     def close(self) -> None:
         """Give the memory back; it is reused once no view of it is left. Harmless twice."""
@@ -235,3 +289,20 @@ class Frame:
         """Say size, format and transform."""
         state = ", closed" if self._memory is None else ""
         return f"<Frame {self._box.size} {self.format} {self.transform.label}{state}>"
+
+
+def _array_interface(
+    memory: memoryview,
+    typestr: str,
+    shape: tuple[int, int, int],
+    strides: tuple[int, int, int],
+    offset: int = 0,
+) -> dict[str, Any]:
+    return {
+        "version": 3,
+        "typestr": typestr,
+        "shape": shape,
+        "strides": strides,  # never None: Pillow then takes ``tobytes``, as it needs to
+        "data": memory,
+        "offset": offset,
+    }

@@ -146,6 +146,13 @@ class Transform(IntEnum):
         """Return the size after the transform (or its inverse: it is the same)."""
         return Size(size.height, size.width) if self.swaps_axes else size
 
+    def upright(self, pixel: tuple[int, int], size: Size) -> tuple[int, int]:
+        """Return where a pixel of a buffer of that size lies in the upright picture."""
+        a, b, c, d = self.matrix  # whose inverse is its transpose
+        x, y = (2 * at - length + 1 for at, length in zip(pixel, size, strict=True))
+        width, height = self.apply(size)
+        return (a * x + c * y + width - 1) // 2, (b * x + d * y + height - 1) // 2
+
     def y_inverted(self) -> "Transform":
         """Return the transform of a buffer whose rows, besides, run from bottom to top."""
         a, b, c, d = self.matrix
@@ -190,6 +197,23 @@ def parse_region(text: str) -> Box:
     return Box(x, y, width, height)
 
 
+def parse_point(text: str) -> tuple[float, float]:
+    """Read a point in logical coordinates: ``X,Y``, or ``X,Y WxH``, which ``slurp -p`` prints.
+
+    Raises CancelledError for an empty string, as ``parse_region``, and InvalidArgumentError.
+    """
+    text = text.strip()
+    if not text:
+        message = "the point is empty: selection cancelled"
+        raise CancelledError(message)
+    match = re.fullmatch(r"(-?\d{1,9}(?:\.\d{1,9})?),(-?\d{1,9}(?:\.\d{1,9})?)", text, re.ASCII)
+    match = match or re.fullmatch(_X_Y_SIZE, text, re.ASCII)
+    if not match:
+        message = f"not a point: {text!r}"
+        raise InvalidArgumentError(message, hint="write X,Y")
+    return float(match[1]), float(match[2])
+
+
 _SCALE_STEPS = 120  # fractional-scale-v1 counts scales in 120ths
 
 
@@ -197,16 +221,28 @@ def true_scale(native: Size, logical: Size) -> float:
     """Return the scale in force of something with these sizes, in pixels per logical unit.
 
     Logical sizes are whole numbers, cut off or rounded (640x480 at 1.5 says 426x320), so that
-    native / logical is only near it. Scales are multiples of 1/120: the nearest one is it
-    when it explains the logical size to within less than one unit on both axes. Else the
-    greater ratio stands.
+    native / logical is only near it: mostly above, and least so on the axis where it is
+    smaller. Scales are multiples of 1/120: the nearest one is it when it explains the logical
+    size to within less than one unit on both axes. Else the greater ratio stands.
     """
-    ratio = max(native.width / logical.width, native.height / logical.height)
-    nearest = round(ratio * _SCALE_STEPS)
+    ratios = native.width / logical.width, native.height / logical.height
+    nearest = round(min(ratios) * _SCALE_STEPS)
     for step in sorted(range(max(1, nearest - 1), nearest + 2), key=lambda n: abs(n - nearest)):
         exact = step / _SCALE_STEPS
         if all(
             abs(pixels / exact - units) < 1 for pixels, units in zip(native, logical, strict=True)
         ):
             return exact
-    return ratio
+    return max(ratios)
+
+
+def pixel_at(x: float, y: float, box: Box, native: Size) -> tuple[int, int]:
+    """Return the pixel that covers a point, where ``native`` pixels show a logical ``box``.
+
+    The point is in the box. This is the pixel under a pointer at that place: the scale in
+    force counts, not the ratio of the sizes.
+    """
+    scale = true_scale(native, box.size)
+    column = math.floor((x - box.x) * scale + _HAIR)
+    row = math.floor((y - box.y) * scale + _HAIR)
+    return min(column, native.width - 1), min(row, native.height - 1)

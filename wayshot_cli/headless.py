@@ -30,13 +30,13 @@ from wayshot_cli.errors import (
     UnsupportedError,
 )
 from wayshot_cli.geometry import Size
-from wayshot_cli.record import OutputSource
+from wayshot_cli.sources import OutputSource
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import read_outputs
 from wayshot_cli.wayland.protocols.wlr_output_management import ZWLR_OUTPUT_MANAGER_V1
 
 if TYPE_CHECKING:
-    from wayshot_cli.record import Picture
+    from wayshot_cli.sources import Picture
     from wayshot_cli.wayland.proxy import Proxy
 
 DEFAULT_SIZE = Size(1280, 720)

@@ -79,7 +79,8 @@ def plan(
     """Say which outputs are captured for the named outputs, a region, or (neither) everything.
 
     Raises NotFoundError when there are no outputs, none of that name, or none under the region,
-    InvalidArgumentError for a region or a scale beyond all measure.
+    InvalidArgumentError for a region or a scale beyond all measure, CaptureError for an output
+    that describes itself impossibly, unless others are named or lie under the region.
     """
     if not outputs:
         message = "the compositor has no outputs"
@@ -91,11 +92,14 @@ def plan(
         chosen = [output for output in outputs if output.offer.name in wanted]
     elif region is not None:
         _check_wish(region, scale)
+        outputs = [output for output in outputs if not output.problem]  # who knows where they lie
         chosen = [output for output in outputs if output.box.intersection(region)]
     if not chosen:
         message = f"no output lies under the region {region}"
         layout = "; ".join(f"{output.name} at {output.box}" for output in outputs)
         raise NotFoundError(message, hint=f"outputs: {layout}")
+    if problem := next((output.problem for output in chosen if output.problem), None):
+        raise CaptureError(problem, hint=None if names else "-o takes another output alone")
     box = region or bounding_box([output.box for output in chosen])
     if scale is not None:
         _check_wish(box, scale)

@@ -8,6 +8,8 @@ from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from wayshot_cli.errors import InvalidArgumentError
+
 SECOND = 1_000_000_000
 MOST_FRAMES_PER_SECOND = 60
 """What the default rate is limited to; also the rate where no refresh is known."""
@@ -17,6 +19,24 @@ GRACE = SECOND // 10
 
 LONGEST_LAG = SECOND
 """How far writing may fall behind the clock, hoping to catch up, before slots are dropped."""
+
+_FASTEST = 1000  # frames per second that can be asked for; and seconds per frame
+_MOST_EXACT = 1001  # the denominator of NTSC's rates
+
+
+def read_rate(value: str | float | Fraction) -> Fraction:
+    """Return the frames per second that 30, 29.97 or "30000/1001" mean, exactly.
+
+    Raises InvalidArgumentError for what is no rate.
+    """
+    try:
+        rate = Fraction(value)
+    except (TypeError, ValueError, ArithmeticError):
+        rate = Fraction(0)
+    if not Fraction(1, _FASTEST) <= rate <= _FASTEST:
+        message = f"{value!r} is no number of frames per second from 1/{_FASTEST} to {_FASTEST}"
+        raise InvalidArgumentError(message)
+    return exact_rate(rate).limit_denominator(_MOST_EXACT)
 
 
 def exact_rate(rate: Fraction) -> Fraction:

@@ -44,13 +44,18 @@ def errors_named(path: "str | os.PathLike[str]") -> Iterator[None]:
 
 
 def write_file(
-    path: "str | os.PathLike[str]", chunks: "Iterable[Buffer]", *, clobber: bool = True
+    path: "str | os.PathLike[str]",
+    chunks: "Iterable[Buffer]",
+    *,
+    clobber: bool = True,
+    mkdir: bool = False,
 ) -> None:
     """Write a picture to a path, whole or not at all.
 
     A symlink is resolved first. A missing or regular target appears (or is replaced) in one
     step, with mode 0666 less the umask (or the mode it had). FIFOs, devices, /dev/stdout and
-    /dev/fd/N are written in place. With ``clobber`` off an existing file stays.
+    /dev/fd/N are written in place. With ``clobber`` off an existing file stays;
+    ``mkdir`` makes the folders that are missing.
     Raises WriteError; the target is then what it was before.
     """
     with errors_named(path):
@@ -66,6 +71,8 @@ def write_file(
         if old is not None and not clobber:
             raise _exists()
         target = os.path.realpath(os.fsencode(path))
+        if mkdir:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
         with _new_file(os.path.dirname(target)) as file:
             if old is not None:
                 os.fchmod(file.fd, stat.S_IMODE(old.st_mode))
@@ -73,15 +80,18 @@ def write_file(
             file.publish(target, clobber=clobber)
 
 
-def write_new(paths: Iterable[str], chunks: "Iterable[Buffer]") -> str:
+def write_new(paths: Iterable[str], chunks: "Iterable[Buffer]", *, mkdir: bool = False) -> str:
     """Write a picture to the first of the paths, all in one folder, that does not exist.
 
+    ``mkdir`` makes that folder, and those above it, where they are missing.
     Returns that path. Raises WriteError, and leaves nothing behind then.
     """
     candidates = iter(paths)
     first = next(candidates)
     with errors_named(first):
         folder = os.path.realpath(os.path.dirname(os.fsencode(first)))
+        if mkdir:
+            os.makedirs(folder, exist_ok=True)
         with _new_file(folder) as file:
             write_fd(file.fd, chunks)
             for path in itertools.chain((first,), candidates):
@@ -136,18 +146,21 @@ class RecordingFile:
         path: "str | os.PathLike[str]",
         *,
         clobber: bool = True,
+        mkdir: bool = False,
         others: Iterable[str] = (),
     ) -> None:
         """Look at the path.
 
         With ``clobber`` off an existing regular file is refused, or rather the first of the
-        ``others`` is taken that does not exist; ``name`` says which it is.
+        ``others`` is taken that does not exist; ``name`` says which it is. ``mkdir`` makes the
+        folders that are missing, with the first byte.
         """
         self.name = "stdout" if path == "-" else os.fspath(path)
         self.nbytes = 0
         self._fd = 1 if path == "-" else _named_descriptor(path)
         self._is_ours = self._fd is None  # to open and to close
         self._clobber = clobber
+        self._mkdir = mkdir
         self._others = iter(others)
         self.is_file = False  # and not somebody's descriptor, a FIFO or a device
         self._blocked_since: float | None = None
@@ -158,7 +171,8 @@ class RecordingFile:
             while (old := _stat(self.name)) and stat.S_ISREG(old.st_mode) and not clobber:
                 self._take_other_name()
             self.is_file = old is None or stat.S_ISREG(old.st_mode)
-            os.stat(self._folder)  # say now that it is missing
+            if not mkdir:
+                os.stat(self._folder)  # say now that it is missing
 
     @property
     def blocked_for(self) -> float:
@@ -184,8 +198,9 @@ class RecordingFile:
 
         What may be replaced stays until that program does so.
         """
-        if not self._clobber:
-            with errors_named(self.name):
+        with errors_named(self.name):
+            self._make_folder()
+            if not self._clobber:
                 self._open()
 
     def write_all(self, buffers: "Sequence[Buffer]") -> None:
@@ -244,7 +259,13 @@ class RecordingFile:
             raise _exists()
         self.name = other
 
+    def _make_folder(self) -> None:
+        if self._mkdir and self.is_file:
+            os.makedirs(self._folder, exist_ok=True)
+
     def _open(self) -> int:
+        if self._fd is None:
+            self._make_folder()
         while self._fd is None:
             flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY
             if self.is_file:
@@ -269,13 +290,15 @@ class WholeRecordingFile(RecordingFile):
         path: "str | os.PathLike[str]",
         *,
         clobber: bool = True,
+        mkdir: bool = False,
         others: Iterable[str] = (),
     ) -> None:
-        """Look at the path, and try whether its folder takes a file at all."""
-        super().__init__(path, clobber=clobber, others=others)
+        """Look at the path, and try whether its folder takes a file, where it must be there."""
+        super().__init__(path, clobber=clobber, mkdir=mkdir, others=others)
         self._file: _UnnamedFile | _TemporaryFile | None = None
-        with self._make_file():
-            pass
+        if not mkdir:
+            with self._make_file():
+                pass
 
     @property
     def is_gone(self) -> bool:
@@ -311,6 +334,7 @@ class WholeRecordingFile(RecordingFile):
 
     def _make_file(self) -> "_UnnamedFile | _TemporaryFile":
         with errors_named(self.name):
+            self._make_folder()
             return _new_file(os.fsencode(self._folder) if self.is_file else _TMP)
 
     def _publish(self, file: "_UnnamedFile | _TemporaryFile") -> None:

@@ -38,6 +38,7 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     report: Callable[[str], object] | None = None,
     warn: Callable[[str], object] | None = None,
     meanwhile: Callable[[], object] | None = None,
+    note: Callable[["Subject"], object] | None = None,
 ) -> Frame:
     """Take a picture of an output, of several, of a region, a window, or (by default) everything.
 
@@ -57,21 +58,22 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     ``timeout`` in seconds bounds each answer of the compositor.
     An open ``connection`` can be handed in and stays open, with the time-out that it has.
     ``report`` is called with a line for each step, for people, ``warn`` with what they must
-    know of the picture; ``meanwhile`` once, while the compositor copies.
+    know of the picture; ``meanwhile`` once, while the compositor copies; ``note`` just before
+    that with what is captured.
 
     The frame outlives the connection. Raises the errors of ``wayshot_cli.errors``:
     NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError, and
     CancelledError when the user says no in a dialog.
     """
-    names = _names(output)
-    box = _box(region)
-    _check(names, box, window, scale)
+    names, box = read_target(output, region, window)
+    _check_scale(scale, window)
     if cursor not in {False, True, "separate"}:
         message = f"{cursor!r} is no way to show the cursor"
         raise InvalidArgumentError(message, hint='it takes True, False or "separate"')
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:
         link = connection or stack.enter_context(backends.connect(timeout, pipewire_node))
+        stack.enter_context(link.in_use())
         is_free = (names, box, window, cursor, buffer, device) == (
             None, None, None, False, "auto", None,
         )  # fmt: skip
@@ -87,6 +89,8 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
         if delay:
             link.sleep(delay)
             subject = find()
+        if note:
+            note(subject)
         pieces = capture(link, subject.open_sessions, stack, report, meanwhile)
     return layout.render(subject.box or pieces[0].box, pieces, scale)
 
@@ -116,31 +120,40 @@ def capture(
     return [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
 
 
-class _Subject(NamedTuple):
-    """What is captured by these sessions: ``box`` of the logical space, None for a window."""
+class Subject(NamedTuple):
+    """What is captured by these sessions: ``box`` of the logical space, None for a window.
 
+    ``outputs`` are the names of those that are captured, or show the window.
+    """
+
+    connection: Waiter
     box: Box | None
     open_sessions: list[Callable[[], backends.Session]]
+    outputs: tuple[str, ...]
+    window: "Window | None" = None
 
 
-def _find(backend: backends.Backend, target: Target, window: str | None) -> _Subject:
+def _find(backend: backends.Backend, target: Target, window: str | None) -> Subject:
     link = backend.connection
     if window is not None:
         from wayshot_cli.wayland.toplevels import find_window  # noqa: PLC0415 - for this alone
 
         assert isinstance(link, Connection)  # noqa: S101 - no other backend captures windows
-        open_window = partial(backends.open_window, backend, *find_window(link, window))
-        return _Subject(None, [partial(open_window, cursor=target.cursor)])
+        found, toplevel = find_window(link, window)
+        open_window = partial(backends.open_window, backend, found, toplevel, cursor=target.cursor)
+        return Subject(link, None, [open_window], found.outputs, found)
     target = target._replace(names=settle_names(link, target.names))
     plan = target.plan(backend.read_outputs(target))
     # A rescaled region needs the pixels around it, too.
     regions = (None if target.scale else plan.request_region(output) for output in plan.outputs)
-    return _Subject(
+    return Subject(
+        link,
         plan.box,
         [
             partial(backend.open, output, region=region, cursor=target.cursor)
             for output, region in zip(plan.outputs, regions, strict=True)
         ],
+        tuple(output.name for output in plan.outputs),
     )
 
 
@@ -218,13 +231,20 @@ def windows(
         return read_windows(own)
 
 
-def _check(
-    names: list[str] | None, box: Box | None, window: str | None, scale: float | None
-) -> None:
-    """Refuse what contradicts itself."""
+def read_target(
+    output: str | Sequence[str] | None,
+    region: str | Box | tuple[int, int, int, int] | None,
+    window: str | None,
+) -> tuple[list[str] | None, Box | None]:
+    """Return the names and the box that are meant. Raises InvalidArgumentError for nonsense."""
+    names, box = _names(output), _box(region)
     if sum(target is not None for target in (names, box, window)) > 1:
         message = "an output, a region and a window exclude each other"
         raise InvalidArgumentError(message)
+    return names, box
+
+
+def _check_scale(scale: float | None, window: str | None) -> None:
     if scale is not None and window is not None:
         message = "a window has no logical units to scale by"
         raise InvalidArgumentError(message)

@@ -4,7 +4,8 @@ import contextlib
 import math
 import os
 import select
-from collections.abc import Callable
+from _thread import RLock
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import NoReturn, Self
 
@@ -13,6 +14,7 @@ from wayshot_cli.errors import (
     CaptureError,
     CaptureTimeoutError,
     ClosedError,
+    ConcurrentUseError,
     InvalidArgumentError,
 )
 
@@ -26,7 +28,8 @@ LONGEST_TIMEOUT = 1_000_000.0
 class Waiter:
     """Polls the fds that are watched, a wake-up pipe that ``wake()`` writes to, and a deadline.
 
-    Use from one thread at a time, but for ``wake()``. ``close()`` at the end.
+    Use from one thread at a time, but for ``wake()``: what is used by another one at the same time
+    raises ConcurrentUseError. ``close()`` at the end.
     """
 
     def __init__(self, timeout: float = DEFAULT_TIMEOUT) -> None:
@@ -38,6 +41,8 @@ class Waiter:
             message = f"{timeout} is not a time-out from 0 to {LONGEST_TIMEOUT:.0f} seconds"
             raise InvalidArgumentError(message)
         self.timeout = timeout
+        self._user = RLock()
+        self._process = os.getpid()
         self._handlers: dict[int, Callable[[], object]] = {}
         self._alarms: dict[Callable[[], object], float] = {}
         self._poll = select.poll()
@@ -54,10 +59,14 @@ class Waiter:
         """Return the time.monotonic() by which an answer asked for now is owed."""
         return monotonic() + self.timeout
 
-    def watch(self, fd: int, handler: Callable[[], object]) -> None:
-        """Call the handler, which reads, whenever there is something to read while waiting."""
+    def watch(self, fd: int, handler: Callable[[], object], events: int = select.POLLIN) -> None:
+        """Call the handler, which reads (or writes), whenever it can do so while waiting.
+
+        ``events`` are poll's; an error or a hang-up is one in any case. It takes the place of
+        what watched the fd before.
+        """
         self._handlers[fd] = handler
-        self._poll.register(fd, select.POLLIN)
+        self._poll.register(fd, events)
 
     def unwatch(self, fd: int) -> None:
         """Forget an fd, before it is closed. Harmless twice."""
@@ -76,9 +85,30 @@ class Waiter:
         """Handle what happens until ``done()``; ``what`` says in errors what was being done.
 
         Raises CaptureTimeoutError at the deadline (time.monotonic()), CancelledError after
-        ``wake()``, and whatever a handler raises.
+        ``wake()``, CaptureError when whoever is waited for is gone, and whatever a handler raises.
         """
-        deadline = self.deadline() if deadline is None else deadline
+        with self.in_use():
+            self._wait(done, what, self.deadline() if deadline is None else deadline)
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep other threads out for the time of a block: of a capture, which is several waits.
+
+        Raises ConcurrentUseError when another thread is in such a block, ClosedError in a process
+        that was forked: what it sent would mix with what its parent sends.
+        """
+        if self.is_forked:
+            message = f"the connection to {self.compositor} is that of another process"
+            raise ClosedError(message, hint="open one after the fork")
+        if not self._user.acquire(blocking=False):
+            message = f"the connection to {self.compositor} is being used by another thread"
+            raise ConcurrentUseError(message, hint="give each thread a connection of its own")
+        try:
+            yield
+        finally:
+            self._user.release()
+
+    def _wait(self, done: Callable[[], bool], what: str, deadline: float) -> None:
         if self.is_closed:
             message = f"{what}: this has been closed"
             raise ClosedError(message)
@@ -129,6 +159,11 @@ class Waiter:
     def is_closed(self) -> bool:
         """Whether ``close()`` has been called."""
         return self.wake_fd < 0
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is not the process that made it, which alone can use it."""
+        return os.getpid() != self._process
 
     def close(self) -> None:
         """Close the wake-up pipe. Harmless twice."""

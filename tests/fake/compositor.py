@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from tests.fake.client import Client, Request
 from tests.fake.config import Config, Output
+from tests.fake.data_control import Clipboard, ExtDataManager, WlrDataManager
 from tests.fake.dmabuf import ExportManager, LinuxDmabuf
 from tests.fake.faults import Fault, Moment, Step
 from tests.fake.film import VirtualClock
@@ -116,6 +117,7 @@ class FakeCompositor:
         self.all_globals: dict[int, Global] = {}  # those that were removed, too
         self.heads: list[Head] = []
         self.desktop = Desktop(self)
+        self.clipboard = Clipboard(self)
         self.crash: BaseException | None = None
         self._seen: Counter[int] = Counter()  # how often each fault's moment has come
         self._names = itertools.count(1)
@@ -140,6 +142,8 @@ class FakeCompositor:
             (ImageCopyManager, config.image_copy_version),
             (OutputSourceManager, config.image_copy_version),
             (Seat, config.seat_version),
+            (ExtDataManager, config.ext_data_control_version),
+            (WlrDataManager, config.wlr_data_control_version),
             (LayerShell, config.layer_shell_version),
             (Compositor, 4 if config.layer_shell_version else 0),
             (Viewporter, config.viewporter_version if config.layer_shell_version else 0),
@@ -267,6 +271,24 @@ class FakeCompositor:
     def finish_windows(self) -> None:
         """Say that no more windows will be told."""
         self._run(self.desktop.finish)
+
+    def paste(self, mime_type: str) -> int:
+        """Ask for what is on the clipboard, and return an fd to read it from."""
+        reading_fd, writing_fd = os.pipe2(os.O_CLOEXEC)
+        self.paste_into(mime_type, writing_fd)
+        return reading_fd
+
+    def paste_into(self, mime_type: str, fd: int) -> None:
+        """Ask that what is on the clipboard be written to an fd, which is taken over."""
+        self._run(lambda: self.clipboard.paste(mime_type, fd))
+
+    def replace_clipboard(self) -> None:
+        """Let somebody else empty the clipboard."""
+        self._run(lambda: self.clipboard.set(None))
+
+    def finish_clipboard(self) -> None:
+        """Take the seat away, for those who hold its clipboard."""
+        self._run(self.clipboard.finish)
 
     def reconfigure(self, size: tuple[int, int] | None = None) -> None:
         """Configure all layer surfaces again, to another size or the one that they have."""

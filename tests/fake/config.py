@@ -179,6 +179,8 @@ class Config:
     toplevel_source_version: int = 0  # ext_foreign_toplevel_image_capture_source_manager_v1
     toplevel_manager_version: int = 0  # zwlr_foreign_toplevel_manager_v1
     seat_version: int = 0
+    ext_data_control_version: int = 0  # ext_data_control_manager_v1
+    wlr_data_control_version: int = 0  # zwlr_data_control_manager_v1
     layer_shell_version: int = 0  # zwlr_layer_shell_v1, and wl_compositor
     viewporter_version: int = 1  # wp_viewporter, where there is a layer shell
     cursor: Cursor | None = None  # None: the seat has no pointer

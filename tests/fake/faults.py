@@ -56,6 +56,7 @@ class Step(enum.Enum):
     DESCRIBED = "transform, damage and presentation_time of an ext_image_copy_capture_frame_v1"
     TOPLEVEL = "what a list of toplevels says of a window, but done"
     TOPLEVEL_DONE = "done, of a window"
+    SELECTION = "what is on the clipboard now, to all, after set_selection"
     CONFIGURE = "zwlr_layer_surface_v1.configure"
     SHOWN = "done, of a callback that awaits that a surface is shown"
 

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from tests.processes import UNTIL_OUR_END, end, spawn
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -124,15 +126,8 @@ class PipeWire:
 
     def spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         """Run a command until this ends; its words go to a file by its name."""
-        with (self.runtime_dir / f"{Path(command[0]).name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", *command],
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        log = f"{Path(command[0]).name}.log"
+        process = spawn(command, env=self.env, folder=self.runtime_dir, log=log)
         self._processes.append(process)
         return process
 
@@ -176,7 +171,7 @@ class Producer:
     def __enter__(self) -> Self:
         """Start it."""
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", str(compiled()), *self._words],
+            [*UNTIL_OUR_END, str(compiled()), *self._words],
             env=self._pipewire.env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -241,16 +236,6 @@ def picture(width: int, height: int, seed: int = 0, *, bytes_per_pixel: int = 4)
     """What a producer sends: bytes, of shape (height, width * bytes_per_pixel)."""
     y, x = np.mgrid[:height, : width * bytes_per_pixel]
     return np.asarray((y * 31 + x * 7 + seed) & 0xFF, np.uint8)
-
-
-def end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
-    """End a process, a stopped one as well."""
-    process.terminate()
-    try:
-        process.wait(2)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 @contextlib.contextmanager

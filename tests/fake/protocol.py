@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -239,6 +239,47 @@ ZWLR_FOREIGN_TOPLEVEL_HANDLE_V1 = Interface(
         ("closed", ""),
         ("parent", "3o"),
     ),
+)
+EXT_DATA_CONTROL_OFFER_V1 = Interface(
+    "ext_data_control_offer_v1",
+    requests=(("receive", "sh"), ("destroy", "")),
+    events=(("offer", "s"),),
+)
+EXT_DATA_CONTROL_SOURCE_V1 = Interface(
+    "ext_data_control_source_v1",
+    requests=(("offer", "s"), ("destroy", "")),
+    events=(("send", "sh"), ("cancelled", "")),
+)
+EXT_DATA_CONTROL_DEVICE_V1 = Interface(
+    "ext_data_control_device_v1",
+    requests=(("set_selection", "?o"), ("destroy", ""), ("set_primary_selection", "?o")),
+    events=(
+        ("data_offer", "n"),
+        ("selection", "?o"),
+        ("finished", ""),
+        ("primary_selection", "?o"),
+    ),
+)
+EXT_DATA_CONTROL_MANAGER_V1 = Interface(
+    "ext_data_control_manager_v1",
+    requests=(("create_data_source", "n"), ("get_data_device", "no"), ("destroy", "")),
+)
+ZWLR_DATA_CONTROL_OFFER_V1 = replace(EXT_DATA_CONTROL_OFFER_V1, name="zwlr_data_control_offer_v1")
+ZWLR_DATA_CONTROL_SOURCE_V1 = replace(
+    EXT_DATA_CONTROL_SOURCE_V1, name="zwlr_data_control_source_v1"
+)
+ZWLR_DATA_CONTROL_DEVICE_V1 = Interface(
+    "zwlr_data_control_device_v1",
+    requests=(("set_selection", "?o"), ("destroy", ""), ("set_primary_selection", "2?o")),
+    events=(
+        ("data_offer", "n"),
+        ("selection", "?o"),
+        ("finished", ""),
+        ("primary_selection", "2?o"),
+    ),
+)
+ZWLR_DATA_CONTROL_MANAGER_V1 = replace(
+    EXT_DATA_CONTROL_MANAGER_V1, name="zwlr_data_control_manager_v1"
 )
 WL_COMPOSITOR = Interface(
     "wl_compositor", requests=(("create_surface", "n"), ("create_region", "n"))

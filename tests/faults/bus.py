@@ -28,7 +28,13 @@ class Kind(enum.Enum):
     PORTAL = "answers for the portal"
 
 
-OK = b"OK 0123456789abcdef0123456789abcdef\r\n"
+HANDSHAKE = (
+    (b"EXTERNAL", b"OK 0123456789abcdef0123456789abcdef\r\n"),
+    (b"NEGOTIATE_UNIX_FD", b"AGREE_UNIX_FD\r\n"),
+    (b"BEGIN", b""),
+)
+ANSWERS = {"Hello": ("s", (":1.1",)), "AddMatch": (None, ()), "GetNameOwner": ("s", (":1.2",))}
+"""The bus's own."""
 
 
 class Bus:
@@ -70,12 +76,13 @@ class Bus:
 
     def _speak(self, client: socket.socket) -> None:
         received = b""
-        for ending, answer in ((b"\r\n", OK), (b"BEGIN\r\n", b"")):
-            while ending not in received:
+        for word, answer in HANDSHAKE:
+            while b"\r\n" not in received:
                 if not (data := client.recv(4096)):
                     return
                 received += data
-            received = received.partition(ending)[2]
+            line, _, received = received.partition(b"\r\n")
+            assert word in line
             client.sendall(answer)
         if self._kind is Kind.HANGS_UP:
             client.shutdown(socket.SHUT_RDWR)
@@ -91,11 +98,14 @@ class Bus:
                 client.sendall(self._answer(question).serialise(serial))
 
     def _answer(self, question: Message) -> Message:
-        if question.header.fields[HeaderFields.member] == "Hello":
-            return new_method_return(question, "s", (":1.1",))
+        method = question.header.fields[HeaderFields.member]
+        if method in ANSWERS:
+            return new_method_return(question, *ANSWERS[method])
         if self._kind is Kind.NO_PORTAL:
             name = "org.freedesktop.DBus.Error.ServiceUnknown"
             return new_error(question, name, "s", ("nobody\x1b[31m has it",))
+        if method == "Ping":
+            return new_method_return(question)
         properties = {
             "version": ("u", 5) if self._kind is Kind.PORTAL else ("s", "five"),
             "AvailableSourceTypes": ("u", 3),

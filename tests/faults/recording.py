@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tests import y4m
 from tests.fake import Config, FakeCompositor, Fault, Film, Output, Step, faults, read_counter
 from tests.faults.command import HARMLESS_CONTROLS, LIMIT, TIMEOUT
+from tests.statistics import Statistics, read_statistics, without_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,12 +30,6 @@ SOON = 2.0
 
 STATIC = Config(idle=True)
 
-_STATISTICS = re.compile(
-    r"wayshot: (?P<seconds>\d+\.\d\d) s, (?P<written>\d+) frames, [\d.]+ (?:B|kB|MB|GB)"
-    r" \(captured (?P<captured>\d+), duplicated (?P<duplicated>\d+), skipped (?P<skipped>\d+),"
-    r" dropped (?P<dropped>\d+), late (?P<late>\d+)\)"
-    r"(?:, interval p50 [\d.]+ ms, p99 [\d.]+ ms)?\n"
-)
 _HOW_TO_READ = re.compile(r"wayshot: raw video, to be read as: ffmpeg .+ -i \.\.\.\n")
 
 
@@ -58,19 +53,6 @@ def once(step: Step, action: faults.Action, skip: int = 0) -> Fault:
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """What the line at the end says."""
-
-    seconds: float
-    written: int
-    captured: int
-    duplicated: int
-    skipped: int
-    dropped: int
-    late: int
-
-
-@dataclass(frozen=True)
 class Result:
     """How a recording ended, and the folder that it ran in."""
 
@@ -89,24 +71,19 @@ class Result:
     @property
     def statistics(self) -> Statistics:
         """The statistics."""
-        match = _STATISTICS.search(self.stderr)
-        assert match, self.stderr
-        seconds, *counts = match.groups()
-        return Statistics(float(seconds), *map(int, counts))
+        return read_statistics(self.stderr)
 
     @property
     def whole_statistics(self) -> Statistics:
         """Those of a recording that was completed: nothing may be missing in their sums."""
         found = self.statistics
-        fresh = found.written - found.duplicated
-        # A picture that was captured is written, skipped, or (at a variable rate) dropped.
-        assert fresh + found.skipped <= found.captured <= fresh + found.skipped + found.dropped
+        found.assert_whole()
         return found
 
     @property
     def words(self) -> str:
         """All that was said beside the statistics and how to read raw video."""
-        return _HOW_TO_READ.sub("", _STATISTICS.sub("", self.stderr))
+        return _HOW_TO_READ.sub("", without_statistics(self.stderr))
 
     @property
     def complaint(self) -> str:

@@ -44,6 +44,17 @@ def test_it_has_an_image_a_place_and_a_hotspot() -> None:
     assert frame.cursor.image.alpha is Alpha.PREMULTIPLIED
 
 
+@pytest.mark.parametrize("transform", range(8))
+def test_its_image_may_be_turned(transform: int) -> None:
+    image = replace(IMAGE, transform=transform)
+    cursor = take(replace(CONFIG, cursor=replace(CURSOR, image=image))).cursor
+    assert cursor
+    (x, y), at = cursor.hotspot, cursor.image
+    left, top = CURSOR.hotspot  # in the buffer
+    assert at.origin + x * at.step_x + y * at.step_y == (top * IMAGE.width + left) * 4
+    assert cursor.box.size == cursor.image.upright_size == image.upright_size
+
+
 def test_it_is_not_painted_as_well() -> None:
     with FakeCompositor(CONFIG) as compositor:
         with Connection(str(compositor.socket_path)) as connection:
@@ -81,6 +92,17 @@ def test_every_version_of_seats_will_do(version: int) -> None:
     with FakeCompositor(replace(CONFIG, seat_version=version)) as compositor:
         with Connection(str(compositor.socket_path)) as connection:
             assert shot(connection=connection, cursor="separate").cursor
+        assert compositor.violations == []
+
+
+def test_no_seat_stays_bound() -> None:
+    with FakeCompositor(CONFIG) as compositor:
+        with Connection(str(compositor.socket_path)) as connection:
+            assert shot(connection=connection, cursor="separate").cursor
+            connection.roundtrip("waiting")
+            (client,) = compositor.clients
+            kinds = {resource.interface.name for resource in client.objects.values()}
+            assert not {"wl_seat", "wl_pointer"} & kinds
         assert compositor.violations == []
 
 
@@ -132,11 +154,12 @@ def test_a_hotspot_that_is_told_after_the_image_is_of_the_next_one() -> None:
     assert cursor.hotspot == (3, 2)
 
 
-def test_one_that_leaves_before_it_is_captured_is_gone() -> None:
-    def leave(moment: faults.Moment) -> bool:
-        moment.client.send(cursor_session(moment).event("leave"))
-        return False
+def leave(moment: faults.Moment) -> bool:
+    moment.client.send(cursor_session(moment).event("leave"))
+    return False
 
+
+def test_one_that_leaves_before_it_is_captured_is_gone() -> None:
     fault = Fault(Step.CAPTURE, leave, output="cursor")
     assert take(replace(CONFIG, faults=(fault,))).cursor is None
 
@@ -144,6 +167,18 @@ def test_one_that_leaves_before_it_is_captured_is_gone() -> None:
 def test_one_that_fails_for_a_moment_is_tried_again() -> None:
     fault = Fault(Step.CAPTURE, faults.failing(0, 2), output="cursor")
     assert take(replace(CONFIG, faults=(fault,))).cursor
+
+
+def test_one_that_has_left_when_it_is_tried_again_is_gone() -> None:
+    failed = Fault(Step.CAPTURE, faults.failing(0, 1), output="cursor")
+    absent = Fault(Step.CURSOR, faults.withhold, output="cursor", skip=1)
+    assert take(replace(CONFIG, faults=(failed, absent))).cursor is None
+
+
+def test_one_that_leaves_while_it_is_tried_again_is_gone() -> None:
+    failed = Fault(Step.CAPTURE, faults.failing(0, 1), output="cursor")
+    left = Fault(Step.CAPTURE, leave, output="cursor", skip=1)
+    assert take(replace(CONFIG, faults=(failed, left))).cursor is None
 
 
 @pytest.mark.parametrize("step", [Step.CONSTRAINTS, Step.CAPTURE, Step.READY])

@@ -31,7 +31,7 @@ from tests.faults.command import (
 from wayshot_cli.backends import choose
 from wayshot_cli.buffers import devices, gbm
 from wayshot_cli.errors import WayshotError
-from wayshot_cli.record import OutputSource
+from wayshot_cli.sources import OutputSource
 from wayshot_cli.still import shot
 from wayshot_cli.wayland.connection import Connection
 

@@ -164,12 +164,12 @@ def test_names_cannot_reach_the_terminal() -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (Kind.SILENT, "no answer in time"),
-        (Kind.MUTE, "no answer in time"),
-        (Kind.HANGS_UP, ""),
-        (Kind.GARBAGE, ""),
+        (Kind.SILENT, "did not answer in time while connecting"),
+        (Kind.MUTE, "did not answer in time while connecting"),
+        (Kind.HANGS_UP, "closed the connection"),
+        (Kind.GARBAGE, "sent"),
         (Kind.NO_PORTAL, "nobody\x1b[31m has it"),
-        (Kind.STRANGE, "five"),
+        (Kind.STRANGE, "does not say which version"),
     ],
 )
 def test_a_bus_that_is_broken(kind: Kind, words: str, tmp_path: Path) -> None:

@@ -184,6 +184,51 @@ def test_a_transform_that_does_not_exist_is_refused(transform: int, tmp_path: Pa
     assert_failed(result, 1, "transform", str(transform))
 
 
+@pytest.fixture(params=["transform", "size"])
+def one_impossible(request: pytest.FixtureRequest) -> Config:
+    """Return a compositor with two outputs, the first of which describes itself impossibly."""
+
+    def lie(moment: faults.Moment) -> bool:
+        transform, side = (99, 48) if request.param == "transform" else (0, HUGE)
+        event = moment.resource.event
+        moment.client.send(
+            event("geometry", *geometry(transform))
+            + event("mode", 1, side, side, 0)
+            + event("name", "FAKE-1")
+        )
+        moment.resource.proceed(moment.step)
+        return False
+
+    fault = Fault(Step.OUTPUT, lie, output="FAKE-1")
+    return Config(outputs=TWO, xdg_output_version=0, faults=(fault,))
+
+
+@pytest.mark.parametrize("words", [("-o", "FAKE-2"), ("-g", "64,0 64x48")], ids=" ".join)
+def test_what_one_output_says_of_itself_is_no_concern_of_another(
+    one_impossible: Config, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert_shot(shoot(one_impossible, tmp_path, *words), one_impossible.outputs[1].upright(1))
+
+
+@pytest.mark.parametrize("words", [(), ("-o", "FAKE-1")], ids=" ".join)
+def test_an_impossible_output_that_is_asked_for_fails(
+    one_impossible: Config, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert_failed(shoot(one_impossible, tmp_path, *words), 1, "FAKE-1")
+
+
+def test_the_list_has_the_others_and_says_what_is_wrong(
+    one_impossible: Config, tmp_path: Path
+) -> None:
+    with FakeCompositor(one_impossible) as compositor:
+        table = wayshot(compositor, tmp_path, "list")
+        facts = json.loads(wayshot(compositor, tmp_path, "list", "--json").stdout)["outputs"]
+    assert b"output 'FAKE-1' has " in table.stdout
+    assert [output["name"] for output in facts] == ["FAKE-1", "FAKE-2"]
+    assert ["problem" in output for output in facts] == [True, False]
+    assert facts[1]["width"] == 64
+
+
 def geometry(transform: int) -> tuple[int | str, ...]:
     """Return the arguments of wl_output.geometry."""
     return 0, 0, 320, 240, 0, "Fake", "One", transform

@@ -18,8 +18,9 @@ from wayshot_cli.encode.video import Video
 from wayshot_cli.encode.y4m import Y4m
 from wayshot_cli.errors import CaptureError, TargetLostError
 from wayshot_cli.pacing import SECOND
-from wayshot_cli.record import OutputSource, Recorder
+from wayshot_cli.record import Recorder
 from wayshot_cli.sinks import RecordingFile
+from wayshot_cli.sources import OutputSource
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ import pytest
 
 from tests.fake import Config, FakeCompositor, Film, Output, VirtualClock, read_counter
 from tests.fake.film import SECOND, backwards, far, jittery, zero
-from wayshot_cli import record
+from wayshot_cli import record, sources
 from wayshot_cli.backends import common, screencopy
 from wayshot_cli.pacing import GRACE, LONGEST_LAG, Statistics
-from wayshot_cli.record import OutputSource, Recorder
+from wayshot_cli.record import Recorder
+from wayshot_cli.sources import OutputSource
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Simulation:
     def rest(
         self, link: Connection, until: float, done: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Do what record._rest does: wait for something, or until a time."""
+        """Do what sources.rest does: wait for something, or until a time."""
         until_ns = BASE + 3600 * SECOND if until == math.inf else int(until * SECOND) + 1000
         while True:
             self.settle()
@@ -234,8 +235,9 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Simulati
                 for name, value in compositor.environ.items():
                     patch.setenv(name, value)
                 patch.setattr(common, "clock_gettime_ns", lambda _clock: clock.now_ns())
-                patch.setattr(record, "monotonic", simulation.monotonic)
-                patch.setattr(record, "_rest", simulation.rest)
+                for module in (record, sources):
+                    patch.setattr(module, "monotonic", simulation.monotonic)
+                    patch.setattr(module, "rest", simulation.rest)
                 simulation.run()
             compositor.wait_until_gone()
         check_sums(simulation)

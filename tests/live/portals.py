@@ -23,6 +23,7 @@ from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
 from tests.live.dmabuf_proxy import DmabufProxy
 from tests.portal.bus import SessionBus
+from tests.processes import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,19 +81,10 @@ class Services:
 
     def spawn(self, *command: str | Path, env: Mapping[str, str] | None = None) -> None:
         """Start a program; what it says goes to a log by its name."""
-        name = Path(command[0]).name
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes.append(
-                subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "TERM", *command],
-                    env={**self.env, **(env or {})},
-                    cwd=self.folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-            )
+        log = f"{Path(command[0]).name}.log"
+        self._processes.append(
+            spawn(command, env={**self.env, **(env or {})}, folder=self.folder, log=log)
+        )
 
     def spawn_service(self, name: str, *command: str | Path) -> None:
         """Start a program, and wait until it has its name on the bus."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from tests import y4m
 from tests.live.command import PATIENCE, start
+from tests.statistics import Statistics, read_statistics, without_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,12 +35,6 @@ PROMPT = 2.0
 UNNAMED = (".gif", ".apng", ".webp")
 """What appears at the end, whole."""
 
-_STATISTICS = re.compile(
-    r"wayshot: (?P<seconds>\d+\.\d\d) s, (?P<written>\d+) frames, [\d.]+ (?:B|kB|MB|GB)"
-    r" \(captured (?P<captured>\d+), duplicated (?P<duplicated>\d+), skipped (?P<skipped>\d+),"
-    r" dropped (?P<dropped>\d+), late (?P<late>\d+)\)"
-    r"(?:, interval p50 [\d.]+ ms, p99 [\d.]+ ms)?\n"
-)
 _GEOMETRY = re.compile(r"wayshot: raw video, to be read as: ffmpeg (.+) -i \.\.\.\n")
 
 
@@ -54,20 +49,15 @@ class Result:
     @property
     def statistics(self) -> Statistics:
         """What its last line says of the frames; it has to add up, unless writing failed."""
-        match = _STATISTICS.search(self.said)
-        assert match, self.said
-        seconds, *counts = match.groups()
-        statistics = Statistics(float(seconds), *map(int, counts))
-        # Every frame that was captured is written, skipped or dropped.
-        distinct = statistics.written - statistics.duplicated + statistics.skipped
+        found = read_statistics(self.said)
         if self.status != FAILED:
-            assert distinct <= statistics.captured <= distinct + statistics.dropped, self.said
-        return statistics
+            found.assert_whole()
+        return found
 
     @property
     def rest(self) -> str:
         """What it said beside its statistics and how to read raw video."""
-        return _GEOMETRY.sub("", _STATISTICS.sub("", self.said))
+        return _GEOMETRY.sub("", without_statistics(self.said))
 
     @property
     def geometry(self) -> list[str]:
@@ -75,19 +65,6 @@ class Result:
         match = _GEOMETRY.search(self.said)
         assert match, self.said
         return shlex.split(match[1])
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """The line at the end."""
-
-    seconds: float
-    written: int
-    captured: int
-    duplicated: int
-    skipped: int
-    dropped: int
-    late: int
 
 
 class Recording:

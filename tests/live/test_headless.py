@@ -57,13 +57,22 @@ def filler(*words: str) -> list[str]:
     return [sys.executable, "-I", str(FILLER), *words]
 
 
+class Started(subprocess.Popen[bytes]):
+    """Is killed by whatever ends its block early, where Popen would wait for it."""
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)  # type: ignore[arg-type]
+
+
 def start(
     *words: str | Path, env: dict[str, str] | None = None, build: Build = Build.HOST
-) -> subprocess.Popen[bytes]:
+) -> Started:
     """Start wayshot headless, outside of any session."""
     session = {"WAYLAND_DISPLAY", "WAYLAND_SOCKET", "XDG_RUNTIME_DIR"}
     base = {name: value for name, value in os.environ.items() if name not in session}
-    return subprocess.Popen(
+    return Started(
         [*WAYSHOT, "headless", *words],
         env={**base, "PATH": build.search_path, **(env or {})},
         stdin=subprocess.DEVNULL,
@@ -203,6 +212,15 @@ class TestPictures:
         result = headless("--", *filler("3366cc@0"), env={"XDG_CONFIG_HOME": str(tmp_path)})
         assert (result.returncode, result.stderr) == (0, b"")
         assert filled(read(Path(result.stdout.decode().removesuffix("\n"))), "3366cc")
+
+    @pytest.mark.parametrize("words", [("--save",), ("--duration", "1", "--record")])
+    def test_a_name_may_be_a_template(self, tmp_path: Path, words: tuple[str, ...]) -> None:
+        name = "{app_id}/{title}-{counter:02}" + (".y4m" if "--record" in words else ".png")
+        for number in (1, 2):
+            result = headless("--mkdir", *words, tmp_path / name, "--", *filler("3366cc@0"))
+            path = f"{tmp_path}/unknown/untitled-0{number}.{name[-3:]}"
+            assert (result.returncode, result.stdout.decode()) == (0, f"{path}\n")
+            assert Path(path).exists()
 
     def test_root_keeps_the_file(self, tmp_path: Path) -> None:
         shoot(tmp_path / "a.png", "--", *filler("3366cc@0"))

@@ -45,6 +45,10 @@ class SessionBus:
         assert self._daemon.stdout.readline().startswith(b"unix:")
         return self
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the daemon."""
+        self._daemon.send_signal(number)
+
     def __exit__(self, *_: object) -> None:
         self._daemon.terminate()
         self._daemon.wait(10)

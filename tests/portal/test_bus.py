@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fake import Config, FakeCompositor
 from wayshot_cli.backends.portal import Portal
 from wayshot_cli.errors import CaptureError, CaptureTimeoutError, UnsupportedError, WayshotError
 from wayshot_cli.wayland.connection import Connection
@@ -155,3 +158,25 @@ def test_a_full_backlog_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyP
             Portal(connection)
         for client in waiting:
             client.close()
+
+
+@pytest.mark.parametrize("words", [[], ["-o", "FAKE-1"], ["-g", "0,0 5x5", "-c"]], ids=" ".join)
+def test_nobody_asks_it_for_what_the_compositor_gives(tmp_path: Path, words: list[str]) -> None:
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        FakeCompositor(Config(image_copy_version=1)) as compositor,
+    ):
+        listener.bind(str(tmp_path / "bus"))
+        listener.listen()
+        listener.settimeout(0)
+        done = subprocess.run(
+            [sys.executable, "-m", "wayshot_cli", *words, "shot.png"],
+            env={**compositor.env, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/bus"},
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        with pytest.raises(BlockingIOError):
+            listener.accept()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from PIL import Image
 from tests.portal.fake import SCREEN_CAST, SCREENSHOT, Behaviour, FakePortal, started
 from wayshot_cli.backends.common import Target, Wish
 from wayshot_cli.backends.portal import Portal, screenshot
+from wayshot_cli.errors import CaptureError
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 PATIENCE = 20.0
 
 PICTURE = np.random.default_rng(6).integers(0, 256, (60, 144, 3), np.uint8)
+PIXELS = 60 * 144
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,19 @@ def test_a_signal_ends_the_dialog_at_once(
     assert os.listdir(run.folder) == []
 
 
+def taken(bus: SessionBus, behaviour: Behaviour) -> tuple[Frame, list[str]]:
+    """Have the library take a screenshot; return it and what there is to tell of it."""
+    with (
+        FakePortal(bus.address, behaviour),
+        Connection() as connection,
+        contextlib.closing(Portal(connection, Wish(screenshot=True))) as portal,
+    ):
+        (desktop,) = portal.read_outputs(Target())
+        with portal.open(desktop) as session:
+            session.start()
+            return session.finish(connection.deadline()), portal.notes
+
+
 class TestScreenshot:
     @pytest.fixture
     def behaviour(self, tmp_path: Path) -> Behaviour:
@@ -212,19 +228,11 @@ class TestScreenshot:
         # All that tests write is in a temporary place.
         monkeypatch.setattr(screenshot, "_TEMPORARY", ())
         monkeypatch.setattr(tempfile, "gettempdir", lambda: "/nowhere")
-        with (
-            FakePortal(bus.address, behaviour),
-            Connection() as connection,
-            contextlib.closing(Portal(connection, Wish(screenshot=True))) as portal,
-        ):
-            (desktop,) = portal.read_outputs(Target())
-            with portal.open(desktop) as session:
-                session.start()
-                frame = session.finish(connection.deadline())
+        frame, notes = taken(bus, behaviour)
         assert (frame.to_numpy() == PICTURE).all()
         path = tmp_path / "ä b%20.png"
         assert path.exists()
-        assert any(str(path) in note for note in portal.notes)
+        assert any(str(path) in note for note in notes)
 
     @pytest.mark.usefixtures("compositor")
     def test_a_file_that_somebody_else_removes_first_is_no_error(
@@ -238,16 +246,39 @@ class TestScreenshot:
             return frame
 
         monkeypatch.setattr(screenshot, "_read", read_and_remove)
-        with (
-            FakePortal(bus.address, behaviour),
-            Connection() as connection,
-            contextlib.closing(Portal(connection, Wish(screenshot=True))) as portal,
-        ):
-            (desktop,) = portal.read_outputs(Target())
-            with portal.open(desktop) as session:
-                session.start()
-                frame = session.finish(connection.deadline())
+        frame, _ = taken(bus, behaviour)
         assert (frame.to_numpy() == PICTURE).all()
+
+    @pytest.mark.usefixtures("compositor")
+    @pytest.mark.parametrize("limit", [PIXELS // 3, PIXELS - 1])
+    def test_the_limit_is_not_pillows(
+        self, bus: SessionBus, behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch, limit: int
+    ) -> None:
+        """It would warn of what is larger, and refuse what is twice as large."""
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        with warnings.catch_warnings(action="error"):
+            frame, _ = taken(bus, behaviour)
+        assert (frame.to_numpy() == PICTURE).all()
+
+    @pytest.mark.usefixtures("compositor")
+    @pytest.mark.parametrize("name", ["JPEG", "WEBP", "TIFF", "BMP"])
+    def test_it_may_be_of_another_format(
+        self, bus: SessionBus, behaviour: Behaviour, tmp_path: Path, name: str
+    ) -> None:
+        Image.fromarray(PICTURE).save(tmp_path / "picture", name)
+        behaviour.uri = (tmp_path / "picture").as_uri()
+        frame, _ = taken(bus, behaviour)
+        assert frame.size == (144, 60)
+
+    @pytest.mark.usefixtures("compositor")
+    def test_a_folder_is_closed_again(self, bus: SessionBus, behaviour: Behaviour) -> None:
+        behaviour.uri = "file:///"
+        with pytest.raises(CaptureError, match="cannot read"):
+            taken(bus, behaviour)
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(CaptureError, match="cannot read"):
+            taken(bus, behaviour)
+        assert len(os.listdir("/proc/self/fd")) == before
 
     @pytest.mark.parametrize(
         ("code", "exit_code"), [(1, 3), (2, 1), (9, 1)], ids=["cancelled", "ended", "unknown"]

@@ -9,13 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
-from tests.fake import Config, FakeCompositor, Output, Window
 from wayshot_cli import cli, errors
 from wayshot_cli.cli import printable
-from wayshot_cli.cli.options import complete_window
 from wayshot_cli.errors import CancelledError, CaptureError, NotFoundError, WayshotError
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, Size
@@ -99,19 +96,6 @@ def test_what_only_resembles_a_subcommand_is_a_file(captures: Captures, word: st
     assert cli.run([word]) == 0
     assert files() == {word}
     assert captures.lists == 0
-
-
-@pytest.mark.parametrize("word", ["color", "config"])
-def test_words_kept_for_later_subcommands_are_no_files(
-    captures: Captures, capsys: pytest.CaptureFixture[str], word: str
-) -> None:
-    assert cli.run([word]) == 2
-    assert not captures.asked
-    assert files() == set()
-    assert f"./{word}" in capsys.readouterr().err
-    assert cli.run([f"./{word}"]) == 0
-    assert cli.run(["-c", word]) == 0
-    assert files() == {word}
 
 
 def test_the_options_of_a_still_are_not_a_subcommands(captures: Captures) -> None:
@@ -435,6 +419,8 @@ EXIT_CODES = {
     "WayshotError": 1,
     "CaptureError": 1,
     "CaptureTimeoutError": 1,
+    "FramesHeldError": 1,
+    "ConcurrentUseError": 1,
     "WriteError": 1,
     "ClosedError": 1,
     "InvalidArgumentError": 2,
@@ -543,95 +529,6 @@ def test_output_that_cannot_be_written_is_an_error(redirection: str, words: list
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
     assert done.stderr.startswith(b"wayshot: ")
-
-
-# Completion
-
-
-def completions(line: str) -> list[str]:
-    """Return what bash is told when Tab is pressed at the end of the line."""
-    done = subprocess.run(
-        [sys.executable, "-m", "wayshot_cli"],
-        env=os.environ
-        | {
-            "_WAYSHOT_COMPLETE": "bash_complete",
-            "COMP_WORDS": line,
-            "COMP_CWORD": str(line.count(" ")),
-        },
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.split()
-
-
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
-        (
-            "wayshot ",
-            [
-                "plain,completions",
-                "plain,doctor",
-                "plain,headless",
-                "plain,list",
-                "plain,portal",
-                "plain,record",
-                "file,",
-            ],
-        ),
-        ("wayshot li", ["plain,list", "file,li"]),
-        ("wayshot -c ", ["file,"]),
-        ("wayshot -c li", ["file,li"]),
-        ("wayshot list --", ["plain,--json", "plain,--timeout", "plain,--help"]),
-        ("wayshot list --j", ["plain,--json"]),
-        ("wayshot --no-", ["plain,--no-clobber"]),
-        ("wayshot record --on-", ["plain,--on-resize", "plain,--on-lost"]),
-        ("wayshot record --on-lost ", ["plain,stop", "plain,wait"]),
-        ("wayshot record -t m", ["plain,mp4", "plain,mkv"]),
-        ("wayshot headless --s", ["plain,--size", "plain,--scale", "plain,--save"]),
-        ("wayshot headless --save a", ["file,a"]),
-        (
-            "wayshot headless --compositor ",
-            ["plain,auto", "plain,sway", "plain,labwc", "plain,cage"],
-        ),
-    ],
-)
-def test_the_shell_is_offered_what_may_stand_there(line: str, offered: list[str]) -> None:
-    assert completions(line) == offered
-
-
-def test_the_shell_is_offered_the_outputs_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    outputs = (Output("FAKE-1"), Output("FAKE-2", x=64), Output("DP-1", x=128))
-    monkeypatch.delenv("WAYLAND_SOCKET", raising=False)
-    with FakeCompositor(Config(outputs=outputs)) as compositor:
-        for name, value in compositor.environ.items():
-            monkeypatch.setenv(name, value)
-        assert completions("wayshot -o ") == ["plain,FAKE-1", "plain,FAKE-2", "plain,DP-1"]
-        assert completions("wayshot record -o DP") == ["plain,DP-1"]
-        assert completions("wayshot -c --output FA") == ["plain,FAKE-1", "plain,FAKE-2"]
-    assert completions("wayshot -o ") == []  # nobody is there any more
-
-
-def test_the_shell_is_offered_the_windows_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    windows = (
-        Window("1", identifier="4f1", title="two\nlines"),
-        Window("2", identifier="4f2"),
-        Window("3", identifier=None),
-        Window("4", identifier="-x"),
-    )
-    monkeypatch.delenv("WAYLAND_SOCKET", raising=False)
-    with FakeCompositor(Config(windows=windows, toplevel_list_version=1)) as compositor:
-        for name, value in compositor.environ.items():
-            monkeypatch.setenv(name, value)
-        assert completions("wayshot -w ") == ["plain,4f1", "plain,4f2", "plain,-x"]
-        assert completions("wayshot record --window 4f2") == ["plain,4f2"]
-        monkeypatch.setattr("sys.argv", ["wayshot"])
-        items = complete_window(click.Context(click.Command("x")), click.Option(["-w"]), "4f1")
-        assert [(item.value, item.help) for item in items] == [("4f1", "two\\nlines")]
-    assert completions("wayshot -w ") == []  # nobody is there any more
 
 
 def test_the_command_leaves_usr1_and_usr2_alone_from_its_first_statement() -> None:

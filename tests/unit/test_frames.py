@@ -5,13 +5,16 @@ import weakref
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.unit.reference import random_frame
+from wayshot_cli import kernels
 from wayshot_cli.errors import ClosedError, InvalidArgumentError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
@@ -216,7 +219,16 @@ def test_a_closed_frame_refuses_to_be_read(tmp_path: Path) -> None:
     part = frame.crop(Box(1, 1, 2, 2))
     frame.close()
     frame.close()
-    for use in (lambda: frame.memory, frame.to_numpy, frame.to_pillow):
+    for use in (
+        lambda: frame.memory,
+        lambda: frame.__array_interface__,
+        lambda: np.asarray(frame),
+        lambda: Image.fromarray(frame),
+        frame.to_numpy,
+        frame.to_pillow,
+        frame.tobytes,
+        frame.encode,
+    ):
         with pytest.raises(ClosedError):
             use()
     with pytest.raises(ClosedError):
@@ -277,6 +289,44 @@ def test_opaque_8_bit_pictures_come_as_arrays_without_a_copy(
         for row in read(frame)
     ]
     assert array.tolist() == expected
+
+
+@pytest.mark.parametrize("alpha", Alpha)
+@pytest.mark.parametrize("transform", Transform, ids=lambda t: t.label)
+@pytest.mark.parametrize("fmt", FORMATS, ids=str)
+def test_a_frame_is_what_numpy_and_pillow_make_of_it(
+    fmt: PixelFormat, transform: Transform, alpha: Alpha
+) -> None:
+    frame = random_frame(fmt, Size(5, 4), transform, padding=3, offset=2, alpha=alpha)
+    frame = frame.crop(Box(1, 1, 3, 2))
+    array = frame.to_numpy()
+    packed = np.frombuffer(kernels.pack(frame, kernels.Target.of(frame)), array.dtype)
+    assert np.array_equal(array.ravel(), packed)
+    assert not array.flags.writeable
+    assert frame.tobytes() == array.tobytes()
+    for same in (np.asarray(frame), np.array(frame), np.asarray(frame, np.float64)):
+        assert np.array_equal(same, array)
+    if not fmt.is_deep:
+        assert np.array_equal(np.asarray(Image.fromarray(frame)), array)
+    frame.close()
+    assert np.array_equal(array.ravel(), packed)
+
+
+def test_what_numpy_may_write_to_is_a_copy() -> None:
+    frame = frame_of(numbered(4, 3), Transform.NORMAL)
+    array = np.array(frame)
+    array[:] = 0
+    assert read(frame) == numbered(4, 3)
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "jpeg", "quality": 30}, {"level": 0}], ids=str)
+def test_a_frame_as_bytes_of_a_file_is_the_file(tmp_path: Path, options: dict[str, Any]) -> None:
+    frame, path = random_frame(XRGB8888, Size(50, 40)), tmp_path / "picture"
+    encoded = frame.encode(**options)
+    frame.save(path, **options)
+    assert path.read_bytes() == encoded
+    default = frame.encode(options.get("format", "png"))
+    assert (encoded == default) == (not options)
 
 
 def test_deep_pictures_come_as_16_bit_arrays() -> None:

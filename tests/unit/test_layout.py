@@ -169,6 +169,7 @@ class TestTrueScale:
         [
             (Size(640, 480), Size(426, 320), Fraction(3, 2)),  # truncated: 1.5023 and 1.5
             (Size(640, 480), Size(427, 320), Fraction(3, 2)),  # rounded: 1.4988
+            (Size(643, 481), Size(321, 240), Fraction(2)),  # truncated: 2.0031 and 2.0042
             (Size(1200, 600), Size(923, 461), Fraction(13, 10)),
             (Size(1200, 800), Size(1600, 1066), Fraction(3, 4)),
             (Size(1920, 1080), Size(1920, 1080), Fraction(1)),
@@ -209,11 +210,12 @@ class TestTrueScale:
         logical = Size(*(floor(side / scale + half) for side in (width, height)))
         assume(min(logical) > 0)
         found = true_scale(Size(width, height), logical)
-        greatest = max(Fraction(width, logical.width), Fraction(height, logical.height))
-        assert found == float(greatest) or (
-            abs(width / found - logical.width) < 1 and abs(height / found - logical.height) < 1
-        )
-        assert abs(found - greatest) <= 1.5 / 120 + 1e-9
+        ratios = Fraction(width, logical.width), Fraction(height, logical.height)
+        if found == float(max(ratios)):
+            return
+        assert abs(width / found - logical.width) < 1
+        assert abs(height / found - logical.height) < 1
+        assert abs(found - min(ratios)) <= 1.5 / 120 + 1e-9
 
 
 class TestOneOutput:

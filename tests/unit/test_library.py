@@ -509,7 +509,7 @@ def test_outputs_without_names_are_counted() -> None:
     assert [output.name for output in outputs_of(config)] == ["output-1", "output-2"]
 
 
-def test_an_impossible_transform_is_an_error() -> None:
+def test_an_impossible_transform_is_a_problem_of_that_output() -> None:
     def lie(moment: faults.Moment) -> bool:
         moment.client.send(
             moment.resource.event("geometry", 0, 0, 1, 1, 0, "", "", 8)
@@ -517,8 +517,11 @@ def test_an_impossible_transform_is_an_error() -> None:
         )
         return False
 
-    with pytest.raises(CaptureError, match="impossible transform 8"):
-        outputs_of(Config(faults=(Fault(Step.OUTPUT, lie),)))
+    config = Config(outputs=(LEFT, RIGHT), faults=(Fault(Step.OUTPUT, lie, output=LEFT.name),))
+    bad, good = outputs_of(config)
+    assert "impossible transform 8" in str(bad.problem)
+    assert good.problem is None
+    assert "problem" in bad.as_json()
 
 
 def test_an_unknown_output_is_answered_with_the_known_ones() -> None:

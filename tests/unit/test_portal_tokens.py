@@ -91,6 +91,7 @@ def test_a_file_that_is_none_is_ignored(file: Path, kind: str) -> None:
     else:
         file.symlink_to("/dev/zero" if kind == "device" else "nowhere")
     said: list[str] = []
+    fds = len(os.listdir("/proc/self/fd"))
     store = TokenStore("GNOME", said.append)
     if kind == "open fifo":
         writer = os.open(file, os.O_RDWR)
@@ -100,6 +101,7 @@ def test_a_file_that_is_none_is_ignored(file: Path, kind: str) -> None:
     store.put("a", "1")
     assert TokenStore("GNOME", lambda _: None).get("a") == (None if kind == "folder" else "1")
     assert bool(said) == (kind != "dangling")
+    assert len(os.listdir("/proc/self/fd")) == fds
 
 
 def test_a_folder_that_cannot_be_made_is_said(file: Path) -> None:

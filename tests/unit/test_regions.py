@@ -4,11 +4,20 @@ from fractions import Fraction
 from math import floor
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wayshot_cli.errors import CancelledError, InvalidArgumentError
-from wayshot_cli.geometry import Box, bounding_box, parse_region, round_half_up
+from wayshot_cli.geometry import (
+    Box,
+    Size,
+    bounding_box,
+    parse_point,
+    parse_region,
+    pixel_at,
+    round_half_up,
+    true_scale,
+)
 
 MOST = 999_999_999
 coordinates = st.integers(-MOST, MOST)
@@ -142,3 +151,69 @@ def test_edges_round_half_up_on_both_sides_of_zero(edge: int, step: int) -> None
     """120ths, the steps of fractional scales, hit a half often; a float must not lose it."""
     exact = Fraction(edge * step, 120)
     assert round_half_up(edge * step / 120) == floor(exact + Fraction(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "point"),
+    [
+        ("10,20", (10, 20)),
+        ("-1920,-5", (-1920, -5)),
+        ("0.5,-3.25", (0.5, -3.25)),
+        (" 1,2\n", (1, 2)),
+        ("1,2 1x1", (1, 2)),
+        ("-7,2 30x40", (-7, 2)),
+    ],
+)
+def test_a_point_is_read_from_words_or_from_a_region(text: str, point: tuple[float, float]) -> None:
+    assert parse_point(text) == point
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_no_point_means_that_the_selection_was_cancelled(text: str) -> None:
+    with pytest.raises(CancelledError):
+        parse_point(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1", "1,", ",2", "1 2", "1,2,3", "1.,2", ".5,2", "1e3,2", "nan,2", "inf,inf"),
+        *("1,2 1.5x1", "1234567890,2", "\N{ARABIC-INDIC DIGIT ONE},2"),
+    ],
+)
+def test_what_is_no_point_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="not a point"):
+        parse_point(text)
+
+
+@given(
+    st.builds(Box, places, places, st.integers(1, 3000), st.integers(1, 3000)),
+    st.integers(60, 480),
+    st.data(),
+)
+def test_the_pixel_at_a_point_covers_it(box: Box, steps: int, data: st.DataObject) -> None:
+    scale = Fraction(steps, 120)
+    native = Size(floor(box.width * scale), floor(box.height * scale))
+    assume(min(native) > 0)
+    x = data.draw(st.integers(0, box.width - 1))
+    y = data.draw(st.integers(0, box.height - 1))
+    column, row = pixel_at(box.x + x, box.y + y, box, native)
+    assert 0 <= column < native.width
+    assert 0 <= row < native.height
+    if true_scale(native, box.size) == float(scale):
+        assert column == min(floor(x * scale), native.width - 1)
+        assert row == min(floor(y * scale), native.height - 1)
+
+
+def test_the_scale_in_force_counts_and_not_the_rounded_size() -> None:
+    # 640 / 1.5 is 426.67, so that the ratio of the sizes is 1.5023.
+    assert pixel_at(425, 319, Box(0, 0, 426, 320), Size(640, 480)) == (637, 478)
+    assert pixel_at(425.9, 319.9, Box(0, 0, 426, 320), Size(640, 480)) == (638, 479)
+
+
+def test_halves_of_a_unit_lead_to_every_pixel() -> None:
+    box, native = Box(-10, 5, 4, 3), Size(8, 6)
+    points = [(-10 + i / 2, 5 + j / 2) for j in range(6) for i in range(8)]
+    assert [pixel_at(x, y, box, native) for x, y in points] == [
+        (i, j) for j in range(6) for i in range(8)
+    ]

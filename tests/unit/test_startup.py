@@ -40,9 +40,11 @@ HEAVY = {
     "ssl",
     "subprocess",
     "tempfile",
+    "tomllib",
     "typing_extensions",
     "unittest",
     "urllib",
+    "wayshot_cli.background",
     "wayshot_cli.backends.export_dmabuf",
     "wayshot_cli.backends.image_copy_cursor",
     "wayshot_cli.backends.pipewire",
@@ -51,11 +53,18 @@ HEAVY = {
     "wayshot_cli.buffers.egl",
     "wayshot_cli.buffers.gbm",
     "wayshot_cli.buffers.linear",
-    "wayshot_cli.bus",
+    "wayshot_cli.cli.color",
     "wayshot_cli.cli.completions",
+    "wayshot_cli.cli.config",
+    "wayshot_cli.cli.configured",
     "wayshot_cli.cli.doctor",
     "wayshot_cli.cli.headless",
     "wayshot_cli.cli.list",
+    "wayshot_cli.cli.words",
+    "wayshot_cli.clipboard",
+    "wayshot_cli.color",
+    "wayshot_cli.config",
+    "wayshot_cli.dbus",
     "wayshot_cli.dmabuf_frame",
     "wayshot_cli.doctor",
     "wayshot_cli.encode.image",
@@ -119,6 +128,19 @@ def test_a_plain_shot_loads_nothing_heavy(config: Config, words: list[str], tmp_
     loaded = loaded_by(config, tmp_path, *words)
     assert {"wayshot_cli.encode.png", "click", "pywayland._ffi"} <= loaded
     assert {name for name in loaded if name in HEAVY or name.partition(".")[0] in HEAVY} == set()
+
+
+def test_without_a_config_nothing_of_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WAYSHOT_CONFIG")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    without = loaded_by(Config(), tmp_path, "shot.png")
+    assert without & HEAVY == set()
+    (tmp_path / "wayshot").mkdir()
+    (tmp_path / "wayshot" / "config.toml").write_text("cursor = true\n[record]\nfps = 30\n")
+    configured = loaded_by(Config(), tmp_path, "shot.png")
+    assert configured & HEAVY == {"tomllib", "wayshot_cli.cli.configured", "wayshot_cli.config"}
 
 
 def test_only_the_backend_that_is_taken_is_loaded(tmp_path: Path) -> None:

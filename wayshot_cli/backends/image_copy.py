@@ -6,6 +6,7 @@ new to show.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -223,8 +224,8 @@ class Session:
 
     def _reset(self) -> None:
         self._is_asking = False  # for a dmabuf that the compositor has yet to accept
-        # Makes a frame of the buffer once it is written; holds the buffer until then.
-        self._make_frame: Callable[[], Frame | DmabufFrame] | None = None
+        # Makes a frame of the buffer once it is written, by what is known then; holds the buffer.
+        self._make_frame: Callable[..., Frame | DmabufFrame] | None = None
         self._transform = self._target.transform
         self._damage: list[Box] = []
         self._time_ns = 0
@@ -300,9 +301,15 @@ class Session:
             make_frame = self._wait(deadline)
         finally:
             self.cancel()
+        target = self._target
         # The buffer is the frame's alone now: with it, it returns to the pool.
-        frame = make_frame()
-        if self._target.box is None:
+        frame = make_frame(
+            transform=self._transform,
+            alpha=target.alpha,
+            scale=target.scale,
+            time_ns=self._time_ns,
+        )
+        if target.box is None:
             self.box = Box(0, 0, *frame.upright_size)
         return frame
 
@@ -366,7 +373,7 @@ class Session:
         self._shm_pool = self._gbm_pool = None
         self._stale.clear()
 
-    def _wait(self, deadline: float) -> "Callable[[], Frame | DmabufFrame]":
+    def _wait(self, deadline: float) -> "Callable[..., Frame | DmabufFrame]":
         """Wait for ``ready``, trying again after failures; return what makes the frame."""
         failure: CaptureError | None = None
         while True:
@@ -468,21 +475,9 @@ class Session:
         if self._shm_pool is None:
             self._shm_pool = ShmPool(self._backend.shm)
         buffer, memory = self._shm_pool.acquire(layout)
-
-        def make_frame() -> Frame:
-            target = self._target
-            frame = Frame(
-                memory,
-                *layout,
-                self._transform,
-                alpha=target.alpha,
-                scale=target.scale,
-                time_ns=self._time_ns,
-            )
-            frame.wl_buffer = buffer
-            return frame
-
-        self._capture(session, buffer, layout.size, make_frame)
+        self._capture(
+            session, buffer, layout.size, partial(Frame, memory, *layout, wl_buffer=buffer)
+        )
 
     def _copy_into_dmabuf(
         self, session: "Proxy", format_: "PixelFormat", constraints: Constraints
@@ -501,19 +496,9 @@ class Session:
         modifiers = dmabuf.read_modifiers(constraints.modifiers[format_.fourcc])
 
         def use(loan: "Loan") -> None:
-            def make_frame() -> DmabufFrame:
-                target = self._target
-                return DmabufFrame(
-                    loan,
-                    self._transform,
-                    alpha=target.alpha,
-                    scale=target.scale,
-                    time_ns=self._time_ns,
-                )
-
             is_current = self._wanted is wanted and not self.is_done  # or cancelled meanwhile
             if loan.proxy and is_current:
-                self._capture(session, loan.proxy, size, make_frame)
+                self._capture(session, loan.proxy, size, partial(DmabufFrame, loan))
 
         self._is_asking = True
         self._gbm_pool.acquire(DmabufLayout(format_, size, modifiers), use)
@@ -523,7 +508,7 @@ class Session:
         session: "Proxy",
         buffer: "Proxy",
         size: Size,
-        make_frame: "Callable[[], Frame | DmabufFrame]",
+        make_frame: "Callable[..., Frame | DmabufFrame]",
     ) -> None:
         whole = Box(0, 0, *size)
 

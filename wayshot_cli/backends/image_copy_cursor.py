@@ -4,7 +4,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from wayshot_cli.backends.image_copy import NOTHING, Constraints, ImageCopy, Session, Target
-from wayshot_cli.errors import TargetLostError
+from wayshot_cli.errors import CaptureError, TargetLostError
 from wayshot_cli.frame import Cursor
 from wayshot_cli.wayland.pointer import create_pointer
 
@@ -31,17 +31,22 @@ class CursorSession(Session):
         super().__init__(backend, Target(what, target.create_source, target.is_lost), cursor=False)
         self._pointer = pointer
         self._cursor_session: Proxy | None = None
-        self._is_over = False
+        self._is_over: bool | None = None  # over the target; None: that is not known yet
         self._position = (0, 0)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the image is there, or known not to come."""
+        return self._is_over is False or super().is_done
 
     def finish_cursor(self, deadline: float) -> Cursor | None:
         """Wait for the image, if the cursor lies over the target; raises what ``finish`` does."""
-        connection = self._backend.connection
-        connection.roundtrip(self.doing)  # by then it is known whether it does
-        connection.wait(lambda: self.is_done or not self._is_over, self.doing, deadline)
+        self._settle()
         if self._is_over:
-            with contextlib.suppress(TargetLostError):  # a pointer can be unplugged
-                return Cursor(self.finish(deadline), self._position, self._hotspot)
+            with contextlib.suppress(TargetLostError):  # it may leave, a pointer may be unplugged
+                image = self.finish(deadline)
+                hotspot = image.transform.upright(self._hotspot, image.size)
+                return Cursor(image, self._position, hotspot)
         self.cancel()
         return None
 
@@ -56,7 +61,7 @@ class CursorSession(Session):
 
     def _create(self, **handlers: "Handler") -> "Proxy":
         source = self._target.create_source()
-        self._is_over = False
+        self._is_over = None
         self._cursor_session = self._backend.manager.create(
             "create_pointer_cursor_session",
             source,
@@ -74,6 +79,20 @@ class CursorSession(Session):
         cursor_session, self._cursor_session = self._cursor_session, None
         if cursor_session:
             cursor_session.destroy()
+
+    def _settle(self) -> None:
+        """Wait until it is known whether the cursor lies over the target."""
+        self._backend.connection.roundtrip(self.doing)
+        self._is_over = bool(self._is_over)
+
+    def _recover(self) -> CaptureError:
+        if self._is_over:
+            failure = super()._recover()
+            self._begin()
+            self._settle()
+            return failure
+        message = f"{self._target.what} has left"
+        raise TargetLostError(message)
 
     def _copy(self, session: "Proxy", constraints: Constraints) -> None:
         if constraints.size != NOTHING:  # as of a cursor that is nowhere

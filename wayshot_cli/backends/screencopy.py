@@ -333,15 +333,14 @@ class Session:
         buffer, memory = self._shm_pool.acquire(layout)
 
         def make_frame() -> Frame:
-            captured = Frame(
+            return Frame(
                 memory,
                 *layout,
                 self._transform,
                 scale=self._output.scale,
                 time_ns=self._time_ns,
+                wl_buffer=buffer,
             )
-            captured.wl_buffer = buffer
-            return captured
 
         self._start_copy(frame, buffer, make_frame)
 

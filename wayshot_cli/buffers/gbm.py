@@ -16,7 +16,7 @@ from wayshot_cli.buffers import devices
 from wayshot_cli.buffers._gbm import ffi
 from wayshot_cli.buffers.fences import wait_for_writer
 from wayshot_cli.buffers.linear import LinearMapping
-from wayshot_cli.errors import CaptureError, UnsupportedError
+from wayshot_cli.errors import CaptureError, FramesHeldError, UnsupportedError
 from wayshot_cli.geometry import Size
 from wayshot_cli.pixels import PixelFormat
 from wayshot_cli.wayland import dmabuf
@@ -480,7 +480,7 @@ class GbmPool:
     def acquire(self, layout: DmabufLayout, use: Callable[[Loan], object]) -> None:
         """Call ``use`` with a buffer that nobody else uses: at once, or when a new one is accepted.
 
-        Raises CaptureError when the layout is impossible or too many frames are held,
+        Raises CaptureError when the layout is impossible, FramesHeldError when too many are held,
         UnsupportedError when nothing that GBM can allocate is accepted: here, or in the handler of
         the compositor's answer.
         """
@@ -495,11 +495,12 @@ class GbmPool:
             buffer.retire()
             self._buffers.remove(buffer)
         if len(self._buffers) + self._asked >= self._limit:
-            message = f"{self._limit} frames are held and none has been closed"
             if self._asked:
                 compositor = self._memory.connection.compositor
                 message = f"{compositor} has yet to accept {self._asked} dmabufs"
-            raise CaptureError(message)
+                raise CaptureError(message)
+            message = f"{self._limit} frames are held and none has been closed"
+            raise FramesHeldError(message)
         if layout != self._layout:
             self._layout = layout
             self._refused.clear()

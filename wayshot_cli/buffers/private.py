@@ -4,7 +4,7 @@ import mmap
 import weakref
 from typing import NamedTuple
 
-from wayshot_cli.errors import CaptureError
+from wayshot_cli.errors import FramesHeldError
 from wayshot_cli.kernels._kernels import ffi
 
 
@@ -31,7 +31,7 @@ class PrivatePool:
     def acquire(self, nbytes: int) -> memoryview:
         """Return a writable view of a block of that length that nobody else views.
 
-        Raises CaptureError when too many are held.
+        Raises FramesHeldError when too many are held.
         """
         self._blocks = [b for b in self._blocks if b.is_lent or len(b.memory) == nbytes]
         free = next((block for block in self._blocks if not block.is_lent), None)
@@ -39,7 +39,7 @@ class PrivatePool:
             self._blocks.remove(free)
         elif len(self._blocks) >= self._limit:
             message = f"{self._limit} frames are held and none has been closed"
-            raise CaptureError(message)
+            raise FramesHeldError(message)
         memory = free.memory if free else mmap.mmap(-1, nbytes)
         # As in ShmBuffer.lend: a weak reference can watch this exporter, and it keeps the block.
         exporter = ffi.buffer(ffi.from_buffer(memory))

@@ -6,7 +6,7 @@ import os
 import weakref
 from typing import NamedTuple
 
-from wayshot_cli.errors import CaptureError
+from wayshot_cli.errors import CaptureError, FramesHeldError
 from wayshot_cli.geometry import Size
 from wayshot_cli.kernels._kernels import ffi
 from wayshot_cli.pixels import PixelFormat, shm_code
@@ -89,7 +89,7 @@ class ShmPool:
     def acquire(self, layout: ShmLayout) -> tuple[Proxy, memoryview]:
         """Return the wl_buffer and a view of a buffer that nobody else views.
 
-        Raises CaptureError when the layout is impossible or too many frames are held.
+        Raises CaptureError when the layout is impossible, FramesHeldError when too many are held.
         """
         row = layout.size.width * layout.format.bytes_per_pixel
         if min(layout.size) <= 0 or layout.stride < row or layout.nbytes > _MAX_POOL_BYTES:
@@ -107,7 +107,7 @@ class ShmPool:
             self._buffers.remove(buffer)
         if len(self._buffers) >= self._limit:
             message = f"{self._limit} frames are held and none has been closed"
-            raise CaptureError(message)
+            raise FramesHeldError(message)
         buffer = ShmBuffer(self._shm, layout)
         self._buffers.append(buffer)
         return buffer.proxy, buffer.lend()

@@ -46,7 +46,9 @@ def run(args: list[str]) -> int:
         sys.stdout.flush()  # lets a full disk show while we can still say so
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "wayshot"
-        say(error.format_message(), hint=f"see {command} --help")
+        is_configured = error.ctx is not None and error.ctx.default_map
+        configured = "; wayshot config show tells what is configured" if is_configured else ""
+        say(error.format_message(), hint=f"see {command} --help{configured}")
         return error.exit_code
     except WayshotError as error:
         if not isinstance(error.__cause__, BrokenPipeError):

@@ -9,16 +9,15 @@ from wayshot_cli.cli.shot import shot
 
 # Loaded only when they are called for: a plain shot needs none of them.
 _SUBCOMMANDS = {
+    "color": "wayshot_cli.cli.color",
     "completions": "wayshot_cli.cli.completions",
+    "config": "wayshot_cli.cli.config",
     "doctor": "wayshot_cli.cli.doctor",
     "headless": "wayshot_cli.cli.headless",
     "list": "wayshot_cli.cli.list",
     "portal": "wayshot_cli.cli.portal",
     "record": "wayshot_cli.cli.record",
 }
-
-# Not written yet; a script that uses one for a file would break the day it is.
-_RESERVED = {"color", "config"}
 
 
 class App(click.Group):
@@ -45,11 +44,8 @@ class App(click.Group):
         """Leave the line alone when a subcommand begins it; else it is a still's."""
         if args and args[0] in _SUBCOMMANDS:
             ctx.invoked_subcommand = args[0]
-            ctx.args = args  # with the name, from which click's completion goes on
+            ctx.args = args
             return ctx.args
-        if args and args[0] in _RESERVED:
-            message = f"{args[0]!r} will be a subcommand; for a file of that name write ./{args[0]}"
-            raise click.UsageError(message, ctx)
         return click.Command.parse_args(self, ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -62,6 +58,11 @@ class App(click.Group):
         name = f"{ctx.info_name} {ctx.invoked_subcommand}"
         with command.make_context(name, ctx.args[1:]) as sub_context:
             return command.invoke(sub_context)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write their names alone, so that the page fits a screen."""
+        with formatter.section("Commands (wayshot COMMAND --help)"):
+            formatter.write_text(", ".join(self.list_commands(ctx)))
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Write the usage line without the ``COMMAND`` that every group promises."""

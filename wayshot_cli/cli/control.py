@@ -18,7 +18,8 @@ from wayshot_cli.pacing import SECOND
 if TYPE_CHECKING:
     from wayshot_cli.cli.destination import Destination
     from wayshot_cli.pacing import Statistics
-    from wayshot_cli.record import Picture, Recorder
+    from wayshot_cli.record import Recorder
+    from wayshot_cli.sources import Picture
     from wayshot_cli.waiting import Waiter
 
 _MOST_STILLS = 4  # at a time

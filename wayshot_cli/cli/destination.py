@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from wayshot_cli import sinks
 from wayshot_cli.encode.plain import raw_format
 from wayshot_cli.encode.rawvideo import RawVideo
+from wayshot_cli.encode.stream import ANIMATIONS
 from wayshot_cli.encode.y4m import Y4m
 from wayshot_cli.encode.yuv import tags
 from wayshot_cli.pixels import YUV_FORMATS
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from wayshot_cli.encode.stream import Stream, VideoOptions
     from wayshot_cli.frame import Frame
     from wayshot_cli.geometry import Size
-
-_WHOLE = ("gif", "apng", "webp")  # worth nothing before their end
 
 
 class Wishes(NamedTuple):
@@ -35,6 +34,7 @@ class Wishes(NamedTuple):
     video: "VideoOptions"
     encoder_arguments: list[str] | None
     clobber: bool
+    mkdir: bool
 
 
 class Destination:
@@ -46,12 +46,16 @@ class Destination:
         Raises WriteError when it cannot be written to, as far as one sees.
         """
         self._wishes = wishes
-        is_whole = wishes.format in _WHOLE and wishes.encoder_arguments is None
+        is_whole = wishes.format in ANIMATIONS and wishes.encoder_arguments is None
         self._kind = sinks.WholeRecordingFile if is_whole else sinks.RecordingFile
-        self._file = self._first = self._kind(path, clobber=wishes.clobber, others=others)
+        self._file = self._first = self._kind(
+            path, clobber=wishes.clobber, mkdir=wishes.mkdir, others=others
+        )
         self._timestamps = None
         if wishes.timestamps:
-            self._timestamps = sinks.RecordingFile(wishes.timestamps, clobber=wishes.clobber)
+            self._timestamps = sinks.RecordingFile(
+                wishes.timestamps, clobber=wishes.clobber, mkdir=wishes.mkdir
+            )
         self._process: FfmpegProcess | None = None
         self._nbytes_before = 0
         # None is a variable one. To be set before ``open`` where the screen decides.

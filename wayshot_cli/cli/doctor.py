@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wayshot_cli.cli.options import CONTEXT_SETTINGS, timeout_option
+from wayshot_cli.cli.options import CONTEXT_SETTINGS, profile_option, timeout_option
 from wayshot_cli.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ Row = tuple[str, str]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything, for reports of bugs.")
 @timeout_option()
+@profile_option
 def command(timeout: float, *, as_json: bool) -> int:
     """Print the report as columns or as a JSON object; return the exit code."""
     from wayshot_cli.doctor import examine  # noqa: PLC0415 - it loads everything; not for --help
@@ -99,7 +100,7 @@ def _session(report: "Report") -> Iterator[Row]:
         yield "compositor", report.problem.message
     for output in report.outputs:
         words = f"{output.mode} pixels, scale {output.scale:g}, {output.transform.label}"
-        yield f"output {output.name}", f"{words}, at {output.box}"
+        yield f"output {output.name}", output.problem or f"{words}, at {output.box}"
 
 
 def _protocols(report: "Report") -> Iterator[Row]:

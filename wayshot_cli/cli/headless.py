@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator
 import click
 
 from wayshot_cli.cli import before_leaving, printable, say
+from wayshot_cli.cli.names import format_name, read_template
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
-    complete_node,
+    Word,
+    mkdir_option,
     positive,
+    profile_option,
+    refuse,
     refuse_terminal,
     seconds,
 )
-from wayshot_cli.cli.shot import encoding, write
+from wayshot_cli.cli.shot import Writing, encoding, write
 from wayshot_cli.errors import WayshotError
 from wayshot_cli.geometry import Size
 from wayshot_cli.headless import COMPOSITORS, DEFAULT_SIZE, DEFAULT_TIMEOUT, Stage, parse_size
@@ -46,6 +50,7 @@ class _AfterDashes(click.Command):
 
 
 @click.command(
+    "headless",
     cls=_AfterDashes,
     help="Take a picture of a program, run on a screen of its own that nobody sees: when it has "
     "shown something and come to rest, or after -d.\n\nAll after -- is the command to run.",
@@ -72,16 +77,17 @@ class _AfterDashes(click.Command):
     help="Wait so long after it has shown something.",
 )  # fmt: skip
 @click.option(
-    "--save", metavar="FILE", shell_complete=complete_node,
+    "--save", type=Word("files"), metavar="FILE",
     help="Where the picture goes, as FILE of wayshot.",
 )  # fmt: skip
 @click.option(
-    "--record", metavar="FILE", shell_complete=complete_node,
+    "--record", type=Word("files"), metavar="FILE",
     help="Record instead, until the program ends.",
 )  # fmt: skip
 @click.option(
     "--duration", type=float, metavar="SECONDS", callback=positive, help="End the recording."
 )
+@mkdir_option
 @click.option(
     "--timeout", type=float, metavar="SECONDS", default=DEFAULT_TIMEOUT,
     callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
@@ -90,7 +96,8 @@ class _AfterDashes(click.Command):
 @click.option(
     "-v", "--verbose", is_flag=True, help="Show what the program and the compositor print."
 )
-@click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
+@profile_option
+@click.argument("command", nargs=-1, required=True, type=Word("commands"), metavar="-- COMMAND...")
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     size: Size,
     scale: float,
@@ -102,12 +109,12 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     timeout: float,
     command: tuple[str, ...],
     *,
+    mkdir: bool,
     verbose: bool,
 ) -> int:
     """Check the words, run the program, and take its picture as other commands do."""
-    if record is None and duration is not None:
-        message = "--duration is for --record"
-        raise click.UsageError(message)
+    if record is None:
+        refuse("--duration is for --record", "duration")
     if record is not None and save is not None:
         message = "--save and --record exclude each other"
         raise click.UsageError(message)
@@ -132,13 +139,14 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
             raise
 
     if record is None:
-        return _take_still(open_stage, save, verbose=verbose)
+        return _take_still(open_stage, save, mkdir=mkdir, verbose=verbose)
     from wayshot_cli.cli import record as recording  # noqa: PLC0415 - a still needs none of it
 
     words = [] if duration is None else ["--duration", str(duration)]
-    words += ["--verbose"] if verbose else []
+    words += [*(["--mkdir"] if mkdir else []), *(["--verbose"] if verbose else [])]
+    # A map of defaults, though empty: what is configured for the session is not for a stage.
     with recording.command.make_context(
-        "wayshot headless", [*words, "--", record], obj=open_stage
+        "wayshot headless", [*words, "--", record], obj=open_stage, default_map={}
     ) as ctx:
         return int(recording.command.invoke(ctx))
 
@@ -147,13 +155,18 @@ def _take_still(
     open_stage: Callable[[], contextlib.AbstractContextManager[Stage]],
     file: str | None,
     *,
+    mkdir: bool,
     verbose: bool,
 ) -> int:
-    format_, options = encoding(file)
+    template = read_template(file)
+    format_, options = encoding(format_name(file, template))
     refuse_terminal(file)
     with open_stage() as stage:
-        frame = shot(connection=stage.connection, report=say if verbose else None)
-    write(frame, file, format_, options)
+        frame = shot(
+            connection=stage.connection, report=say if verbose else None,
+            note=template.note if template else None,
+        )  # fmt: skip
+    write(frame, Writing(template or file, format_, options, mkdir=mkdir))
     return 0
 
 

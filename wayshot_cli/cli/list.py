@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from wayshot_cli.cli.options import CONTEXT_SETTINGS, timeout_option
+from wayshot_cli.cli.options import CONTEXT_SETTINGS, profile_option, timeout_option
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output, read_outputs
 from wayshot_cli.wayland.toplevels import Window, read_windows
@@ -15,6 +15,7 @@ _UNLIMITED = 100_000  # columns
 @click.command("list", help="List outputs and windows.", context_settings=CONTEXT_SETTINGS)
 @click.option("--json", "as_json", is_flag=True, help="Print everything, for programs.")
 @timeout_option()
+@profile_option
 def command(timeout: float, *, as_json: bool) -> None:
     """Print a table for people or a JSON object for programs."""
     outputs, windows = read(timeout)
@@ -76,5 +77,5 @@ def _cells(output: Output) -> tuple[str, ...]:
         f"{output.scale:g}",
         output.transform.label,
         f"{output.refresh_mhz / 1000:g} Hz" if output.refresh_mhz > 0 else "unknown",
-        output.description or f"{output.make} {output.model}".strip(),
+        output.problem or output.description or f"{output.make} {output.model}".strip(),
     )

@@ -10,16 +10,15 @@ import click
 
 from wayshot_cli import backends, sinks
 from wayshot_cli.backends.common import PORTAL_SOURCES, PortalWish
+from wayshot_cli.cli.names import NO_PROFILE, STDOUT, is_configured
 from wayshot_cli.geometry import Box, Size, parse_region, parse_size
 from wayshot_cli.waiting import DEFAULT_TIMEOUT, LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from fractions import Fraction
 
-    from click.shell_completion import CompletionItem
-
-STDOUT = "-"
-"""FILE for stdout."""
+    from wayshot_cli.cli.deliver import Delivery
 
 _LONGEST_LINE = 4096  # of a region on stdin
 _ANY_NODE = 0xFFFFFFFF  # PW_ID_ANY
@@ -59,7 +58,15 @@ def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float
     return value
 
 
-def timeout_option() -> Decorator:
+def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Read a configured region, to refuse nonsense where it stands; of the line, later."""
+    is_typed = ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.COMMANDLINE
+    if value is not None and value != STDOUT and not is_typed:
+        parse_region(value)
+    return value
+
+
+def timeout_option(*, hidden: bool = False) -> Decorator:
     """``--timeout``: how long the compositor may take for an answer that it owes."""
     return click.option(
         "--timeout",
@@ -67,62 +74,66 @@ def timeout_option() -> Decorator:
         metavar="SECONDS",
         default=DEFAULT_TIMEOUT,
         callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
+        hidden=hidden,
         help=f"Longest wait for an answer, {DEFAULT_TIMEOUT:g} unless given.",
     )
 
 
-def complete_output(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete an output's name from the running session; nothing where there is none."""
-    from wayshot_cli.errors import WayshotError  # noqa: PLC0415 - only the shell asks this
-    from wayshot_cli.still import outputs  # noqa: PLC0415
+class Word(click.types.StringParamType):
+    """A string, of which completion knows what it may be.
 
-    try:
-        return [o.name for o in outputs(timeout=1.0) if o.name.startswith(incomplete)]
-    except WayshotError:
-        return []
+    ``of`` names what the shell finds by itself (files, commands) or asks the session for (outputs,
+    windows, as ``cli.words`` has them); or it has some of the words, of which there are more.
+    """
 
-
-def complete_window(
-    _ctx: click.Context, _param: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    """Complete a window's identifier; the title says which one it is."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only the shell asks this
-
-    from wayshot_cli.cli import printable  # noqa: PLC0415
-    from wayshot_cli.errors import WayshotError  # noqa: PLC0415
-    from wayshot_cli.still import windows  # noqa: PLC0415
-
-    try:
-        return [
-            CompletionItem(window.identifier, help=printable(window.title))
-            for window in windows(timeout=1.0)
-            if window.identifier and window.identifier.startswith(incomplete)
-        ]
-    except WayshotError:
-        return []
+    def __init__(self, of: str | tuple[str, ...]) -> None:
+        self.of = of
 
 
-def complete_node(
-    _ctx: click.Context, _param: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    """Complete a path by the shell's own means."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only the shell asks this
+class ProfileOption(click.Option):
+    """``--profile``, with which comes the config: it lies below what the line says.
 
-    return [CompletionItem(incomplete, type="file")]
+    It is eager, so that the other options find their defaults, and what has it can be configured.
+    """
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: "Mapping[str, Any]", args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Take the option from the line, and put what is configured into ``ctx.default_map``.
+
+        A context that has such a map already is not asked for by a user. ``opts`` is the line.
+        """
+        result = super().handle_parse_result(ctx, opts, args)
+        profile = opts.get(self.name) if self.name else None
+        if ctx.default_map is not None or ctx.resilient_parsing or profile == NO_PROFILE:
+            return result
+        if profile is not None or is_configured():
+            from wayshot_cli.cli.configured import defaults  # noqa: PLC0415 - most have no config
+
+            ctx.default_map = defaults(ctx, profile, opts)
+        return result
 
 
-def complete_file(
-    ctx: click.Context, _param: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    """Complete a path by the shell's own means, and a first word as a subcommand, too."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only the shell asks this
+profile_option = click.option(
+    "--profile", cls=ProfileOption, is_eager=True, expose_value=False, metavar="NAME",
+    type=Word("profiles"), help="A profile of the configuration, or none.",
+)  # fmt: skip
+"""``--profile``, and what is configured as defaults of the other options."""
 
-    typed = (ctx.get_parameter_source(name) for name in ctx.params)
-    is_first = click.core.ParameterSource.COMMANDLINE not in typed
-    app = ctx.command
-    names = app.list_commands(ctx) if is_first and isinstance(app, click.Group) else []
-    matching = [CompletionItem(name) for name in names if name.startswith(incomplete)]
-    return [*matching, CompletionItem(incomplete, type="file")]
+
+def is_default(name: str) -> bool:
+    """Whether the line does not have an option: its value is built in or configured."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not click.core.ParameterSource.COMMANDLINE
+
+
+def refuse(message: str, *names: str) -> None:
+    """Raise UsageError if the line has one of these options.
+
+    What merely is configured does not apply, then, and gives way: it is a default, not a wish.
+    """
+    if not all(map(is_default, names)):
+        raise click.UsageError(message)
 
 
 def _together(*decorators: Decorator) -> Decorator:
@@ -130,17 +141,27 @@ def _together(*decorators: Decorator) -> Decorator:
     return lambda command: functools.reduce(lambda c, add: add(c), reversed(decorators), command)
 
 
+class _Region(click.Option):
+    """``--region``, which answers to slurp's and grim's word for it, too; the help need not."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Leave the other name to the man page."""
+        record = super().get_help_record(ctx)
+        return record and (record[0].replace(", --geometry", ""), record[1])
+
+
 target_options = _together(
     click.option(
-        "-o", "--output", "outputs", multiple=True, metavar="NAME", shell_complete=complete_output,
+        "-o", "--output", "outputs", multiple=True, metavar="NAME", type=Word("outputs"),
         help="This output, or focused; again for several.",
     ),
     click.option(
-        "-g", "--region", "--geometry", "region", metavar="REGION",
+        "-g", "--region", "--geometry", "region", cls=_Region, metavar="REGION",
+        callback=_region,
         help="This 'X,Y WxH' or WxH+X+Y; - for stdin.",
     ),
     click.option(
-        "-w", "--window", metavar="ID", shell_complete=complete_window,
+        "-w", "--window", metavar="ID", type=Word("windows"),
         help="This ID, app_id:NAME, title:TEXT or active.",
     ),
     click.option("-c", "--cursor", is_flag=True, help="Paint the cursor."),
@@ -202,7 +223,7 @@ selector_option = click.option(
 select_options = _together(
     click.option(
         "--select", cls=_Select, type=click.Choice(SELECTABLE), metavar="[WHAT]",
-        help=f"Ask for a {', '.join(SELECTABLE)}.",
+        help="Select a region, an output or a window.",
     ),
     selector_option,
     click.option(
@@ -212,23 +233,65 @@ select_options = _together(
 )  # fmt: skip
 """``--select``, ``--selector`` and ``--menu``: the user says what is captured."""
 
-backend_options = _together(
+mkdir_option = click.option("--mkdir", is_flag=True, help="Make the folders that are missing.")
+
+writing_options = _together(
+    mkdir_option,
+    click.option("--no-clobber", is_flag=True, help="Never replace an existing file."),
+)
+"""How FILE is written."""
+
+_exec_option = click.option(
+    "--exec", "exec_", metavar="CMD", callback=_command, help="Run this with the file as {}."
+)
+_notify_option = click.option("--notify", is_flag=True, help="Notify of it, and of errors.")
+
+after_options = _together(
+    click.option("--edit", is_flag=True, help="Edit it in satty or swappy."),
     click.option(
-        "--backend", type=click.Choice(["auto", *backends.BACKENDS]), default="auto",
-        metavar="NAME", help="auto, portal or a protocol (man wayshot).",
+        "--editor", metavar="CMD", envvar="WAYSHOT_EDITOR", callback=_command, hidden=True,
+        help="The editor instead, with the file as {}.",
     ),
-    click.option(
-        "--buffer", type=click.Choice(["auto", *backends.BUFFERS]), default="auto",
-        metavar="KIND", help=f"auto, {', '.join(backends.BUFFERS)}.",
-    ),
-    click.option(
-        "--device", metavar="NODE", shell_complete=complete_node,
-        help="Device for dmabufs, as /dev/dri/renderD128.",
-    ),
-    timeout_option(),
-    click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),
+    click.option("--clipboard", is_flag=True, help="Copy it; to a FILE only if one is named."),
+    _exec_option,
+    _notify_option,
 )  # fmt: skip
-"""How it is captured, and what is said of it."""
+"""What happens to a picture, in this order."""
+
+after_recording_options = _together(_exec_option, _notify_option)
+"""And to a recording."""
+
+
+def read_delivery(file: str | None, timeout: float, **wishes: Any) -> "Delivery | None":
+    """Return what happens to a picture when it is there, None where nothing does."""
+    if not any(wish for option, wish in wishes.items() if option not in {"editor", "format_"}):
+        return None
+    from wayshot_cli.cli.deliver import Delivery  # noqa: PLC0415 - for these options alone
+
+    return Delivery(file, timeout, **wishes)
+
+
+def backend_options(*, hide_rare: bool) -> Decorator:
+    """How it is captured, and what is said of it.
+
+    The help of a still is to fit a screen: what few need is hidden there, and left to the man page.
+    """
+    return _together(
+        click.option(
+            "--backend", type=click.Choice(["auto", *backends.BACKENDS]), default="auto",
+            metavar="NAME", help="auto, portal or a protocol (man wayshot).",
+        ),
+        click.option(
+            "--buffer", type=click.Choice(["auto", *backends.BUFFERS]), default="auto",
+            metavar="KIND", help=f"auto, {', '.join(backends.BUFFERS)}.", hidden=hide_rare,
+        ),
+        click.option(
+            "--device", type=Word("files"), metavar="NODE", hidden=hide_rare,
+            help="Device for dmabufs, as /dev/dri/renderD128.",
+        ),
+        timeout_option(hidden=hide_rare),
+        click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),
+    )  # fmt: skip
 
 
 def _size_and_rate(
@@ -251,9 +314,7 @@ def _size_and_rate(
 def portal_options(*, hidden: bool) -> Decorator:
     """``--portal-source``, ``-size`` and ``-remote-desktop``: what the portal is asked for.
 
-    And ``--pipewire-node``, which needs none.
-
-    The help of a still is to fit a screen: there they are hidden, and left to the man page.
+    And ``--pipewire-node``, which needs none. Hidden as above.
     """
     return _together(
         click.option(

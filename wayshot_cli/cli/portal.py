@@ -7,8 +7,9 @@ from wayshot_cli.errors import WriteError
 
 
 @click.group(
-    "portal", help="Manage what the portal has allowed.", context_settings=CONTEXT_SETTINGS
-)
+    "portal", help="Manage what the portal has allowed.", no_args_is_help=False,
+    context_settings=CONTEXT_SETTINGS,
+)  # fmt: skip
 def command() -> None:
     """Do nothing by itself."""
 

@@ -5,7 +5,7 @@ import gc
 import importlib.util
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,46 +16,66 @@ from wayshot_cli import backends, sinks
 from wayshot_cli.cli import exit_code_of, say
 from wayshot_cli.cli.control import Signals, Stills, show_status, statistics_line
 from wayshot_cli.cli.destination import Destination, Wishes
-from wayshot_cli.cli.names import generated_names, is_folder, user_folder
+from wayshot_cli.cli.names import (
+    STDOUT,
+    format_name,
+    generated_names,
+    hinting_at_mkdir,
+    is_folder,
+    read_template,
+    say_path,
+    user_folder,
+)
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
-    STDOUT,
+    Word,
+    after_recording_options,
     backend_options,
-    complete_file,
     delay_option,
+    is_default,
     portal_options,
     positive,
+    profile_option,
+    read_delivery,
     read_portal,
     read_target,
+    refuse,
     refuse_node,
     refuse_terminal,
     select_options,
     target_options,
+    writing_options,
 )
 from wayshot_cli.encode import rawvideo, y4m
-from wayshot_cli.encode.stream import VIDEO_FORMATS, VideoOptions
+from wayshot_cli.encode.stream import ANIMATIONS, VIDEO_FORMATS, VideoOptions
 from wayshot_cli.encode.yuv import COLORSPACES
 from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.geometry import Box, Size
-from wayshot_cli.pacing import SECOND, default_rate, exact_rate
+from wayshot_cli.pacing import SECOND, default_rate, read_rate
 from wayshot_cli.pixels import YUV_FORMATS
-from wayshot_cli.record import ON_LOST, ON_RESIZE, OutputSource, Recorder, Source, WindowSource
+from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder
+from wayshot_cli.sources import OutputSource, Source, WindowSource
 from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
+    from wayshot_cli.cli.deliver import Delivery
+    from wayshot_cli.cli.templates import Template
     from wayshot_cli.headless import Stage
 
 FORMATS = ("y4m", "raw", *VIDEO_FORMATS)
-_FASTEST = 1000  # frames per second that can be asked for; and seconds per frame
-_MOST_EXACT = 1001  # the denominator of NTSC's rates
+_FIELDS = ("output", "app_id", "title", "counter")  # of FILE: nothing has a size before it
+
+# Fields of VideoOptions: those that PyAV alone can be told, and those that options call otherwise.
+_CODECS_OPTIONS = ("codec", "crf", "preset", "bitrate", "gop", "codec_options")
+_WORDS = {"full_range": "color_range"}
 
 _EPILOG = """\b
 Examples:
   wayshot record -o DP-1 clip.mp4                   until Ctrl-C
   wayshot record -g "$(slurp)" --duration 5 a.gif   5 seconds of a region
   wayshot record -o DP-1 - | ffmpeg -i - clip.mp4   y4m, into any program
-  wayshot record -t raw --pixel-format nv12 - | ... raw video; says how to read it
+  wayshot record -t raw --pixel-format nv12 - |...  raw; says how to read it
   pkill -USR1 -x wayshot                            pause, and go on
 """
 
@@ -67,13 +87,9 @@ def _frames_per_second(
     if value is None:
         return None
     try:
-        rate = Fraction(value.replace(":", "/"))
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not Fraction(1, _FASTEST) <= rate <= _FASTEST:
-        message = f"{value!r} is no number of frames per second from 1/{_FASTEST} to {_FASTEST}"
-        raise click.BadParameter(message)
-    return exact_rate(rate).limit_denominator(_MOST_EXACT)
+        return read_rate(value.replace(":", "/"))
+    except InvalidArgumentError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _bits(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
@@ -104,6 +120,7 @@ def _settings(
 
 
 @click.command(
+    "record",
     help="Record a Wayland screen.\n\nFILE is a path, a folder, or - for stdout (y4m).",
     epilog=_EPILOG,
     context_settings=CONTEXT_SETTINGS,
@@ -122,7 +139,7 @@ def _settings(
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="End after so many frames.")
 @delay_option
 @click.option(
-    "--pixel-format", type=str, metavar="NAME",
+    "--pixel-format", type=Word(rawvideo.PIXEL_FORMATS), metavar="NAME",
     help="Of y4m, raw and video, in ffmpeg's names, as yuv444p.",
 )  # fmt: skip
 @click.option(
@@ -134,7 +151,7 @@ def _settings(
     help="Of YUV: limited (unless given) or full.",
 )  # fmt: skip
 @click.option(
-    "--timestamps", metavar="FILE",
+    "--timestamps", type=Word("files"), metavar="FILE",
     help="raw: variable rate; the times of the frames go to FILE.",
 )  # fmt: skip
 @click.option("--codec", metavar="NAME", help="libx264 unless given; as hevc_nvenc, h264_qsv.")
@@ -162,13 +179,15 @@ def _settings(
     "--on-lost", type=click.Choice(ON_LOST), default="stop", metavar="WHAT",
     help="When the target goes away: stop, or wait for it.",
 )  # fmt: skip
-@click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
+@after_recording_options
+@writing_options
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-@backend_options
+@backend_options(hide_rare=False)
 @portal_options(hidden=False)
-@click.argument("file", required=False, shell_complete=complete_file)
+@profile_option
+@click.argument("file", required=False, type=Word("files"))
 @click.pass_obj
-def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
+def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed over by name
     open_stage: "Callable[[], contextlib.AbstractContextManager[Stage]] | None",
     /,
     outputs: tuple[str, ...],
@@ -186,6 +205,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     colorspace: str,
     color_range: str | None,
     timestamps: str | None,
+    exec_: str | None,
     encoder: str,
     encoder_args: str | None,
     on_resize: str,
@@ -201,8 +221,10 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     *,
     portal_remote_desktop: bool,
     cursor: bool,
+    mkdir: bool,
     no_damage: bool,
     no_clobber: bool,
+    notify: bool,
     quiet: bool,
     verbose: bool,
     **video: Any,
@@ -220,18 +242,20 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         colorspace=colorspace,
         full_range=None if color_range is None else color_range == "full",
     )
-    wishes = Wishes(
-        _format(file, format_, encoder), rate, timestamps, options,
-        _encoder_arguments(encoder, encoder_args, format_), not no_clobber,
-    )  # fmt: skip
-    _check(wishes, file)
+    template = read_template(file, _FIELDS)
+    kind = _format(file, template, format_, encoder)
+    encoder = _encoder(encoder, kind, file)
+    arguments = _encoder_arguments(encoder, encoder_args, format_)
+    wishes = Wishes(kind, rate, timestamps, options, arguments, not no_clobber, mkdir)
+    wishes = _checked(wishes, file, report)
     refuse_terminal(file)
-    destination = _destination(file, wishes)
-    if on_resize == "segment" and not destination.is_file:
-        message = "--on-resize segment needs a file"
-        raise click.UsageError(message)
+    # Said now if something is wrong with it; a name made of what is captured comes later.
+    early = None if template else _destination(file, wishes)
+    on_resize = _way_to_resize(on_resize, early)
+    delivery = read_delivery(file, timeout, exec_=exec_, notify=notify)
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_telling_errors(delivery))
         stage = stack.enter_context(open_stage()) if open_stage else None
         link: Waiter = (
             stage.connection
@@ -258,6 +282,9 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
             link, chosen, outputs, box, window, cursor=cursor, damage=not no_damage
         )
         source = stack.enter_context(_open_after(delay, link, open_source))
+        if template:
+            template.note(source)
+        destination = early or _destination(template, wishes)
         destination.rate = _settle_rate(wishes, source)
         recorder = Recorder(
             source, destination.open, rate=destination.rate,
@@ -289,10 +316,22 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         return exit_code_of(signals.first)
     if not destination.nbytes and destination.is_gone():
         return 1  # an encoder has taken frames, the reader nothing; who went away knows it
+    with _telling_errors(delivery):
+        _check_taken(recorder, destination)
+        if delivery:
+            delivery.deliver_recording(destination.path if destination.is_file else None)
+    return 0
+
+
+def _telling_errors(delivery: "Delivery | None") -> contextlib.AbstractContextManager[None]:
+    return delivery.telling_errors() if delivery else contextlib.nullcontext()
+
+
+def _check_taken(recorder: Recorder, destination: Destination) -> None:
+    """Tell of a recording that is worth nothing."""
     if not recorder.statistics.written or (recorder.was_abandoned and destination.is_whole):
         message = f"cannot write {destination.path!r}: nobody took it"
         raise WriteError(message)
-    return 0
 
 
 def _select(
@@ -337,8 +376,7 @@ def _open_after(delay: float, link: Waiter, open_source: Callable[[], Source]) -
 def _say_name(destination: Destination, file: str | None) -> None:
     """Print the name of a file that is there and that we chose."""
     if file not in (destination.path, STDOUT) and os.path.lexists(destination.path):
-        with sinks.errors_named("stdout"):
-            sinks.write_fd(1, [os.fsencode(destination.path) + b"\n"])
+        say_path(destination.path)
 
 
 @contextlib.contextmanager
@@ -359,15 +397,18 @@ def _saying_each_once(lines: Callable[[], list[str]]) -> Iterator[Callable[[], N
         say_new()
 
 
-def _format(file: str | None, format_: str | None, encoder: str) -> str:
+def _format(
+    file: str | None, template: "Template | None", format_: str | None, encoder: str
+) -> str:
     """Return the format that is asked for, or that the name says."""
     if format_:
         return format_
     if file == STDOUT:
         return "y4m"
-    if file is None or is_folder(file):
+    name = format_name(file, template)
+    if name is None:
         return "mp4" if importlib.util.find_spec("av") or encoder == "ffmpeg" else "y4m"
-    extension = os.path.splitext(file)[1].lower()
+    extension = os.path.splitext(name)[1].lower()
     if not extension:
         return "y4m"
     if extension[1:] in FORMATS:
@@ -379,14 +420,20 @@ def _format(file: str | None, format_: str | None, encoder: str) -> str:
     raise InvalidArgumentError(message, hint=f"known are {known}; -t names a format")
 
 
+def _encoder(encoder: str, format_: str, file: str | None) -> str:
+    """Refuse the system's ffmpeg where it cannot write."""
+    if encoder == "ffmpeg" and (format_ not in VIDEO_FORMATS or sinks.is_descriptor(file)):
+        refuse("--encoder ffmpeg writes video files; for a pipe take y4m", "encoder")
+        return "auto"
+    return encoder
+
+
 def _encoder_arguments(
     encoder: str, arguments: str | None, format_: str | None
 ) -> list[str] | None:
     """Return ffmpeg's arguments, with the format that is asked for, None where it is not used."""
     if encoder != "ffmpeg":
-        if arguments is not None:
-            message = "--encoder-args is for --encoder ffmpeg"
-            raise click.UsageError(message)
+        refuse("--encoder-args is for --encoder ffmpeg", "encoder_args")
         return None
     named = ["-f", {"mkv": "matroska"}.get(format_, format_)] if format_ else []
     try:
@@ -396,63 +443,91 @@ def _encoder_arguments(
         raise click.UsageError(message) from error
 
 
-def _check(wishes: Wishes, file: str | None) -> None:
-    """Refuse what the format does not have, before anything is captured."""
-    is_piped = wishes.encoder_arguments is not None
-    _check_options(wishes, "--encoder ffmpeg" if is_piped else wishes.format)
-    _check_timestamps(wishes, file)
-    pixel_format = wishes.video.pixel_format
-    says_colours = wishes.video.colorspace != "auto" or wishes.video.full_range is not None
-    if wishes.format == "raw" and says_colours and pixel_format not in YUV_FORMATS:
-        message = "--colorspace and --color-range are for YUV, as --pixel-format yuv420p"
-        raise click.UsageError(message)
-    if is_piped and (wishes.format not in VIDEO_FORMATS or sinks.is_descriptor(file)):
-        message = "--encoder ffmpeg writes video files; for a pipe take y4m"
-        raise click.UsageError(message)
-    if not is_piped and wishes.format in VIDEO_FORMATS:
-        from wayshot_cli.encode import video  # noqa: PLC0415 - PyAV costs 55 ms
+def _checked(wishes: Wishes, file: str | None, report: Callable[[str], object]) -> Wishes:
+    """Refuse what the format does not have, before anything is captured.
 
-        video.check(wishes.format, wishes.video)
-    elif pixel_format is not None:
-        (rawvideo if wishes.format == "raw" else y4m).check_pixel_format(pixel_format)
+    Returns the wishes without what merely is configured and does not apply.
+    """
+    is_piped = wishes.encoder_arguments is not None
+    wishes = _with_timestamps(wishes, file)
+    video, format_ = wishes.video, wishes.format
+    where = "--encoder ffmpeg" if is_piped else format_
+    if where not in VIDEO_FORMATS:
+        for name in _CODECS_OPTIONS:
+            refuse(f"--{name.rstrip('s').replace('_', '-')} is not for {where}", name)
+        video = _without(video, _CODECS_OPTIONS)
+    if format_ == "raw" and video.pixel_format not in YUV_FORMATS:
+        message = "--colorspace and --color-range are for YUV, as --pixel-format yuv420p"
+        refuse(message, "colorspace", "color_range")
+        video = _without(video, ("colorspace", "full_range"))
     if is_piped:
         from wayshot_cli.encode import ffmpeg  # noqa: PLC0415 - for this alone
 
         ffmpeg.check()
+    return wishes._replace(video=_fitting(video, where, report))
 
 
-def _check_options(wishes: Wishes, where: str) -> None:
-    """Refuse PyAV's options where something else writes."""
+def _fitting(video: VideoOptions, where: str, report: Callable[[str], object]) -> VideoOptions:
+    """Return the options that fit the format: all of them, or those of the line alone."""
+    typed = _without(video, [name for name in video._fields if is_default(_WORDS.get(name, name))])
+    if where in ANIMATIONS:  # which have none
+        video = typed
+    try:
+        _check_video(video, where)
+    except InvalidArgumentError as error:
+        if video == typed:
+            raise
+        _check_video(typed, where)
+        report(f"what is configured of the codec does not apply: {error}")
+        return typed
+    return video
+
+
+def _check_video(video: VideoOptions, where: str) -> None:
     if where in VIDEO_FORMATS:
-        return
-    video = wishes.video
-    for option, value in {
-        "--codec": video.codec, "--crf": video.crf, "--preset": video.preset,
-        "--bitrate": video.bitrate, "--gop": video.gop,
-        "--codec-option": video.codec_options or None,
-    }.items():  # fmt: skip
-        if value is not None:
-            message = f"{option} is not for {where}"
-            raise click.UsageError(message)
+        from wayshot_cli.encode.video import check  # noqa: PLC0415 - PyAV costs 55 ms
+
+        check(where, video)
+    elif video.pixel_format is not None:  # ffmpeg is given y4m
+        (rawvideo if where == "raw" else y4m).check_pixel_format(video.pixel_format)
 
 
-def _check_timestamps(wishes: Wishes, file: str | None) -> None:
+def _without(video: VideoOptions, fields: Iterable[str]) -> VideoOptions:
+    return video._replace(**{name: VideoOptions._field_defaults[name] for name in fields})
+
+
+def _with_timestamps(wishes: Wishes, file: str | None) -> Wishes:
+    """Refuse a file of time stamps where there can be none."""
     if wishes.timestamps is None:
-        return
+        return wishes
     if wishes.format != "raw" or wishes.rate:
-        message = "--timestamps is for raw, and for a variable rate"
-        raise click.UsageError(message)
+        refuse("--timestamps is for raw, and for a variable rate", "timestamps")
+        return wishes._replace(timestamps=None)
     if file and os.path.realpath(wishes.timestamps) == os.path.realpath(file):
         message = "--timestamps needs a file of its own"
         raise click.UsageError(message)
+    return wishes
 
 
-def _destination(file: str | None, wishes: Wishes) -> Destination:
-    """Return where FILE says; without a name, the first that the date gives and nobody has."""
-    if file is not None and not is_folder(file):
-        return Destination(file, wishes)
-    names = generated_names(file or user_folder("VIDEOS"), f".{wishes.format}")
-    return Destination(next(names), wishes._replace(clobber=False), names)
+def _way_to_resize(on_resize: str, destination: Destination | None) -> str:
+    """Refuse segments of what is no file."""
+    if on_resize == "segment" and destination and not destination.is_file:
+        refuse("--on-resize segment needs a file", "on_resize")
+        return "scale"
+    return on_resize
+
+
+def _destination(file: "str | Template | None", wishes: Wishes) -> Destination:
+    """Return where FILE says; of names that are made up the first that nobody has."""
+    with hinting_at_mkdir(wishes.mkdir):
+        if isinstance(file, str) and not is_folder(file):
+            return Destination(file, wishes)
+        extension = f".{wishes.format}"
+        if file is None or isinstance(file, str):
+            names = generated_names(file or user_folder("VIDEOS"), extension)
+        else:
+            names = file.names(extension)
+        return Destination(next(names), wishes._replace(clobber=False), names)
 
 
 def _settle_rate(wishes: Wishes, source: Source) -> Fraction | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
-from wayshot_cli import backends
+from wayshot_cli import backends, layout
 from wayshot_cli.cli import before_leaving, printable
 from wayshot_cli.errors import (
     CancelledError,
@@ -22,7 +22,7 @@ from wayshot_cli.errors import (
 )
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, parse_region
-from wayshot_cli.still import shot
+from wayshot_cli.still import Subject, shot
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output, read_outputs
 from wayshot_cli.wayland.protocols.wlr_layer_shell import ZWLR_LAYER_SHELL_V1
@@ -84,6 +84,7 @@ def _frozen_shot(  # noqa: PLR0913 - as for still.shot
     scale: float | None,
     delay: float,
     meanwhile: Callable[[], object],
+    note: Callable[[Subject], object] | None,
     **how: Any,
 ) -> Frame:
     from wayshot_cli.freeze import freeze  # noqa: PLC0415 - for this alone
@@ -93,6 +94,10 @@ def _frozen_shot(  # noqa: PLR0913 - as for still.shot
     with freeze(link, **how) as frozen:
         meanwhile()
         chosen = select_target(link, kind, programs, is_frozen=True)
+    if note:
+        names = None if chosen.output is None else [chosen.output]
+        shown = layout.plan(frozen.outputs, names=names, region=chosen.region).outputs
+        note(Subject(link, chosen.region, [], tuple(output.name for output in shown)))
     return frozen.cut(chosen.region, output=chosen.output, scale=scale)
 
 

@@ -1,34 +1,48 @@
 """``wayshot [OPTIONS] [FILE]``: one still, from the words on the line to a file."""
 
-import os
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from wayshot_cli import __version__, encode, sinks
 from wayshot_cli.cli import say as report
-from wayshot_cli.cli.names import generated_names, is_folder, user_folder
+from wayshot_cli.cli.names import (
+    STDOUT,
+    format_name,
+    generated_names,
+    hinting_at_mkdir,
+    is_folder,
+    read_template,
+    say_path,
+    user_folder,
+)
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
-    STDOUT,
+    Word,
+    after_options,
     backend_options,
-    complete_file,
     delay_option,
     portal_options,
     positive,
+    profile_option,
+    read_delivery,
     read_portal,
     read_target,
+    refuse,
     refuse_node,
     refuse_terminal,
     select_options,
     target_options,
     within,
+    writing_options,
 )
 from wayshot_cli.still import shot as take_shot
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from wayshot_cli.cli.templates import Template
     from wayshot_cli.frame import Frame
     from wayshot_cli.geometry import Size
 
@@ -36,14 +50,17 @@ _EPILOG = """\b
 Examples:
   wayshot                                 everything, to a file in Pictures
   wayshot -o DP-1 out.png                 one output
-  wayshot -g "$(slurp)" out.png           a region that you select
-  wayshot -o DP-1 - | wl-copy             one output, to the clipboard
+  wayshot --select out.png                a region that you select
+  wayshot --select --clipboard            the same, to the clipboard
   wayshot -d 3 -c -t jpeg -q 80 out.jpg   in 3 seconds, with the cursor
+  wayshot record -o DP-1 clip.mp4         a recording, until Ctrl-C
+
+man wayshot describes all of it, rare options and exit codes included.
 """
 
 
 @click.command(
-    help="Take a picture of a Wayland screen. FILE is a path, a folder, or - for stdout.",
+    help="Take a picture of a Wayland screen. FILE is a path, a folder or - (stdout).",
     epilog=_EPILOG,
     context_settings=CONTEXT_SETTINGS,
 )
@@ -67,12 +84,16 @@ Examples:
     help="Pixels per logical unit, instead of native.",
 )  # fmt: skip
 @delay_option
-@click.option("--metadata", is_flag=True, help="Note time, software and resolution in a PNG.")
-@click.option("--no-clobber", is_flag=True, help="Never replace an existing file.")
-@backend_options
+@after_options
+@click.option(
+    "--metadata", is_flag=True, hidden=True, help="Note time, software and resolution in a PNG."
+)
+@writing_options
+@backend_options(hide_rare=True)
 @portal_options(hidden=True)
+@profile_option
 @click.version_option(__version__, message="wayshot %(version)s")
-@click.argument("file", required=False, shell_complete=complete_file)
+@click.argument("file", required=False, type=Word("files"))
 def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],
     region: str | None,
@@ -98,80 +119,105 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     cursor: bool,
     freeze: bool,
     metadata: bool,
+    mkdir: bool,
     no_clobber: bool,
     verbose: bool,
+    **after: Any,
 ) -> None:
-    """Read top to bottom: check the words, capture, encode, write."""
+    """Read top to bottom: check the words, capture, encode, write, and what is to come after."""
     box = read_target(outputs, region, window, select)
     refuse_node(select, pipewire_node)
     if freeze and select not in {"region", "output"}:
-        message = "--freeze is for --select region and output" + (
-            ": a window's pixels are not what the screen shows" if select else ""
-        )
-        raise click.UsageError(message)
+        reason = ": a window's pixels are not what the screen shows" if select else ""
+        refuse(f"--freeze is for --select region and output{reason}", "freeze")
+        freeze = False
     if (window is not None or select == "window") and scale is not None:
         message = "--scale is not for windows"
         raise click.UsageError(message)
-    format_, options = encoding(file, format_, level, quality, metadata=metadata)
+    template = read_template(file)
+    format_, options = encoding(
+        format_name(file, template), format_, level, quality, metadata=metadata
+    )
     refuse_terminal(file)
+    writing = Writing(template or file, format_, options, not no_clobber, mkdir)
+    delivery = read_delivery(file, timeout, format_=format_, **after)
 
     how: dict[str, Any] = {
         "cursor": cursor, "scale": scale, "delay": delay,
         "backend": backend, "buffer": buffer, "device": device, "timeout": timeout,
         "portal": read_portal(portal_source, portal_size, remote_desktop=portal_remote_desktop),
         "report": report if verbose else None, "warn": report,
-        "meanwhile": lambda: encode.load(format_),
+        "meanwhile": lambda: encode.load(format_), "note": template.note if template else None,
     }  # fmt: skip
-    if select is None:
-        frame = take_shot(
-            outputs or None, region=box, window=window, pipewire_node=pipewire_node, **how
-        )
-    else:
-        from wayshot_cli.cli.selecting import Programs, selected_shot  # noqa: PLC0415 - for this
+    with delivery.telling_errors() if delivery else nullcontext():
+        if select is None:
+            frame = take_shot(
+                outputs or None, region=box, window=window, pipewire_node=pipewire_node, **how
+            )
+        else:
+            from wayshot_cli.cli.selecting import Programs, selected_shot  # noqa: PLC0415 - for this
 
-        frame = selected_shot(select, Programs(selector, menu), is_frozen=freeze, **how)
-    if verbose and format_ == "raw":
-        report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")
-    write(frame, file, format_, options, clobber=not no_clobber)
+            frame = selected_shot(select, Programs(selector, menu), is_frozen=freeze, **how)
+        if verbose and format_ == "raw":
+            report(f"raw: {frame.width}x{frame.height} {encode.load(format_).raw_format(frame)}")
+        if delivery:
+            delivery.deliver(frame, writing)
+        else:
+            write(frame, writing)
 
 
-def write(
-    frame: "Frame", file: str | None, format_: str, options: encode.Options, *, clobber: bool = True
-) -> None:
-    """Write a picture to FILE; print the name of one that is chosen here."""
-    chunks = encode.encode(frame, format_, options)
+class Writing(NamedTuple):
+    """How a picture is to be written; ``file`` is FILE."""
+
+    file: "str | Template | None"
+    format: str
+    options: encode.Options
+    clobber: bool = True
+    mkdir: bool = False
+
+
+def write(frame: "Frame", writing: Writing, png: bytes | None = None) -> str | None:
+    """Write a picture and return its path, None for stdout; print a name that is chosen here.
+
+    ``png`` is the picture where it has been encoded before.
+    """
+    file, format_, options, clobber, mkdir = writing
+    chunks = encode.encode(frame, format_, options) if png is None else [png]
     if file == STDOUT:
         with sinks.errors_named("stdout"):
             sinks.write_fd(1, chunks)
-        return
-    if file is not None and not is_folder(file):
-        sinks.write_file(file, chunks, clobber=clobber)
-        return
-    path = sinks.write_new(
-        generated_names(file or user_folder("PICTURES"), _extension(format_)), chunks
-    )
-    with sinks.errors_named("stdout"):
-        sinks.write_fd(1, [os.fsencode(path) + b"\n"])
+        return None
+    with hinting_at_mkdir(mkdir):
+        if isinstance(file, str) and not is_folder(file):
+            sinks.write_file(file, chunks, clobber=clobber, mkdir=mkdir)
+            return file
+        extension = _extension(format_)
+        if file is None or isinstance(file, str):
+            names = generated_names(file or user_folder("PICTURES"), extension)
+        else:
+            names = file.names(extension, frame.upright_size)
+        path = sinks.write_new(names, chunks, mkdir=mkdir)
+    say_path(path)
+    return path
 
 
 def encoding(
-    file: str | None,
+    name: str | None,
     format_: str | None = None,
     level: int | None = None,
     quality: int | None = None,
     *,
     metadata: bool = False,
 ) -> tuple[str, encode.Options]:
-    """Settle the format, and refuse what it does not have."""
+    """Settle the format, by the extension of a name if need be; refuse what it does not have."""
     if format_ is None:
-        is_named = file is not None and file != STDOUT and not is_folder(file)
-        format_ = encode.format_of(file) if is_named and file else "png"
-    if format_ != "png" and (level is not None or metadata):
-        message = f"--level and --metadata are for png, not {format_}"
-        raise click.UsageError(message)
-    if quality is not None and format_ not in encode.LOSSY:
-        message = f"--quality is for {', '.join(encode.LOSSY)}, not {format_}"
-        raise click.UsageError(message)
+        format_ = encode.format_of(name) if name else "png"
+    if format_ != "png":
+        refuse(f"--level and --metadata are for png, not {format_}", "level", "metadata")
+        level, metadata = None, False
+    if format_ not in encode.LOSSY:
+        refuse(f"--quality is for {', '.join(encode.LOSSY)}, not {format_}", "quality")
+        quality = None
     defaults = encode.DEFAULTS
     level = defaults.level if level is None else level
     return format_, encode.Options(level, quality, metadata)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 VIDEO_FORMATS = ("mp4", "mkv", "webm", "gif", "apng", "webp")
 """Formats that PyAV writes, named as their extensions."""
 
+ANIMATIONS = ("gif", "apng", "webp")
+"""Those without a codec to choose, which are worth nothing before their end."""
+
 
 class Stream(Protocol):
     """Takes the pictures of a recording in order, all of one size.

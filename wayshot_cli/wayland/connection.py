@@ -143,11 +143,12 @@ class Connection(Waiter):
 
     def flush(self, what: str) -> None:
         """Send all queued requests, waiting for the compositor to take them if need be."""
-        self._require_open()
-        self._unflushed_binds = 0
-        deadline = self.deadline()
-        while not self._flush():
-            self._wait_for_fd(select.POLLOUT, deadline, what)
+        with self.in_use():
+            self._require_open()
+            self._unflushed_binds = 0
+            deadline = self.deadline()
+            while not self._flush():
+                self._wait_for_fd(select.POLLOUT, deadline, what)
 
     def settle(self, what: str) -> None:
         """Wait until the compositor knows of all that was asked, and of the answers to that."""
@@ -163,13 +164,11 @@ class Connection(Waiter):
         finally:
             callback.forget()  # the server destroys it with the event
 
-    def wait(self, done: Callable[[], bool], what: str, deadline: float | None = None) -> None:
-        """Dispatch events until ``done()``; ``what`` says in errors what was being done.
+    def _wait(self, done: Callable[[], bool], what: str, deadline: float) -> None:
+        """Dispatch events until ``done()``.
 
-        Raises CaptureTimeoutError at the deadline (time.monotonic()), CaptureError for a hang-up
-        or protocol error, CancelledError after ``wake()``, and whatever a handler raises.
+        Raises what ``wait`` does, and CaptureError for a hang-up or protocol error.
         """
-        deadline = self.deadline() if deadline is None else deadline
         self._require_open()
         self._dispatch(what)
         while not done():
@@ -185,15 +184,21 @@ class Connection(Waiter):
             self._dispatch(what)
 
     def close(self) -> None:
-        """Free every object and the connection, sending what is queued. Harmless twice."""
-        if not self.is_closed:
-            lib.wl_display_flush(self._display)
-        for proxy in list(self.proxies.values()):
-            proxy.forget()
-        if not self.is_closed:
-            lib.wl_display_disconnect(self._display)
-            self._display = ffi.NULL
-        super().close()
+        """Free every object and the connection, sending what is queued. Harmless twice.
+
+        Raises ConcurrentUseError while another thread waits: ``wake()`` ends that.
+        """
+        if self.is_forked:
+            return  # it is the parent's, whose threads may have held libwayland's locks
+        with self.in_use():
+            if not self.is_closed:
+                lib.wl_display_flush(self._display)
+            for proxy in list(self.proxies.values()):
+                proxy.forget()
+            if not self.is_closed:
+                lib.wl_display_disconnect(self._display)
+                self._display = ffi.NULL
+            super().close()
 
     def _require_open(self) -> None:
         if self.is_closed:

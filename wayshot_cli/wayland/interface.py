@@ -6,6 +6,7 @@ that gives the opcodes. The signature is libwayland's (wayland-util.h, struct wl
 ``h`` fd, ``?`` before a nullable one, and first of all the version that brought the message.
 """
 
+from _thread import allocate_lock
 from typing import Any
 
 from pywayland import ffi
@@ -73,6 +74,7 @@ class Protocol:
 
 
 _compiled: dict[str, Any] = {}
+_compiling = allocate_lock()
 _keep_alive: list[Any] = []  # what the structs point to; they live as long as the process
 
 
@@ -80,13 +82,24 @@ def compiled(interface: Interface) -> Any:
     """Return the ``struct wl_interface *`` of a table, made at first use."""
     struct = _compiled.get(interface.name)
     if struct is None:
-        struct = _compiled[interface.name] = ffi.new("struct wl_interface *")
+        with _compiling:
+            made: dict[str, Any] = {}
+            struct = _compile(interface, made)
+            _compiled.update(made)  # other threads see none that is not whole
+    return struct
+
+
+def _compile(interface: Interface, made: dict[str, Any]) -> Any:
+    """Return the struct; it and those that it leads to, in circles, are entered into ``made``."""
+    struct = _compiled.get(interface.name) or made.get(interface.name)
+    if struct is None:
+        struct = made[interface.name] = ffi.new("struct wl_interface *")
         struct.name = _c_string(interface.name)
         struct.version = interface.version
         struct.method_count = len(interface.requests)
-        struct.methods = _messages(interface.requests)
+        struct.methods = _messages(interface.requests, made)
         struct.event_count = len(interface.events)
-        struct.events = _messages(interface.events)
+        struct.events = _messages(interface.events, made)
     return struct
 
 
@@ -96,7 +109,7 @@ def _c_string(text: str) -> Any:
     return string
 
 
-def _messages(messages: tuple[Message, ...]) -> Any:
+def _messages(messages: tuple[Message, ...], made: dict[str, Any]) -> Any:
     array = ffi.new("struct wl_message[]", len(messages))
     _keep_alive.append(array)
     for struct, message in zip(array, messages, strict=True):
@@ -106,7 +119,7 @@ def _messages(messages: tuple[Message, ...]) -> Any:
         names = iter(message.types)
         for index, kind in enumerate(kinds):
             if kind in "on" and (name := next(names)):
-                types[index] = compiled(Protocol.find(name))
+                types[index] = _compile(Protocol.find(name), made)
         struct.name = _c_string(message.name)
         struct.signature = _c_string(message.signature)
         struct.types = types

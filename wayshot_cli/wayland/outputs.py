@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from wayshot_cli.errors import CaptureError, NotFoundError
+from wayshot_cli.errors import NotFoundError
 from wayshot_cli.geometry import Box, Size, Transform, true_scale
 from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection, Global
@@ -15,6 +15,7 @@ FOCUSED = "focused"
 
 _MODE_CURRENT = 1  # wl_output.mode
 _UNKNOWN = Size(0, 0)
+_NOWHERE = Box(0, 0, 1, 1)
 
 
 class Output(NamedTuple):
@@ -22,7 +23,8 @@ class Output(NamedTuple):
 
     ``box`` is where it lies in logical space, ``mode`` its size in pixels before the
     transform (0x0 when unknown), ``refresh_mhz`` its refresh in millihertz (likewise),
-    ``integer_scale`` what wl_output.scale says (the true scale rounded up).
+    ``integer_scale`` what wl_output.scale says (the true scale rounded up). ``problem`` says why
+    it cannot be captured, where it describes itself impossibly: the rest is then a guess.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Output(NamedTuple):
     integer_scale: int
     physical_size_mm: Size
     offer: Global
+    problem: str | None = None
 
     @property
     def native_size(self) -> Size:
@@ -65,6 +68,7 @@ class Output(NamedTuple):
                 "refresh": self.refresh_mhz / 1000 if self.refresh_mhz > 0 else None,
             },
             "physical_size_mm": list(self.physical_size_mm),
+            **({"problem": self.problem} if self.problem else {}),
         }
 
 
@@ -94,8 +98,8 @@ def settle_names(connection: Waiter, names: list[str] | None) -> list[str] | Non
 def read_outputs(connection: Connection) -> list[Output]:
     """Return the compositor's outputs as they are now, in the order it announced them.
 
-    The first call binds them; the connection keeps what later events say of them.
-    Raises CaptureError when what it says of one is impossible.
+    The first call binds them; the connection keeps what later events say of them. One that
+    describes itself impossibly is there, with a ``problem``.
     """
     _bind_new(connection)
     connection.roundtrip("asking for the outputs")
@@ -202,23 +206,23 @@ class OutputFacts:
             self._xdg_output.destroy()
 
     def output(self, number: int) -> Output:
-        """Judge the facts. Raises CaptureError when they are impossible."""
+        """Judge the facts."""
         # Before wl_output 4 and xdg_output 2 outputs have no names: count them.
         name = self.name or f"output-{number}"
         mode = self.mode if self.mode.is_possible else _UNKNOWN
         scale = max(1, self.scale)
-        if self.transform not in tuple(Transform):
-            message = f"output {name!r} has the impossible transform {self.transform}"
-            raise CaptureError(message)
-        transform = Transform(self.transform)
+        box, transform, problem = _NOWHERE, Transform.NORMAL, None
+        if self.transform in tuple(Transform):
+            transform = Transform(self.transform)
+        else:
+            problem = f"output {name!r} has the impossible transform {self.transform}"
         if self.logical_position is not None and self.logical_size.is_possible:
             box = Box(*self.logical_position, *self.logical_size)
         elif mode != _UNKNOWN:  # no xdg_output: the guess that clients made before it existed
             width, height = transform.apply(mode)
             box = Box(*self.position, max(1, width // scale), max(1, height // scale))
         else:
-            message = f"output {name!r} has neither a mode nor a logical size"
-            raise CaptureError(message)
+            problem = f"output {name!r} has neither a mode nor a logical size"
         return Output(
             name,
             self.description,
@@ -231,4 +235,5 @@ class OutputFacts:
             scale,
             self.physical_size,
             self.offer,
+            problem,
         )

@@ -13,14 +13,18 @@ _POINTER = 1  # wl_seat.capability
 
 def create_pointer(connection: "Connection") -> "Proxy | None":
     """Return a wl_pointer of the first seat that has one, to be destroyed; None without any."""
+    seats = [connection.bind(offer, WL_SEAT) for offer in connection.find_all(WL_SEAT)]
     able: list[Proxy] = []
-    for offer in connection.find_all(WL_SEAT):
-        seat = connection.bind(offer, WL_SEAT)
+    for seat in seats:
 
         def on_capabilities(capabilities: int, seat: "Proxy" = seat) -> None:
             if capabilities & _POINTER:
                 able.append(seat)
 
         seat.on(capabilities=on_capabilities)
-    connection.roundtrip("asking for the pointer")
-    return able[0].create("get_pointer") if able else None
+    try:
+        connection.roundtrip("asking for the pointer")
+        return able[0].create("get_pointer") if able else None
+    finally:
+        for seat in seats:
+            seat.destroy()

@@ -82,7 +82,7 @@ class Proxy:
 
     def destroy(self) -> None:
         """Send the destructor that the interface has, if any, and forget the object."""
-        if self._pointer is None:
+        if self._pointer is None or self.connection.is_forked:
             return
         for destructor in ("destroy", "release"):
             opcode = self.interface.opcodes.get(destructor)
@@ -93,15 +93,18 @@ class Proxy:
 
     def forget(self) -> None:
         """Free the client's side of the object, saying nothing to the compositor."""
-        if self._pointer is not None:
+        if self._pointer is not None and not self.connection.is_forked:
             del _live[self._address], self.connection.proxies[self._address]
             lib.wl_proxy_destroy(self._pointer)
             self._pointer = None
             self._handlers.clear()  # they lead back to whoever holds us, frames and all
 
     def _alive(self) -> Any:
-        """Return the pointer. Raises ClosedError when libwayland has freed what it leads to."""
-        if self._pointer is None or self.connection.is_closed:
+        """Return the pointer. Raises ClosedError when libwayland has freed what it leads to.
+
+        And in a forked process, which shares the socket.
+        """
+        if self._pointer is None or self.connection.is_closed or self.connection.is_forked:
             message = f"{self.interface.name} was used after its end"
             raise ClosedError(message)
         return self._pointer

@@ -97,6 +97,15 @@ def find_window(connection: Connection, wish: str) -> tuple[Window, "Toplevel"]:
     raise NotFoundError(message, hint=_listing(named or entries))
 
 
+def find_active(connection: Connection) -> Window | None:
+    """Return the window that has the keyboard, None where there is none or nobody tells it."""
+    toplevels = _read(connection)
+    try:
+        return _find_active(toplevels, toplevels.entries()).window
+    except (NotFoundError, UnsupportedError):
+        return None
+
+
 def find_focused(connection: Connection) -> str:
     """Return the name of the output with the active window.
 

@@ -28,7 +28,7 @@ from wayshot_cli.backends import choose
 from wayshot_cli.buffers import gbm, linear
 from wayshot_cli.buffers._gbm import ffi
 from wayshot_cli.errors import CaptureError
-from wayshot_cli.record import OutputSource
+from wayshot_cli.sources import OutputSource
 from wayshot_cli.still import shot
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import read_outputs

@@ -13,7 +13,7 @@ from tests.live.command import shoot
 from tests.live.window import Window, translucent
 from tests.stage import Output
 from wayshot_cli.backends import choose
-from wayshot_cli.record import WindowSource
+from wayshot_cli.sources import WindowSource
 from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:

@@ -160,7 +160,11 @@ def _plane(fd: int, map_offset: int, offset: int, stride: int) -> Plane:
 
 def _check_lengths(layout: DmabufLayout, planes: list[Plane]) -> None:
     """Refuse what ends too soon: software drivers map it as it is, and to read on is SIGBUS."""
-    if any(os.lseek(plane.fd, 0, os.SEEK_END) < layout.end(plane) for plane in planes):
+    try:
+        is_short = any(os.lseek(p.fd, 0, os.SEEK_END) < layout.end(p) for p in planes)
+    except OSError as error:  # it is no dmabuf at all
+        raise UnusableError(_UNREADABLE) from error
+    if is_short:
         raise UnusableError(_TOO_SHORT)
 
 

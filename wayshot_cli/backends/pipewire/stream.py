@@ -6,7 +6,6 @@ import itertools
 import os
 import threading
 import weakref
-from _thread import RLock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +14,7 @@ from wayshot_cli.backends.pipewire import callbacks, chunks, offers
 from wayshot_cli.backends.pipewire._pipewire import ffi
 from wayshot_cli.backends.pipewire.chunks import Data, UnusableError
 from wayshot_cli.backends.pipewire.cursor import Cursor, paint, read_cursor
-from wayshot_cli.backends.pipewire.library import Remote
+from wayshot_cli.backends.pipewire.library import Remote, duplicate
 from wayshot_cli.backends.pipewire.memory import Held, Reader, check
 from wayshot_cli.backends.pipewire.offers import Agreed, Preference
 from wayshot_cli.buffers.gbm import DeviceMemory
@@ -64,7 +63,6 @@ _LARGEST_META = 1 << 23  # bytes; a cursor of 1024x1024 has half of it
 _MOST_METAS = _MOST_DAMAGE = 32
 
 _numbers = itertools.count()
-_closing = RLock()  # who writes to the fd of a stream must know that it still is one
 
 
 class Stream:
@@ -143,6 +141,7 @@ class Stream:
             self._remote.close()
             message = f"cannot make an eventfd: {error.strerror}"
             raise CaptureError(message) from error
+        self._finalizer = weakref.finalize(self, _end, self._remote, self.fd)
         try:
             self._connect(node, serial)
         except BaseException:
@@ -153,17 +152,16 @@ class Stream:
         lib, remote = self._remote.lib, self._remote
         facts = _PROPERTIES if serial is None else _PROPERTIES | {"target.object": str(serial)}
         words = " ".join(f"{name}={value}" for name, value in facts.items())
-        hook, events, key = (
-            ffi.new("struct spa_hook *"),
-            callbacks.table(),
-            callbacks.register(self),
-        )
+        hook, events = ffi.new("struct spa_hook *"), callbacks.table()
+        key = callbacks.register(self)
         with remote.locked():
             properties = lib.pw_properties_new_string(words.encode())
-            pointer = lib.pw_stream_new(remote.core, b"wayshot", properties)
+            self._pointer = pointer = lib.pw_stream_new(remote.core, b"wayshot", properties)
+            self._finalizer.detach()
             # libpipewire has hook and events until the stream's end.
-            self._pointer, keep = pointer, (hook, events)
-            self._finalizer = weakref.finalize(self, _end, remote, pointer, self.fd, key, keep)
+            self._finalizer = weakref.finalize(
+                self, _end, remote, self.fd, pointer, key, (hook, events)
+            )
             if pointer == ffi.NULL:
                 message = f"libpipewire makes no stream: {os.strerror(ffi.errno)}"
                 raise CaptureError(message)
@@ -213,9 +211,7 @@ class Stream:
         try:
             memory, offset, stride = self._reader().copy(held, agreed, waiter, deadline)
         except UnusableError as error:
-            with self._remote.locked():
-                self._drop(error)
-            self._warn_of_drops()
+            self._pass_over(error)
             return None
         finally:
             self._return(held.number)
@@ -235,7 +231,9 @@ class Stream:
         return self._painted(cursor, held.time_ns)
 
     def take_dmabuf(self) -> "DmabufFrame | None":
-        """Return the newest picture in the producer's own memory, None when it was taken before.
+        """Return the newest picture in the producer's own memory.
+
+        None when it was taken before, or its memory is not what it was said to be.
 
         The buffer goes back to the producer when the frame and all that was made of it are
         gone; at most ``MOST_LENT`` are lent at a time, and a producer that has fewer
@@ -255,10 +253,14 @@ class Stream:
             return None
         try:
             loan = self._reader().lend(held, agreed)
+            weakref.finalize(loan, _hand_back, self._handed_back, duplicate(self.fd), held.number)
+        except UnusableError as error:
+            self._return(held.number)
+            self._pass_over(error)
+            return None
         except BaseException:
             self._return(held.number)
             raise
-        weakref.finalize(loan, _hand_back, weakref.ref(self), held.number)
         return DmabufFrame(loan, held.transform, alpha=self._alpha, time_ns=held.time_ns)
 
     def take_damage(self) -> tuple[Box, ...] | None:
@@ -366,6 +368,12 @@ class Stream:
         if self.dropped[reason] == 1:
             self._to_warn_of.append(reason)
 
+    def _pass_over(self, error: UnusableError) -> None:
+        """Drop what has been taken already."""
+        with self._remote.locked():
+            self._drop(error)
+        self._warn_of_drops()
+
     def _warn_of_drops(self) -> None:
         """Warn of each reason once; not in libpipewire's thread, whoever is warned may be slow."""
         while self._to_warn_of:
@@ -400,15 +408,6 @@ class Stream:
                 message = "withdrawn"
                 raise UnusableError(message)
             yield held.buffer.buffer.datas[0]
-
-    def hand_back(self, number: int) -> None:
-        """Return a buffer soon; from any thread."""
-        if self._remote.is_forked:
-            return  # another thread may have held the lock
-        with _closing:
-            if self._finalizer.alive:
-                self._handed_back.append(number)
-                self._signal()
 
     # In libpipewire's thread, or in ours within a call of libpipewire's; locked in any case.
 
@@ -555,7 +554,9 @@ def open_stream(waiter: "Waiter", wish: Wish, node: int | None, **facts: Any) ->
     return Stream(node, buffer="dmabuf", modifiers=known, device=device, warn=wish.warn, **facts)
 
 
-def _end(remote: Remote, pointer: Any, fd: int, key: int, keep: object) -> None:
+def _end(
+    remote: Remote, fd: int, pointer: Any = ffi.NULL, key: int = 0, keep: object = None
+) -> None:
     """End a stream, its connection and its thread, in an order in which nobody is called back.
 
     What is dropped may be collected in any thread: libpipewire's own cannot wait for its end.
@@ -563,25 +564,25 @@ def _end(remote: Remote, pointer: Any, fd: int, key: int, keep: object) -> None:
     if remote.is_forked:
         return
     if remote.is_own_thread:
-        threading.Thread(target=_end, args=(remote, pointer, fd, key, keep)).start()
+        threading.Thread(target=_end, args=(remote, fd, pointer, key, keep)).start()
         return
     with remote.locked():
         callbacks.forget(key)
         if pointer != ffi.NULL:
             remote.lib.pw_stream_destroy(pointer)
     remote.close()
-    with _closing:
-        os.close(fd)
+    os.close(fd)
 
 
-def _hand_back(stream: "weakref.ref[Stream]", number: int) -> None:
-    """Have a stream return a buffer that nobody uses any more.
+def _hand_back(handed_back: "collections.deque[int]", fd: int, number: int) -> None:
+    """Have a stream return a buffer that nobody uses any more: whoever waits does it.
 
-    This may come in any thread, and in the middle of anything: it is done by whoever waits.
+    This comes in any thread, and in the middle of anything, be it the end of the stream: it takes
+    no lock, and has an fd of its own.
     """
-    alive = stream()
-    if alive:
-        alive.hand_back(number)
+    handed_back.append(number)
+    os.eventfd_write(fd, 1)
+    os.close(fd)
 
 
 _ASKED = {offers.HEADER, offers.CROP, offers.DAMAGE, offers.TRANSFORM}

@@ -124,6 +124,7 @@ class Portal:
         elif target.names is not None or target.region is not None:
             message = f"an output or a region is on a monitor, not on a {source}"
             raise InvalidArgumentError(message)
+        outputs = [output for output in outputs if not output.problem]
         if self._screen_cast:
             try:
                 return self._ask_for_cast(self._screen_cast, target, outputs, names)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jeepney import DBusAddress
 from jeepney.low_level import ObjectPathType
 
-from wayshot_cli.backends.portal.bus import Bus, Reply, Signal, Variant
+from wayshot_cli.dbus import BUS, Bus, Reply, Signal, Variant
 from wayshot_cli.errors import (
     CancelledError,
     CaptureError,
@@ -21,7 +21,7 @@ from wayshot_cli.errors import (
 from wayshot_cli.waiting import LONGEST_TIMEOUT
 
 if TYPE_CHECKING:
-    from wayshot_cli.wayland.connection import Connection
+    from wayshot_cli.waiting import Waiter
 
 _NAME = "org.freedesktop.portal.Desktop"
 _PATH = "/org/freedesktop/portal/desktop"
@@ -35,28 +35,23 @@ _SUCCESS, _CANCELLED, _ENDED = range(3)  # Request.Response
 class Desktop:
     """The portal, as one connection to the session bus sees it. ``close()`` at the end."""
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, waiter: "Waiter") -> None:
         """Connect to the bus, and start the portal if need be.
 
-        Raises UnsupportedError where there is no bus or no portal.
+        Raises UnsupportedError where there is no bus or no portal, CaptureError where one of them
+        does not answer, or makes no sense.
         """
         self._tokens = count(1)
         self._responses: dict[str, tuple[int, dict[str, Variant]]] = {}
         self._closed: set[str] = set()
-        self._owner = "nobody yet"
         self._is_gone = False
-        self.bus = Bus(connection, self._on_signal)
+        self._bus = Bus(waiter, "portal", self._on_signal)
         try:
-            self._sender = self.bus.unique_name[1:].replace(".", "_")
+            self._sender = self._bus.unique_name[1:].replace(".", "_")
             doing = "connecting to the portal"
-            watched = {
-                # Before the first call: what answers at once, answers not too soon.
-                "org.freedesktop.DBus": f"member='NameOwnerChanged',arg0='{_NAME}'",
-                _NAME: f"path_namespace='{_PATH}'",
-            }
-            for sender, rest in watched.items():
-                self.bus.subscribe(f"type='signal',sender='{sender}',{rest}", doing)
-            self._owner = self.call("org.freedesktop.DBus.Peer", "Ping", doing=doing).sender
+            # Before the first call: what answers at once, answers not too soon.
+            self._bus.subscribe(_NAME, f"path_namespace='{_PATH}'", doing)
+            self.call("org.freedesktop.DBus.Peer", "Ping", doing=doing)
         except UnsupportedError as error:
             self.close()
             raise UnsupportedError(str(error), hint=install_hint()) from error
@@ -64,7 +59,7 @@ class Desktop:
             self.close()
             raise
 
-    def properties(self, interface: str) -> dict[str, Any]:
+    def properties(self, interface: str) -> dict[str, Variant]:
         """Return an interface's properties. Raises UnsupportedError where there are none."""
         name = interface.rpartition(".")[2]
         doing = f"asking for {name}"
@@ -76,7 +71,7 @@ class Desktop:
         except UnsupportedError as error:
             message = f"the portal of this desktop has no {name}"
             raise UnsupportedError(message, hint=install_hint()) from error
-        return {name: value for name, (_, value) in reply.body[0].items()}
+        return dict(reply.body[0])
 
     def call(  # noqa: PLR0913 - a method, its arguments and what it returns
         self,
@@ -91,7 +86,7 @@ class Desktop:
         """Call a method of the portal that answers at once. Raises what ``Bus.call`` raises."""
         address = DBusAddress(_PATH, bus_name=_NAME, interface=interface)
         try:
-            return self.bus.call(address, method, signature, body, returns=returns, doing=doing)
+            return self._bus.call(address, method, signature, body, returns=returns, doing=doing)
         except CaptureTimeoutError as error:
             hint = "is xdg-desktop-portal well? --timeout gives it more time"
             raise CaptureTimeoutError(str(error), hint=hint) from error
@@ -121,7 +116,7 @@ class Desktop:
         # Before version 0.9 portals made up a path of their own.
         handles = {f"{_PATH}/request/{self._sender}/{token}", reply.body[0]}
         deadline = monotonic() + LONGEST_TIMEOUT if asks_user else None
-        self.bus.wait(
+        self._bus.wait(
             lambda: bool(handles & self._responses.keys() or self._has_ended(session)),
             doing,
             deadline,
@@ -151,11 +146,11 @@ class Desktop:
     @property
     def is_mutter(self) -> bool:
         """Whether Mutter sends the pictures, as GNOME and some others have it."""
-        return self.bus.has_owner("org.gnome.Mutter.ScreenCast")
+        return self._bus.has_owner("org.gnome.Mutter.ScreenCast")
 
     def is_closed(self, session: str) -> bool:
         """Whether a session has been closed, or its portal is gone."""
-        return self._has_ended(session) or self.bus.failure is not None
+        return self._has_ended(session) or self._bus.failure is not None
 
     def close_session(self, session: str) -> None:
         """End a session, waiting a moment for the portal to do so."""
@@ -164,16 +159,16 @@ class Desktop:
         # When we hang up, the portal closes what is left.
         with contextlib.suppress(WayshotError):
             try:
-                self.bus.call(
+                self._bus.call(
                     DBusAddress(session, bus_name=_NAME, interface=_SESSION), "Close",
                     doing="closing the session", deadline=monotonic() + _CLOSING,
                 )  # fmt: skip
             except CancelledError:
-                self.bus.connection.wake()  # it was meant for more than this
+                self._bus.waiter.wake()  # it was meant for more than this
 
     def close(self) -> None:
         """Hang up. Harmless twice."""
-        self.bus.close()
+        self._bus.close()
 
     def _has_ended(self, session: str | None) -> bool:
         return self._is_gone or session in self._closed
@@ -184,10 +179,9 @@ class Desktop:
         return CaptureError(f"the portal went away while {doing}")
 
     def _on_signal(self, signal: Signal) -> None:
-        if signal.sender == "org.freedesktop.DBus" and signal.member == "NameOwnerChanged":
-            self._is_gone |= self._owner in signal.body[1:2]  # it started for us, and must stay
-        elif signal.sender != self._owner:
-            return  # anybody can send us signals
+        if (signal.sender, signal.member) == (BUS, "NameOwnerChanged"):
+            _, old_owner, _ = signal.body
+            self._is_gone |= bool(old_owner)  # it started for us, and must stay
         elif (signal.interface, signal.member) == (_SESSION, "Closed"):
             self._closed.add(signal.path)
         elif (signal.interface, signal.member) == (_REQUEST, "Response"):

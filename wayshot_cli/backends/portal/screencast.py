@@ -11,7 +11,7 @@ from wayshot_cli.errors import CaptureError, TargetLostError, UnsupportedError
 from wayshot_cli.geometry import Box, Size
 
 if TYPE_CHECKING:
-    from wayshot_cli.backends.portal.bus import Variant
+    from wayshot_cli.dbus import Variant
 
 SCREEN_CAST = "org.freedesktop.portal.ScreenCast"
 REMOTE_DESKTOP = "org.freedesktop.portal.RemoteDesktop"
@@ -105,6 +105,23 @@ class ScreenCast:
         self._desktop = desktop
         self._properties = desktop.properties(SCREEN_CAST)
 
+    @property
+    def version(self) -> int:
+        """The version of the interface, 0 where none is told."""
+        return _number(self._properties, "version")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What can be cast, of PORTAL_SOURCES."""
+        available = _number(self._properties, "AvailableSourceTypes")
+        return tuple(name for name, bit in _SOURCES.items() if available & bit)
+
+    @property
+    def cursor_modes(self) -> tuple[str, ...]:
+        """How the cursor can be had: hidden, embedded, metadata; none before version 2."""
+        available = _number(self._properties, "AvailableCursorModes")
+        return tuple(name for name, bit in _CURSORS.items() if available & bit)
+
     def start(
         self, wish: CastWish, token: str | None, on_token: Callable[[str | None], object]
     ) -> Cast:
@@ -115,8 +132,12 @@ class ScreenCast:
         TargetLostError when it closes the session meanwhile, CaptureError for answers that make no
         sense.
         """
+        if wish.source not in self.sources:
+            names = ", ".join(self.sources) or "nothing"
+            message = f"the portal of this desktop casts {names}, but no {wish.source}"
+            raise UnsupportedError(message)
         options: dict[str, Variant] = {
-            "types": ("u", self._source_types(wish.source)), "multiple": ("b", wish.multiple),
+            "types": ("u", _SOURCES[wish.source]), "multiple": ("b", wish.multiple),
         }  # fmt: skip
         if cursor := self._cursor(wish):
             options["cursor_mode"] = ("u", _CURSORS[cursor])
@@ -146,21 +167,12 @@ class ScreenCast:
             self._desktop.close_session(session)
             raise
 
-    def _source_types(self, source: str) -> int:
-        available = _number(self._properties, "AvailableSourceTypes")
-        if available & _SOURCES[source]:
-            return _SOURCES[source]
-        names = ", ".join(name for name, bit in _SOURCES.items() if available & bit) or "nothing"
-        message = f"the portal of this desktop casts {names}, but no {source}"
-        raise UnsupportedError(message)
-
     def _cursor(self, wish: CastWish) -> str:
         """Return the best cursor mode that there is; empty before version 2, which has none."""
-        available = _number(self._properties, "AvailableCursorModes")
         for name in ("embedded", "metadata") if wish.cursor else ("hidden", "metadata"):
-            if available & _CURSORS[name]:
+            if name in self.cursor_modes:
                 return name
-        if available == 0 and not wish.cursor:
+        if not self.cursor_modes and not wish.cursor:
             return ""
         what = "paint" if wish.cursor else "hide"
         message = f"the portal of this desktop cannot {what} the cursor"
@@ -211,6 +223,5 @@ def _value(results: "dict[str, Variant]", name: str, signature: str) -> Any:
     return value if kind == signature else None
 
 
-def _number(properties: dict[str, Any], name: str) -> int:
-    value = properties.get(name)
-    return value if isinstance(value, int) else 0
+def _number(properties: "dict[str, Variant]", name: str) -> int:
+    return _value(properties, name, "u") or 0

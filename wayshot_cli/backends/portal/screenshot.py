@@ -9,12 +9,16 @@ from urllib.parse import unquote, urlsplit
 
 from wayshot_cli import pixels
 from wayshot_cli.backends.portal.desktop import Desktop
+from wayshot_cli.backends.portal.files import open_now
 from wayshot_cli.errors import CaptureError, UnsupportedError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
+
+    from PIL import Image
 
     from wayshot_cli.dmabuf_frame import DmabufFrame
 
@@ -123,17 +127,14 @@ def _path(uri: str) -> str:
 
 
 def _read(path: str) -> Frame:
-    from PIL import Image  # noqa: PLC0415 - 18 ms
-
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
+        with open_now(path) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 message = f"the portal gave a screenshot that is no file: {path!r}"
                 raise CaptureError(message)  # noqa: TRY301 - as the rest is
-            with Image.open(file, formats=_FORMATS) as image:
+            with _open_image(file) as image:
                 if image.width * image.height > _MAX_PIXELS:
-                    message = f"the portal gave a picture of {image.width}x{image.height} pixels"
+                    message = f"the portal gave a screenshot of {image.width}x{image.height} pixels"
                     raise CaptureError(message)  # noqa: TRY301
                 rgb = image.convert("RGB")
     except CaptureError:
@@ -145,6 +146,21 @@ def _read(path: str) -> Frame:
         memoryview(rgb.tobytes()), pixels.BGR888, Size(*rgb.size), rgb.width * 3,
         alpha=Alpha.IGNORED,
     )  # fmt: skip
+
+
+def _open_image(file: "BinaryIO") -> "Image.Image":
+    """Open a picture as Pillow's open() does, but for its own limit, of which it would warn."""
+    from PIL import Image  # noqa: PLC0415 - 18 ms
+
+    Image.init()
+    start = file.read(16)
+    file.seek(0)
+    for name in _FORMATS:
+        read, is_one = Image.OPEN[name]
+        if is_one and is_one(start) is True:
+            return read(file, "")
+    message = "it is of no known format"
+    raise ValueError(message)
 
 
 def _is_temporary(path: str) -> bool:

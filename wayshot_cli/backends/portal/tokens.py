@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from time import monotonic, sleep
 
+from wayshot_cli.backends.portal.files import open_now
+
 _LARGEST = 1 << 20  # bytes
 _LONGEST_TOKEN = 4096  # characters; portals give UUIDs
 _TEMPORARY = ".portal-"  # what names of files begin with that are to replace it
@@ -89,12 +91,10 @@ def forget() -> int:
 def _read() -> Tokens:
     """Return what the file says. Raises one of ``_UNREADABLE`` when that makes no sense."""
     try:
-        # Not to wait for a FIFO.
-        fd = os.open(path(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_now(path()) as file:
+            tokens = json.loads(file.read(_LARGEST) or b"")  # None: a FIFO that is empty
     except FileNotFoundError:
         return {}
-    with open(fd, "rb") as file:
-        tokens = json.loads(file.read(_LARGEST) or b"")  # None: a FIFO that is empty
     if not isinstance(tokens, dict) or not all(_are_tokens(own) for own in tokens.values()):
         message = "it holds something else"
         raise ValueError(message)

@@ -57,7 +57,7 @@ WL_SHM = Protocol.interface(
 
 WL_POINTER = Protocol.interface(
     "wl_pointer",
-    3,
+    5,
     requests=(
         ("set_cursor", "u?oii", "wl_surface"),
         ("release", "3"),
@@ -68,6 +68,10 @@ WL_POINTER = Protocol.interface(
         ("motion", "uff"),
         ("button", "uuuu"),
         ("axis", "uuf"),
+        ("frame", "5"),
+        ("axis_source", "5u"),
+        ("axis_stop", "5uu"),
+        ("axis_discrete", "5ui"),
     ),
 )
 
@@ -85,10 +89,40 @@ WL_OUTPUT = Protocol.interface(
     ),
 )
 
+# Neither is ever made, but requests of seats name them.
+WL_KEYBOARD = Protocol.interface(
+    "wl_keyboard",
+    1,
+    events=(
+        ("keymap", "uhu"),
+        ("enter", "uoa", "wl_surface"),
+        ("leave", "uo", "wl_surface"),
+        ("key", "uuuu"),
+        ("modifiers", "uuuuu"),
+    ),
+)
+
+WL_TOUCH = Protocol.interface(
+    "wl_touch",
+    1,
+    events=(
+        ("down", "uuoiff", "wl_surface"),
+        ("up", "uui"),
+        ("motion", "uiff"),
+        ("frame", ""),
+        ("cancel", ""),
+    ),
+)
+
 WL_SEAT = Protocol.interface(
     "wl_seat",
-    3,
-    requests=(("get_pointer", "n", "wl_pointer"),),
+    5,
+    requests=(
+        ("get_pointer", "n", "wl_pointer"),
+        ("get_keyboard", "n", "wl_keyboard"),
+        ("get_touch", "n", "wl_touch"),
+        ("release", "5"),
+    ),
     events=(
         ("capabilities", "u"),
         ("name", "2s"),

@@ -1,0 +1,202 @@
+"""The library in several threads, and after a fork."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import wayshot_cli as wayshot
+from tests.fake import Config, FakeCompositor, Output
+from wayshot_cli.errors import ClosedError, ConcurrentUseError
+from wayshot_cli.wayland.connection import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 5.0
+OUTPUT = Output("HEADLESS-1", 64, 48)
+
+
+@pytest.fixture(params=[{}, {"image_copy_version": 1, "screencopy_version": 0}], ids=str)
+def compositor(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeCompositor]:
+    config = Config(outputs=(OUTPUT,), idle=True, **request.param)
+    with FakeCompositor(config) as compositor:
+        for name, value in compositor.environ.items():
+            monkeypatch.setenv(name, value)
+        yield compositor
+        compositor.wait_until_gone()
+        assert compositor.violations == compositor.leaks == []
+
+
+def is_right(frame: wayshot.Frame) -> bool:
+    return np.array_equal(frame.to_numpy(), OUTPUT.upright(0))
+
+
+def test_shots_in_many_threads_at_once_are_all_right_and_leave_nothing(
+    compositor: FakeCompositor, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "expected.npy", OUTPUT.upright(0))
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tests.shooters",
+            tmp_path / "expected.npy",
+            "8",
+            "50",
+            "HEADLESS-1",
+        ],
+        env=compositor.env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def while_a_frame_is_waited_for(use: Callable[[Connection], object]) -> None:
+    """Use a connection on which another thread waits for what an idle screen does not give."""
+    with Connection() as connection, wayshot.stream(connection=connection) as stream:
+        next(stream)
+        while stream.read(0.1):
+            pass
+        frames: list[wayshot.Frame] = []
+        thread = threading.Thread(target=lambda: frames.extend(stream))
+        thread.start()
+        try:
+            time.sleep(0.1)
+            with pytest.raises(ConcurrentUseError, match="another thread") as caught:
+                use(connection)
+            assert caught.value.hint
+            assert thread.is_alive()
+        finally:
+            stream.stop()
+            thread.join(PATIENCE)
+        assert frames == []
+        assert is_right(wayshot.shot(connection=connection))
+
+
+@pytest.mark.usefixtures("compositor")
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda connection: wayshot.shot(connection=connection),
+        lambda connection: wayshot.outputs(connection=connection),
+        lambda connection: wayshot.windows(connection=connection),
+        lambda connection: wayshot.stream(connection=connection),
+        lambda connection: connection.roundtrip("trying"),
+        lambda connection: connection.close(),
+    ],
+    ids=["shot", "outputs", "windows", "stream", "roundtrip", "close"],
+)
+def test_a_connection_that_another_thread_uses_says_so(
+    use: Callable[[Connection], object],
+) -> None:
+    while_a_frame_is_waited_for(use)
+
+
+@pytest.mark.usefixtures("compositor")
+def test_a_stream_that_another_thread_reads_says_so_and_goes_on() -> None:
+    with wayshot.stream() as stream:
+        next(stream)
+        while stream.read(0.1):
+            pass
+        thread = threading.Thread(target=lambda: list(stream))
+        thread.start()
+        try:
+            time.sleep(0.1)
+            for use in (stream.read, stream.close):
+                with pytest.raises(ConcurrentUseError):
+                    use()
+            assert not stream.is_closed
+            assert thread.is_alive()
+        finally:
+            stream.stop()
+            thread.join(PATIENCE)
+        assert stream.is_closed
+
+
+@pytest.mark.usefixtures("compositor")
+def test_one_thread_after_the_other_may_use_a_connection() -> None:
+    with Connection() as connection:
+        for _ in range(3):
+            frames: list[wayshot.Frame] = []
+            thread = threading.Thread(
+                target=lambda: frames.append(wayshot.shot(connection=connection))  # noqa: B023
+            )
+            thread.start()
+            thread.join(PATIENCE)
+            assert is_right(*frames)
+
+
+def in_a_fork(work: Callable[[], object]) -> None:
+    """Do something in a forked process, and see it end well."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_forked_process_gets_nothing_through_what_its_parent_opened(
+    compositor: FakeCompositor,
+) -> None:
+    with Connection() as connection, wayshot.stream(connection=connection) as stream:
+        frame = next(stream)
+        sent = len(compositor.requests)
+
+        def in_child() -> None:
+            for use in (
+                lambda: wayshot.shot(connection=connection),
+                lambda: connection.roundtrip("trying"),
+                stream.read,
+            ):
+                with pytest.raises(ClosedError):
+                    use()
+            stream.close()
+            connection.close()
+            assert is_right(frame)  # which shows what the parent's does
+            frame.close()
+
+        in_a_fork(in_child)
+        assert len(compositor.requests) == sent
+        assert is_right(frame)
+        compositor.damage("HEADLESS-1")
+        assert is_right(next(stream))
+
+
+@pytest.mark.usefixtures("compositor")
+def test_a_forked_process_may_open_its_own_while_other_threads_capture() -> None:
+    done = threading.Event()
+
+    def shoot() -> None:
+        while not done.is_set():
+            wayshot.shot().close()
+
+    threads = [threading.Thread(target=shoot) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            in_a_fork(lambda: is_right(wayshot.shot()) or os._exit(2))
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(PATIENCE)

@@ -1,0 +1,302 @@
+"""What happens to a picture when it is there: --edit, --clipboard, --exec, --notify, in this order.
+
+Loaded only for these options.
+"""
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import stat
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from wayshot_cli import encode, sinks
+from wayshot_cli.cli import before_leaving, leave, printable, say
+from wayshot_cli.cli.options import refuse
+from wayshot_cli.cli.shot import Writing, write
+from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError
+from wayshot_cli.geometry import Size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from wayshot_cli.frame import Frame
+
+_PLACE = "{}"  # of the path in a command
+_EDITORS = {
+    "satty": ["satty", "--filename", _PLACE, "--output-filename", _PLACE, "--early-exit"],
+    "swappy": ["swappy", "--file", _PLACE, "--output-file", _PLACE],
+}
+"""The editors that are looked for, in this order; each saves where it has read."""
+
+_THUMBNAIL = 256  # pixels a side, at most
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What Python and __main__ ignore, which others would inherit.
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class _Preview(NamedTuple):
+    """The size of a picture, and a small one of it."""
+
+    size: Size
+    thumbnail: "Image"
+
+
+class Delivery:
+    """What the line wants to happen to a picture, or to a recording, when it is there."""
+
+    def __init__(  # noqa: PLR0913 - the options
+        self,
+        file: str | None,
+        timeout: float,
+        *,
+        format_: str = "",
+        edit: bool = False,
+        editor: list[str] | None = None,
+        clipboard: bool = False,
+        exec_: list[str] | None = None,
+        notify: bool = False,
+    ) -> None:
+        """Check the words, for a picture in a format or a recording.
+
+        Raises click.UsageError, and UnsupportedError for a program that is missing.
+        """
+        leaves_file = not clipboard if file is None else _is_file(file)
+        if edit and format_ != "png":
+            refuse(f"--edit is for png, not {format_}", "edit")
+            edit = False
+        if exec_ and not leaves_file and any(_PLACE in word for word in exec_):
+            refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
+            exec_ = None
+        self._file = file
+        self._timeout = timeout
+        self._clipboard = clipboard
+        self._notify = notify
+        self._leaves_file = leaves_file
+        with self.telling_errors():
+            self._editor = _find_editor(editor) if edit else None
+            self._command = _find(exec_, "--exec") if exec_ else None
+
+    @contextlib.contextmanager
+    def telling_errors(self) -> Iterator[None]:
+        """Notify of errors, too, for a key binding has no terminal; who cancels knows it."""
+        try:
+            yield
+        except CancelledError:
+            raise
+        except WayshotError as error:
+            self._tell("wayshot failed", f"{error}\n{error.hint or ''}", "dialog-error")
+            raise
+
+    def deliver(self, frame: "Frame", writing: Writing) -> None:
+        """Write a picture, and do the rest; the frame is closed then.
+
+        Raises what writing and ``clipboard.copy`` do, and WayshotError when a program fails.
+        """
+        path, png = self._write(frame, writing)
+        preview = None
+        if self._notify:
+            preview = _preview(_opened(png) if png and self._editor else frame.to_pillow())
+        if self._clipboard and png is None:
+            png = _read(path) if path and writing.format == "png" else _encoded(frame)
+        frame.close()  # what goes on in the background keeps all that is in memory
+        if self._clipboard and png:
+            self._copy(png, path)
+        self._finish("Screenshot", path, "camera-photo", preview)
+
+    def deliver_recording(self, path: str | None) -> None:
+        """Do the rest for a recording that is complete, in a file or elsewhere."""
+        self._finish("Recording", path, "camera-video")
+
+    def _finish(
+        self, what: str, path: str | None, icon: str, preview: _Preview | None = None
+    ) -> None:
+        """Run the command, then notify."""
+        if self._command:
+            is_stdout_ours = self._file is not None and sinks.is_descriptor(self._file)
+            _run(self._command, path, "--exec", has_stdout=not is_stdout_ours)
+        done = "saved" if path else "copied" if self._clipboard else "done"
+        facts = [os.path.basename(path)] if path else []
+        if preview:
+            facts.append(f"{preview.size.width}\N{MULTIPLICATION SIGN}{preview.size.height}")
+        thumbnail = preview.thumbnail if preview else None
+        self._tell(f"{what} {done}", "\n".join(facts), icon, path, thumbnail)
+
+    def _write(self, frame: "Frame", writing: Writing) -> tuple[str | None, bytes | None]:
+        """Write and edit; return the path of the file that is left, and the PNG, if at hand."""
+        png: bytes | None = None
+        if self._leaves_file:
+            path = write(frame, writing)
+            if path and self._editor:
+                png = self._edit(_read(path))
+                sinks.write_file(path, [png])
+            return path, png
+        if self._editor or (self._clipboard and writing.format == "png"):
+            png = _encoded(frame, writing.options)
+        if png and self._editor:
+            png = self._edit(png)
+        if self._file is not None:
+            write(frame, writing, png)
+        return None, png
+
+    def _edit(self, png: bytes) -> bytes:
+        """Return what the editor makes of a picture, in a copy: until then all stays as it is."""
+        assert self._editor  # noqa: S101 - the callers have looked
+        with _private_folder() as folder:
+            path = os.path.join(folder, "wayshot.png")
+            sinks.write_file(path, [png])
+            _run(self._editor, path, "--edit", has_stdout=False)
+            edited = _read(path)
+        if not edited.startswith(_SIGNATURE):
+            message = f"--edit: {self._editor[0]} has left no PNG"
+            raise WayshotError(message)
+        return edited
+
+    def _copy(self, png: bytes, path: str | None) -> None:
+        from wayshot_cli import clipboard  # noqa: PLC0415 - for this alone
+
+        offers = {"image/png": png, **(clipboard.file(path) if path else {})}
+        clipboard.copy(offers, timeout=self._timeout)
+
+    def _tell(
+        self,
+        summary: str,
+        body: str,
+        icon: str,
+        path: str | None = None,
+        image: "Image | None" = None,
+    ) -> None:
+        """Show a notification, if one is wished for; it is worth no error."""
+        if not self._notify:
+            return
+        from wayshot_cli import notifications  # noqa: PLC0415 - for this alone
+
+        lines = [printable(line) for line in body.splitlines() if line]
+        note = notifications.Note(summary, "\n".join(lines), icon, image, path)
+        try:
+            notifications.notify(note, timeout=self._timeout)
+        except WayshotError as error:
+            say(f"no notification: {error}", hint=error.hint)
+
+
+def _is_file(file: str) -> bool:
+    """Whether FILE leads to a file, and not to a descriptor, a FIFO or a device."""
+    if sinks.is_descriptor(file):
+        return False
+    try:
+        mode = os.stat(file).st_mode
+    except OSError:
+        return True
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def _find_editor(words: list[str] | None) -> list[str]:
+    """Return the editor's words, or those of the first one that is installed."""
+    if words:
+        words = _EDITORS.get(words[0], words) if len(words) == 1 else words
+        return _find(words if any(_PLACE in word for word in words) else [*words, _PLACE], "--edit")
+    for name, words in _EDITORS.items():
+        if shutil.which(name):
+            return words
+    message = "--edit: there is no editor"
+    raise UnsupportedError(message, hint="install satty or swappy, or name one with --editor")
+
+
+def _find(words: list[str], option: str) -> list[str]:
+    if shutil.which(words[0]) is None:
+        message = f"{option}: there is no program {words[0]!r}"
+        raise UnsupportedError(message, hint="is it installed, and in PATH?")
+    return words
+
+
+def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -> None:
+    """Run a program to its end, with the path in place of ``{}``.
+
+    Where it may not have our stdout it prints to stderr. Raises WayshotError when it fails. A
+    signal that ends us ends it, too.
+    """
+    words = [word.replace(_PLACE, os.path.abspath(path)) if path else word for word in words]
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or nobody would know how it ended
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _LEAVING)
+    for number in _LEAVING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)  # not that of a recording, which is over
+    try:
+        pid = os.posix_spawnp(
+            words[0], words, os.environ,
+            file_actions=[] if has_stdout else [(os.POSIX_SPAWN_DUP2, 2, 1)],
+            setsigmask=mask, setsigdef=_IGNORED,
+        )  # fmt: skip
+        end = partial(_end, pid)
+        before_leaving.insert(0, end)  # before what it works on goes
+    except OSError as error:
+        message = f"{option}: cannot run {words[0]!r}: {error.strerror}"
+        raise WayshotError(message) from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    try:
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    finally:
+        before_leaving.remove(end)
+    if code:
+        how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+        message = f"{option}: {words[0]!r} {how}"
+        raise WayshotError(message)
+
+
+def _end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _private_folder() -> Iterator[str]:
+    """Make a folder that nobody else looks into, and that goes at the end, whatever that is."""
+    runtime_dir = os.environ.get("XDG_RUNTIME_DIR", "")
+    parent = runtime_dir if os.path.isabs(runtime_dir) else tempfile.gettempdir()
+    folder = os.path.join(parent, f"wayshot-{os.urandom(6).hex()}")
+    remove = partial(shutil.rmtree, folder, ignore_errors=True)
+    before_leaving.append(remove)
+    try:
+        with sinks.errors_named(folder):
+            os.mkdir(folder, 0o700)
+        yield folder
+    finally:
+        remove()
+        before_leaving.remove(remove)
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        message = f"cannot read {path!r}: {error.strerror}"
+        raise WayshotError(message) from error
+
+
+def _encoded(frame: "Frame", options: encode.Options = encode.DEFAULTS) -> bytes:
+    return b"".join(encode.encode(frame, "png", options))
+
+
+def _opened(png: bytes) -> "Image":
+    """Return what an editor has made. Raises WayshotError when that cannot be read."""
+    from PIL import Image  # noqa: PLC0415 - for a notification alone
+
+    try:
+        image = Image.open(io.BytesIO(png), formats=["PNG"])
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        message = f"--edit has left a PNG that cannot be read: {error}"
+        raise WayshotError(message) from error
+
+
+def _preview(image: "Image") -> _Preview:
+    size = Size(*image.size)
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    return _Preview(size, image)
