@@ -40,12 +40,12 @@ def main() -> None:
 
 
 def _run(name: str, size: str, options: list[str], program: list[str]) -> None:
-    path = FOLDER / name
+    path = str(FOLDER / name)
     env = {**os.environ, "PATH": f"{_BIN}:{os.environ['PATH']}", "WAYSHOT_CONFIG": os.devnull}
     with tempfile.TemporaryDirectory() as folder:
         words = ["headless", "--size", size, *options, path, "--", *_TERMINAL, *program]
-        subprocess.run([_BIN / "wayshot", *words], env=env, cwd=folder, check=True)
-    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+        subprocess.run([str(_BIN / "wayshot"), *words], env=env, cwd=folder, check=True)
+    print(f"{path}: {os.stat(path).st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
