@@ -228,7 +228,7 @@ def _told_apart(labels: list[str]) -> list[str]:
         number = 1
         while line in lines:
             number += 1
-            line = f"{short} ({number})"
+            line = f"{short} ({number})".strip()
         lines.append(line)
     return lines
 
