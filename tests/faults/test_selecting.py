@@ -17,6 +17,7 @@ from tests.faults.command import (
     assert_shot,
     assert_told_at_once,
     picture_of,
+    wayshot,
 )
 from tests.faults.selecting import (
     LAYERS,
@@ -171,6 +172,35 @@ def test_a_compositor_that_hangs_up_ends_the_selector(folder: Path, freeze: list
             compositor.hang_up()
         assert process.returncode == 1
         assert not is_running(pid)
+
+
+# Recordings
+
+
+def record(config: Config, folder: Path, *words: str) -> Result:
+    with FakeCompositor(config) as compositor:
+        return wayshot(compositor, folder, "record", *words, "--frames", "1", "clip.y4m")
+
+
+def test_a_recording_is_of_what_was_selected(folder: Path) -> None:
+    result = record(Config(), folder, "--select", "--selector", "echo 4,6 20x10")
+    assert result.code == 0, result.stderr
+    assert (folder / "clip.y4m").read_bytes().startswith(b"YUV4MPEG2 W20 H10 ")
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("exit 1", 3), ("echo nonsense", 1), ("echo 900,0 5x5", 5)]
+)
+def test_no_recording_is_begun_without_a_selection(folder: Path, script: str, code: int) -> None:
+    result = record(Config(), folder, "--select", "--selector", sh(script))
+    assert result.code == code
+    assert result.files == []
+
+
+def test_a_window_is_chosen_for_a_recording(folder: Path) -> None:
+    result = record(WINDOWS, folder, "--select", "window", "--menu", "tail -n 1")
+    assert result.code == 0, result.stderr
+    assert (folder / "clip.y4m").read_bytes().startswith(b"YUV4MPEG2 W40 H30 ")
 
 
 # Menus
