@@ -51,7 +51,7 @@ lint:
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	shellcheck -x -P tests/guest scripts/need scripts/newer-sway scripts/test .ci/run \
+	shellcheck -x -P tests/guest completions/wayshot.bash scripts/need scripts/newer-sway scripts/test .ci/run \
 		tests/guest/build-kernel tests/guest/make-root tests/guest/init
 
 wheel: venv

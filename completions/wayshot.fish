@@ -108,7 +108,7 @@ complete -c wayshot -n '__wayshot_is completions' -n '__wayshot_after 2' -a 'bas
 complete -c wayshot -n '__wayshot_is completions' -f
 complete -c wayshot -n '__wayshot_is config' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is config' -n '__wayshot_after 2' -a path -d 'Print which file is read'
-complete -c wayshot -n '__wayshot_is config' -n '__wayshot_after 2' -a show -d 'Check the file, and print what is in force and whence; of all commands, or of'
+complete -c wayshot -n '__wayshot_is config' -n '__wayshot_after 2' -a show -d 'Check the file, and print what is in force and whence'
 complete -c wayshot -n '__wayshot_is config' -f
 complete -c wayshot -n '__wayshot_is config path' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is config path' -f

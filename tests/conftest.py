@@ -1,10 +1,18 @@
-"""For all tests: nothing is configured; hypothesis times no example, as the machine may be busy."""
+"""For all tests: nothing is configured; time and signals are the same on every machine."""
 
 import os
+import signal
 
 from hypothesis import settings
 
+# The machine may be busy.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 os.environ["WAYSHOT_CONFIG"] = os.devnull
+
+# A shell has what it starts in the background ignore these, and children would, too.
+for number in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, default)

@@ -66,7 +66,7 @@ def detach(
             raise
         finally:
             os.close(status_fd)
-            _, status = os.waitpid(pid, 0)
+            status = _reap(pid)
     if told:
         raise _error(told)
     if status:
@@ -77,6 +77,14 @@ def detach(
 def die_with_parent() -> None:
     """Let the kernel end this process when its parent ends, and not its children."""
     ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _reap(pid: int) -> int:
+    """Return how a child has ended: 0 for well, or where whoever started us ignores SIGCHLD."""
+    try:
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return 0
 
 
 def _fork(work: Callable[[Callable[[], None]], object], name: str) -> tuple[int, int]:
@@ -154,13 +162,13 @@ def _leave_parent(name: str, parent: int, status_fd: int, mask: set[int]) -> Non
 
 
 def _tell(status_fd: int, error: WayshotError) -> None:
-    texts = (type(error).__name__, str(error), error.hint or "")
+    texts = (type(error).__name__, error.hint or "", str(error))
     with contextlib.suppress(OSError):
         os.write(status_fd, "\0".join(texts).encode(errors="surrogateescape"))
 
 
 def _error(told: bytes) -> WayshotError:
     """Return the error that was told, of its class."""
-    name, message, hint = told.decode(errors="surrogateescape").split("\0")
+    name, hint, message = told.decode(errors="surrogateescape").split("\0", 2)
     kind: type[WayshotError] = getattr(errors, name)
     return kind(message, hint=hint or None)

@@ -38,6 +38,8 @@ _PART = 1 << 16  # bytes written at a time: what a pipe holds
 _PATIENCE = 30.0  # seconds for a reader to take something
 _LAST_PATIENCE = 60.0  # seconds for all readers that are left when something else is copied
 
+_LONGEST_COMPLAINT = 1000  # bytes of what wl-copy says
+
 
 def text(words: str) -> dict[str, bytes]:
     """Return a text under all the names that applications, X11's among them, ask for it by."""
@@ -230,6 +232,6 @@ def _run_wl_copy(compositor: str, mime_type: str, data: "Buffer", timeout: float
             raise CaptureTimeoutError(message) from error
         if done.returncode:
             said.seek(0)
-            words = said.read(_PART).decode(errors="replace").strip()
+            words = said.read(_LONGEST_COMPLAINT).decode(errors="replace").strip()
             message = f"wl-copy failed while {_WHAT}: {words or done.returncode}"
             raise WayshotError(message)

@@ -174,14 +174,15 @@ class _Still:
         """Return a buffer with the pixels that are shown, from the upper left, how it is turned.
 
         It is the capture's own, if that can be. An output's alpha means nothing, but would be taken
-        for something; and wlroots (0.15) does not find parts of buffers that are turned.
+        for something; and wlroots (0.15) does not find parts of buffers that are turned. A copy
+        has alpha: the pixels that the compositor leaves free at an edge would else be black.
         """
         frame = self._frame
         own = frame.wl_buffer
         if own and own.is_alive and not frame.format.has_alpha and shown == frame.upright_size:
             return own, frame.transform
-        stride = shown.width * pixels.XRGB8888.bytes_per_pixel  # which every compositor shows
-        buffer, memory = self._pool.acquire(ShmLayout(pixels.XRGB8888, shown, stride))
+        stride = shown.width * pixels.ARGB8888.bytes_per_pixel
+        buffer, memory = self._pool.acquire(ShmLayout(pixels.ARGB8888, shown, stride))
         # Packed are red, green and blue; read the other way round, they come as they must.
         format_ = frame.format._replace(red=frame.format.blue, blue=frame.format.red)
         source = Frame(

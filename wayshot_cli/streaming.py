@@ -185,10 +185,15 @@ class FrameStream:
         return self._close is None
 
     def close(self) -> None:
-        """Close what was opened. Frames stay valid. Harmless twice, and in a forked process."""
-        self._frame = None
-        close, self._close = self._close, None
-        if close and not self._source.connection.is_forked:
+        """Close what was opened. Frames stay valid. Harmless twice, and in a forked process.
+
+        Raises ConcurrentUseError while another thread waits for a frame: ``stop()`` ends that.
+        """
+        link, close = self._source.connection, self._close
+        if close is None or link.is_forked:
+            return
+        with link.in_use():
+            self._frame = self._close = None
             close()
 
     def __enter__(self) -> Self:

@@ -51,6 +51,7 @@ from tests.fake.image_copy import (
     OutputSourceManager,
     Seat,
 )
+from tests.fake.layers import Compositor, LayerShell, LayerSurface, Viewporter
 from tests.fake.resources import (
     Buffer,
     Copy,
@@ -74,6 +75,8 @@ from tests.fake.toplevels import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.fake.layers import Shown
 
 T = TypeVar("T")
 
@@ -141,6 +144,9 @@ class FakeCompositor:
             (Seat, config.seat_version),
             (ExtDataManager, config.ext_data_control_version),
             (WlrDataManager, config.wlr_data_control_version),
+            (LayerShell, config.layer_shell_version),
+            (Compositor, 4 if config.layer_shell_version else 0),
+            (Viewporter, config.viewporter_version if config.layer_shell_version else 0),
         ):
             if version:
                 self._add_global(Global(kind, kind.interface.name, version))
@@ -284,6 +290,25 @@ class FakeCompositor:
         """Take the seat away, for those who hold its clipboard."""
         self._run(self.clipboard.finish)
 
+    def reconfigure(self, size: tuple[int, int] | None = None) -> None:
+        """Configure all layer surfaces again, to another size or the one that they have."""
+        self._run(lambda: self._for_surfaces(lambda surface: surface.configure(size)))
+
+    def close_surfaces(self) -> None:
+        """Tell all layer surfaces that they are not shown any more."""
+        self._run(lambda: self._for_surfaces(LayerSurface.close))
+
+    @property
+    def shown(self) -> dict[str | bytes | None, Shown]:
+        """What layer surfaces show, by their outputs."""
+        return self._run(
+            lambda: {
+                it.head.output.name: shown
+                for _, it in self._resources(LayerSurface)
+                if (shown := it.shown())
+            }
+        )
+
     def damage(self, name: str | bytes | None = "FAKE-1") -> None:
         """Damage all of an output: answers copy_with_damage on an idle screen.
 
@@ -404,6 +429,10 @@ class FakeCompositor:
             for resource in client.objects.values()
             if isinstance(resource, kind)
         ]
+
+    def _for_surfaces(self, do: Callable[[LayerSurface], None]) -> None:
+        for _, surface in self._resources(LayerSurface):
+            do(surface)
 
     def _announce(self, name: int) -> None:
         for client, registry in self._resources(Registry):

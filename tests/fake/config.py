@@ -181,6 +181,8 @@ class Config:
     seat_version: int = 0
     ext_data_control_version: int = 0  # ext_data_control_manager_v1
     wlr_data_control_version: int = 0  # zwlr_data_control_manager_v1
+    layer_shell_version: int = 0  # zwlr_layer_shell_v1, and wl_compositor
+    viewporter_version: int = 1  # wp_viewporter, where there is a layer shell
     cursor: Cursor | None = None  # None: the seat has no pointer
     shm_formats: tuple[int, ...] | None = None  # None: the two required and those of the outputs
     dmabuf_offer: int | None = None  # the fourcc of a linux_dmabuf event

@@ -57,6 +57,8 @@ class Step(enum.Enum):
     TOPLEVEL = "what a list of toplevels says of a window, but done"
     TOPLEVEL_DONE = "done, of a window"
     SELECTION = "what is on the clipboard now, to all, after set_selection"
+    CONFIGURE = "zwlr_layer_surface_v1.configure"
+    SHOWN = "done, of a callback that awaits that a surface is shown"
 
 
 @dataclass(frozen=True)

@@ -281,3 +281,43 @@ ZWLR_DATA_CONTROL_DEVICE_V1 = Interface(
 ZWLR_DATA_CONTROL_MANAGER_V1 = replace(
     EXT_DATA_CONTROL_MANAGER_V1, name="zwlr_data_control_manager_v1"
 )
+WL_COMPOSITOR = Interface(
+    "wl_compositor", requests=(("create_surface", "n"), ("create_region", "n"))
+)
+WL_SURFACE = Interface(
+    "wl_surface",
+    requests=(
+        ("destroy", ""),
+        ("attach", "oii"),
+        ("damage", "iiii"),
+        ("frame", "n"),
+        ("set_opaque_region", "o"),
+        ("set_input_region", "o"),
+        ("commit", ""),
+        ("set_buffer_transform", "2i"),
+        ("set_buffer_scale", "3i"),
+    ),
+    events=(("enter", "o"), ("leave", "o")),
+)
+WP_VIEWPORTER = Interface("wp_viewporter", requests=(("destroy", ""), ("get_viewport", "no")))
+WP_VIEWPORT = Interface(
+    "wp_viewport",
+    requests=(("destroy", ""), ("set_source", "ffff"), ("set_destination", "ii")),
+)
+ZWLR_LAYER_SHELL_V1 = Interface(
+    "zwlr_layer_shell_v1", requests=(("get_layer_surface", "noous"), ("destroy", "3"))
+)
+ZWLR_LAYER_SURFACE_V1 = Interface(
+    "zwlr_layer_surface_v1",
+    requests=(
+        ("set_size", "uu"),
+        ("set_anchor", "u"),
+        ("set_exclusive_zone", "i"),
+        ("set_margin", "iiii"),
+        ("set_keyboard_interactivity", "u"),
+        ("get_popup", "o"),
+        ("ack_configure", "u"),
+        ("destroy", ""),
+    ),
+    events=(("configure", "uuu"), ("closed", "")),
+)

@@ -285,10 +285,13 @@ class Buffer(Resource):
         self.memory = memory
         self.offset = offset
         self.offer = offer
+        self.surfaces = 0  # that show it
         memory.users += 1
 
     def destroy(self) -> None:
         """Let the memory go."""
+        if self.surfaces:
+            self.client.violation(f"{self} was destroyed while it was shown")
         super().destroy()
         self.let_go()
 

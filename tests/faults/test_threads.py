@@ -118,8 +118,9 @@ def test_a_stream_that_another_thread_reads_says_so_and_goes_on() -> None:
         thread.start()
         try:
             time.sleep(0.1)
-            with pytest.raises(ConcurrentUseError):
-                next(stream)
+            for use in (stream.read, stream.close):
+                with pytest.raises(ConcurrentUseError):
+                    use()
             assert not stream.is_closed
             assert thread.is_alive()
         finally:

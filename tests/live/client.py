@@ -103,6 +103,7 @@ class Client:
         self._socket = socket.socket(socket.AF_UNIX)
         self._received = b""
         self._last_id = DISPLAY
+        self._pointer: int | None = None
         try:
             self._socket.settimeout(PATIENCE)
             self._socket.connect(str(socket_path))
@@ -224,12 +225,26 @@ class Client:
 
         It stays until the client is closed.
         """
-        manager = self.bind("zwlr_virtual_pointer_manager_v1", 1)
-        any_seat, pointer = 0, self._new_id()
-        self.request(manager, 0, any_seat, pointer)
-        self.request(pointer, 1, int(time.monotonic() * 1000), x, y, width, height)
-        self.request(pointer, 4)
+        self._pointer_at(x, y, width, height)
         self.roundtrip()
+
+    def click(self, x: int, y: int, width: int, height: int) -> None:
+        """Put the pointer there, as ``point`` does, press the left button, and let it go."""
+        left = 0x110  # linux/input-event-codes.h
+        pointer = self._pointer_at(x, y, width, height)
+        for is_pressed in (1, 0):
+            self.request(pointer, 2, int(time.monotonic() * 1000), left, is_pressed)
+            self.request(pointer, 4)
+        self.roundtrip()
+
+    def _pointer_at(self, x: int, y: int, width: int, height: int) -> int:
+        if self._pointer is None:
+            manager = self.bind("zwlr_virtual_pointer_manager_v1", 1)
+            any_seat, self._pointer = 0, self._new_id()
+            self.request(manager, 0, any_seat, self._pointer)
+        self.request(self._pointer, 1, int(time.monotonic() * 1000), x, y, width, height)
+        self.request(self._pointer, 4)
+        return self._pointer
 
     def dump(self, output: str) -> Picture:
         """Read the pixels of ``output`` as the compositor stores them: before any transform."""

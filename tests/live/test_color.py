@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+import time
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.live.command import PATIENCE, error, wayshot
-from tests.live.conftest import ODD, on_every_compositor
+from tests.live.client import Client
+from tests.live.command import PATIENCE, error, start, wayshot
+from tests.live.conftest import ODD, on_every_compositor, on_newer_compositors
 from tests.orphans import adopted
 from tests.stage import TRANSFORMS, pattern
 
@@ -30,6 +32,22 @@ def printed(stage: Stage, *words: str) -> str:
     result = wayshot(stage, "color", *words)
     assert (result.returncode, result.stderr) == (0, b"")
     return result.stdout.decode().removesuffix("\n")
+
+
+def clicked_at(stage: Stage, x: int, y: int, *words: str) -> str:
+    """Return what is printed when the user clicks there, on ODD."""
+    with start(stage, "color", *words) as process, Client(stage.socket) as client:
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while process.poll() is None:
+                assert time.monotonic() < deadline
+                client.click(x, y, ODD.width, ODD.height)  # slurp may not be there yet
+                time.sleep(0.02)
+        finally:
+            process.terminate()
+        out, said = process.communicate()
+    assert (process.returncode, said) == (0, b"")
+    return out.decode().removesuffix("\n")
 
 
 def hex_at(picture: Picture, x: float, y: float, scale: str = "1") -> str:
@@ -103,11 +121,22 @@ class TestPointing:
         assert (found["x"], found["y"]) == (12, 34)
         assert found["hex"] == hex_at(pattern(203, 117), 12, 34)
 
+    def test_slurp_lets_the_user_click_and_leaves_no_trace_in_the_colour(
+        self, one_output: Stage
+    ) -> None:
+        found = clicked_at(one_output, 60, 40)
+        assert found == hex_at(pattern(203, 117), 60, 40)
+
     @pytest.mark.parametrize("words", [[], ["--freeze"]], ids=["afterwards", "before"])
     def test_escape_cancels(self, one_output: Stage, words: list[str]) -> None:
         result = wayshot(one_output, "color", "--selector", "false", *words)
         assert result.returncode == 3
         assert "cancelled" in error(result)
+
+
+@on_newer_compositors  # sway 1.7 puts new surfaces below old ones, and slurp under what is frozen
+def test_slurp_lies_over_a_frozen_screen(one_output: Stage) -> None:
+    assert clicked_at(one_output, 60, 40, "--freeze") == hex_at(pattern(203, 117), 60, 40)
 
 
 @on_every_compositor

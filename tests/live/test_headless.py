@@ -57,13 +57,22 @@ def filler(*words: str) -> list[str]:
     return [sys.executable, "-I", str(FILLER), *words]
 
 
+class Started(subprocess.Popen[bytes]):
+    """Is killed by whatever ends its block early, where Popen would wait for it."""
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)  # type: ignore[arg-type]
+
+
 def start(
     *words: str | Path, env: dict[str, str] | None = None, build: Build = Build.HOST
-) -> subprocess.Popen[bytes]:
+) -> Started:
     """Start wayshot headless, outside of any session."""
     session = {"WAYLAND_DISPLAY", "WAYLAND_SOCKET", "XDG_RUNTIME_DIR"}
     base = {name: value for name, value in os.environ.items() if name not in session}
-    return subprocess.Popen(
+    return Started(
         [*WAYSHOT, "headless", *words],
         env={**base, "PATH": build.search_path, **(env or {})},
         stdin=subprocess.DEVNULL,

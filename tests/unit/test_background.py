@@ -116,7 +116,7 @@ def test_the_signal_mask_is_what_it_was() -> None:
     "error",
     [
         UnsupportedError("neither protocol", hint="install it"),
-        NotFoundError("name\udc80 that is no \N{LATIN SMALL LETTER U WITH DIAERESIS}nicode"),
+        NotFoundError("name\udc80\0 that is no \N{LATIN SMALL LETTER U WITH DIAERESIS}nicode"),
     ],
     ids=["with a hint", "without"],
 )
@@ -148,6 +148,17 @@ def test_an_error_after_it_is_ready_ends_the_child_alone() -> None:
 def test_a_death_before_it_is_ready_is_an_error() -> None:
     with pytest.raises(WayshotError, match="testing: the background process ended early"):
         detach(lambda _ready: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_a_parent_that_ignores_its_children_is_no_worse_off() -> None:
+    old = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        detach(sleep_on)
+        assert len(children()) == 1
+        with pytest.raises(CaptureTimeoutError):
+            detach(lambda _ready: time.sleep(60), timeout=0.1)
+    finally:
+        signal.signal(signal.SIGCHLD, old)
 
 
 def test_who_is_never_ready_is_ended_at_the_deadline() -> None:

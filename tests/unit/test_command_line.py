@@ -419,6 +419,8 @@ EXIT_CODES = {
     "WayshotError": 1,
     "CaptureError": 1,
     "CaptureTimeoutError": 1,
+    "FramesHeldError": 1,
+    "ConcurrentUseError": 1,
     "WriteError": 1,
     "ClosedError": 1,
     "InvalidArgumentError": 2,

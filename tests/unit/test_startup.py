@@ -60,6 +60,7 @@ HEAVY = {
     "wayshot_cli.cli.doctor",
     "wayshot_cli.cli.headless",
     "wayshot_cli.cli.list",
+    "wayshot_cli.cli.words",
     "wayshot_cli.clipboard",
     "wayshot_cli.color",
     "wayshot_cli.config",

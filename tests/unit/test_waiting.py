@@ -1,6 +1,9 @@
 """What happens at a time while something else is waited for."""
 
+import os
+import select
 from collections.abc import Iterator
+from contextlib import suppress
 from time import monotonic
 
 import pytest
@@ -70,3 +73,22 @@ def test_what_a_handler_raises_reaches_whoever_waits(waiter: Waiter) -> None:
     with pytest.raises(ZeroDivisionError):
         waiter.sleep(1)
     waiter.sleep(0.01)
+
+
+def test_a_handler_that_writes_is_called_when_there_is_room(waiter: Waiter) -> None:
+    reading_fd, writing_fd = os.pipe()
+    try:
+        os.set_blocking(writing_fd, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing_fd, bytes(1 << 16))
+        called: list[int] = []
+        waiter.watch(writing_fd, lambda: called.append(1), select.POLLOUT)
+        waiter.sleep(0.05)
+        assert not called
+        os.read(reading_fd, 1 << 16)
+        waiter.wait(lambda: bool(called), "waiting")
+        waiter.unwatch(writing_fd)
+    finally:
+        os.close(reading_fd)
+        os.close(writing_fd)

@@ -55,30 +55,32 @@ class Delivery:
         file: str | None,
         timeout: float,
         *,
+        format_: str = "",
         edit: bool = False,
         editor: list[str] | None = None,
         clipboard: bool = False,
         exec_: list[str] | None = None,
         notify: bool = False,
     ) -> None:
-        """Check the words. Raises click.UsageError, and UnsupportedError for a missing program."""
+        """Check the words, for a picture in a format or a recording.
+
+        Raises click.UsageError, and UnsupportedError for a program that is missing.
+        """
+        leaves_file = not clipboard if file is None else _is_file(file)
+        if edit and format_ != "png":
+            refuse(f"--edit is for png, not {format_}", "edit")
+            edit = False
+        if exec_ and not leaves_file and any(_PLACE in word for word in exec_):
+            refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
+            exec_ = None
         self._file = file
         self._timeout = timeout
         self._clipboard = clipboard
         self._notify = notify
-        self._leaves_file = not clipboard if file is None else _is_file(file)
+        self._leaves_file = leaves_file
         with self.telling_errors():
             self._editor = _find_editor(editor) if edit else None
             self._command = _find(exec_, "--exec") if exec_ else None
-        if self._command and not self._leaves_file and any(_PLACE in it for it in self._command):
-            refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
-            self._command = None
-
-    def check_format(self, format_: str) -> None:
-        """Refuse to edit what editors do not save."""
-        if self._editor and format_ != "png":
-            refuse(f"--edit is for png, not {format_}", "edit")
-            self._editor = None
 
     @contextlib.contextmanager
     def telling_errors(self) -> Iterator[None]:

@@ -262,7 +262,7 @@ after_recording_options = _together(_exec_option, _notify_option)
 
 def read_delivery(file: str | None, timeout: float, **wishes: Any) -> "Delivery | None":
     """Return what happens to a picture when it is there, None where nothing does."""
-    if not any(wish for option, wish in wishes.items() if option != "editor"):
+    if not any(wish for option, wish in wishes.items() if option not in {"editor", "format_"}):
         return None
     from wayshot_cli.cli.deliver import Delivery  # noqa: PLC0415 - for these options alone
 

@@ -140,9 +140,7 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     )
     refuse_terminal(file)
     writing = Writing(template or file, format_, options, not no_clobber, mkdir)
-    delivery = read_delivery(file, timeout, **after)
-    if delivery:
-        delivery.check_format(format_)
+    delivery = read_delivery(file, timeout, format_=format_, **after)
 
     how: dict[str, Any] = {
         "cursor": cursor, "scale": scale, "delay": delay,

@@ -1,0 +1,86 @@
+"""Selectors that are scripts, and a command that waits for one."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.fake import Config
+from tests.faults import command
+from tests.faults.command import LIMIT, LONG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.fake import FakeCompositor
+
+WAYSHOT = (sys.executable, "-m", "wayshot_cli")
+
+LAYERS = Config(layer_shell_version=4)
+"""A compositor that has layer surfaces, and so a screen that can be frozen."""
+
+
+def sh(script: str) -> str:
+    """Return a shell script as a command for --selector or --menu."""
+    return f"sh -c {shlex.quote(script)}"
+
+
+def shoot(config: Config, folder: Path, *words: str, timeout: float = LONG) -> command.Result:
+    """Take a picture named shot.png, with a long time-out: it is not to be sat out."""
+    return command.shoot(config, folder, *words, timeout=timeout)
+
+
+def select(config: Config, folder: Path, script: str, *words: str) -> command.Result:
+    """Have a region selected by a script."""
+    return shoot(config, folder, "--select", "--selector", sh(script), *words)
+
+
+@contextmanager
+def selecting(
+    compositor: FakeCompositor, folder: Path, *words: str, script: str = "exec sleep 60"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the command; the block begins when its selector asks, and ends when both have.
+
+    ``asked``, in the folder above, has the selector's process id.
+    """
+    asked = folder.parent / "asked"
+    script = f"echo $$ > ../asked.part; mv ../asked.part ../asked; {script}"
+    process = subprocess.Popen(
+        [
+            *(*WAYSHOT, "--timeout", str(LONG)),
+            *("--select", "--selector", sh(script), *words, "shot.png"),
+        ],
+        env=compositor.env,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        wait_until(asked.exists)
+        yield process
+        process.wait(LIMIT)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait for something that has to come about."""
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there, and not only waits to be reaped."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
