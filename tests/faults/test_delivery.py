@@ -438,3 +438,19 @@ def test_whoever_ignores_its_children_hears_of_failures_too(folder: Path) -> Non
         )  # fmt: skip
     assert done.returncode == 1
     assert b"exit code 3" in done.stderr
+
+
+# What is configured
+
+
+@pytest.mark.parametrize("words", [("a.jpg",), ("-",), ("-t", "qoi", "/dev/stdout")], ids=" ".join)
+def test_what_is_configured_gives_way_where_it_makes_no_sense(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    config = folder.parent / "config.toml"
+    lines = 'edit = true\neditor = "nosuch-editor"\n' if words != ("-",) else ""
+    config.write_text(lines + ('exec = "nosuch {}"\n' if words != ("a.jpg",) else ""))
+    monkeypatch.setenv("WAYSHOT_CONFIG", str(config))
+    result = shoot(folder, *words)
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout or result.files == ["a.jpg"]

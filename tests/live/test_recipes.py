@@ -34,7 +34,7 @@ def test_sway_takes_the_key_bindings(sway: Sway) -> None:
 
 
 def test_a_time_lapse_has_a_picture_of_each_interval(sway: Sway, tmp_path: Path) -> None:
-    (recipe,) = re.findall(r"^wayshot record .* lapse.mp4$", PAGE, re.MULTILINE)
+    (recipe,) = re.findall(r"^wayshot record .*\n.* lapse.mp4$", PAGE, re.MULTILINE)
     # A fifth of a second instead of ten.
     script = recipe.replace("DP-1 -r 1/10", "HEADLESS-1 -r 5 --duration 2")
     script = script.replace("wayshot", " ".join(WAYSHOT), 1)
