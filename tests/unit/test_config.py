@@ -273,6 +273,7 @@ def test_a_stage_is_not_recorded_as_a_session_is(config: Path) -> None:
         ('select = "region"', "-o B", {"outputs": ("B",)}),
         ("freeze = true", "-o B", {"outputs": ("B",)}),
         ("scale = 2", "-w active", {"scale": None, "window": "active"}),
+        ("scale = 2", "--pipewire-node 7", {"scale": None, "pipewire_node": 7}),
         ("pipewire-node = 7", "-o B", {"pipewire_node": None, "outputs": ("B",)}),
         ('backend = "screencopy"', "--pipewire-node 7", {"backend": "auto", "pipewire_node": 7}),
         ('backend = "screencopy"', "--portal-source window", {"backend": "auto"}),
