@@ -15,6 +15,7 @@ from tests.faults.command import (
     assert_shot,
     assert_told_at_once,
     assert_waited,
+    wayshot,
 )
 from tests.faults.selecting import LAYERS, is_running, select, selecting, shoot, wait_until
 from wayshot_cli.cli.selecting import Programs, _descendants, select_point, select_region
@@ -259,3 +260,19 @@ def test_freezing_again_and_again_leaves_no_descriptor_and_no_process() -> None:
         compositor.wait_until_gone()
         assert (sorted(os.listdir("/proc/self/fd")), list(_descendants(os.getpid()))) == before
         assert (compositor.violations, compositor.leaks) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["region", "--selector", "echo 66,10 20x10"], "FAKE-2-20x10.png"),
+        (["region", "--selector", "echo 60,10 20x10"], "FAKE-1+FAKE-2-20x10.png"),
+    ],
+)
+def test_a_name_says_what_was_cut_out(folder: Path, words: list[str], name: str) -> None:
+    outputs = Output("FAKE-1"), Output("FAKE-2", x=64)
+    with FakeCompositor(replace(LAYERS, outputs=outputs)) as compositor:
+        template = "{output}-{width}x{height}.png"
+        result = wayshot(compositor, folder, "--freeze", "--select", *words, template)
+    assert (result.code, result.stderr) == (0, "")
+    assert result.files == [name]
