@@ -10,22 +10,28 @@ BUILD_INPUT := pyproject.toml setup.py $(wildcard wayshot_cli/*/build_*.py waysh
 
 export PYTHON
 
-.PHONY: help demo test bench guest lint wheel clean venv
+.PHONY: help demo pictures test bench guest lint wheel clean venv
 
 help:
-	@echo 'make demo    take pictures and a clip of a screen (of a headless one, if there is none)'
-	@echo 'make test    run all tests; PYTEST_ARGS="-k name" for some'
-	@echo 'make guest   build the virtual machine of tests/guest, which make test does, too'
-	@echo 'make lint    ruff, mypy, shellcheck'
-	@echo 'make bench   measure against other tools; BENCH_ARGS=command for whole processes only'
-	@echo 'make wheel   build a wheel into dist/'
-	@echo 'make venv    only set up $(VENV), with the package installed in place'
-	@echo 'make clean   remove all that these make, $(VENV) included'
+	@echo 'make demo      take pictures and a clip of a screen (of a headless one, if there is none)'
+	@echo 'make pictures  make those of the README anew'
+	@echo 'make test      run all tests; PYTEST_ARGS="-k name" for some'
+	@echo 'make guest     build the virtual machine of tests/guest, which make test does, too'
+	@echo 'make lint      ruff, mypy, shellcheck'
+	@echo 'make bench     measure against other tools; BENCH_ARGS=command for whole processes only'
+	@echo 'make wheel     build a wheel into dist/'
+	@echo 'make venv      only set up $(VENV), with the package installed in place'
+	@echo 'make clean     remove all that these make, $(VENV) included'
 
 demo:
 	@scripts/need demo
 	@$(MAKE) -s $(INSTALLED)
 	@$(VENV)/bin/python -m demo
+
+pictures:
+	@scripts/need pictures
+	@$(MAKE) -s $(INSTALLED)
+	@$(VENV)/bin/python -m demo.pictures
 
 test:
 	@scripts/need test
@@ -51,7 +57,7 @@ lint:
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	shellcheck -x -P tests/guest scripts/need scripts/newer-sway scripts/test .ci/run \
+	shellcheck -x -P tests/guest completions/wayshot.bash scripts/need scripts/newer-sway scripts/test .ci/run \
 		tests/guest/build-kernel tests/guest/make-root tests/guest/init
 
 wheel: venv

@@ -48,10 +48,11 @@ _wayshot() {
         values=("${argument[@]}")
     elif [[ ${values[0]-maybe} != maybe ]]; then
         : # the option before must have one
-    elif [[ $raw == --*=* ]]; then
-        skip=${raw%%=*}=
+    elif [[ $raw == --*=* || $raw == -[!-]?* ]]; then
+        skip=${raw:0:2}
+        [[ $skip != -- ]] || skip=${raw%%=*}=
         values=()
-        _wayshot_value "${raw%%=*}"
+        _wayshot_value "${skip%=}"
     elif [[ $raw == -* ]]; then
         _wayshot_offer_options
         return
@@ -63,7 +64,6 @@ _wayshot() {
     case ${values[0]-} in
         words | maybe) _wayshot_offer "${values[@]:1}" ;;
         files) _wayshot_offer_files ;;
-        folders) compopt -o dirnames ;;
         commands) ((dashes == 0)) || _wayshot_offer_command "$((dashes + 1))" ;;
         '' | nothing) ;;
         *) _wayshot_offer_live "${values[0]}" ;;
@@ -72,7 +72,7 @@ _wayshot() {
 
 # Offer the words that begin as the one on the line.
 _wayshot_offer() {
-    local whole rest keeps
+    local word whole rest keeps
     _wayshot_unquote "$kept"
     keeps=$plain
     _wayshot_unquote "$raw"
@@ -105,7 +105,9 @@ _wayshot_unquote() {
     done
 }
 
+# Offer the options that are not there yet, or may come again.
 _wayshot_offer_options() {
+    local -a free=()
     local names name
     for names in "${options[@]}"; do
         if [[ $names != \** ]]; then
@@ -114,9 +116,10 @@ _wayshot_offer_options() {
             done
         fi
         for name in ${names#\*}; do
-            _wayshot_offer "$name"
+            free+=("$name")
         done
     done
+    _wayshot_offer "${free[@]}"
 }
 
 # Offer files, beside commands if there are any.
@@ -263,6 +266,7 @@ _wayshot_command() {
                 '--save'
                 '--record'
                 '--duration'
+                '--mkdir'
                 '--timeout'
                 '-v --verbose'
                 '--profile'

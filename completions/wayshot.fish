@@ -108,7 +108,7 @@ complete -c wayshot -n '__wayshot_is completions' -n '__wayshot_after 2' -a 'bas
 complete -c wayshot -n '__wayshot_is completions' -f
 complete -c wayshot -n '__wayshot_is config' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is config' -n '__wayshot_after 2' -a path -d 'Print which file is read'
-complete -c wayshot -n '__wayshot_is config' -n '__wayshot_after 2' -a show -d 'Check the file, and print what is in force and whence; of all commands, or of'
+complete -c wayshot -n '__wayshot_is config' -n '__wayshot_after 2' -a show -d 'Check the file, and print what is in force and whence'
 complete -c wayshot -n '__wayshot_is config' -f
 complete -c wayshot -n '__wayshot_is config path' -n '__wayshot_may -h --help' -s h -l help -d 'Show this message and exit'
 complete -c wayshot -n '__wayshot_is config path' -f
@@ -128,6 +128,7 @@ complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may -d --delay' -s 
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --save' -l save -r -F -d 'Where the picture goes, as FILE of wayshot'
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --record' -l record -r -F -d 'Record instead, until the program ends'
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --duration' -l duration -x -d 'End the recording'
+complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --mkdir' -l mkdir -d 'Make the folders that are missing'
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --timeout' -l timeout -x -d 'Longest wait for the program to show something, 30 unless given'
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may -v --verbose' -s v -l verbose -d 'Show what the program and the compositor print'
 complete -c wayshot -n '__wayshot_is headless' -n '__wayshot_may --profile' -l profile -x -k -a '(__wayshot_live profiles)' -d 'A profile of the configuration, or none'

@@ -17,6 +17,7 @@ from wayshot_cli.errors import WayshotError
 from wayshot_cli.waiting import DEFAULT_TIMEOUT, Waiter
 
 _SET_PDEATHSIG = 1  # prctl(2)
+_READY = b"\0"  # no error begins so
 
 
 def detach(
@@ -58,39 +59,26 @@ def detach(
             waiter.watch(status_fd, read)
             waiter.wait(lambda: is_over, what)
         except BaseException:
-            # What it has left in its place has its process group. One that has none yet has left
-            # nothing: it is ended first.
-            for kill in (os.kill, os.killpg):
-                with contextlib.suppress(ProcessLookupError):
-                    kill(pid, signal.SIGKILL)
+            _end(pid, with_child=True)
             raise
+        else:
+            _end(pid, with_child=False)
         finally:
             os.close(status_fd)
-            status = _reap(pid)
-    if told:
-        raise _error(told)
-    if status:
-        message = f"{what}: the background process ended early, with status {status}"
-        raise WayshotError(message)
+    if told != _READY:
+        raise _error(told, what)
 
 
-def die_with_parent() -> None:
-    """Let the kernel end this process when its parent ends, and not its children."""
-    ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-def _reap(pid: int) -> int:
-    """Return how a child has ended: 0 for well, or where whoever started us ignores SIGCHLD."""
-    try:
-        return os.waitpid(pid, 0)[1]
-    except ChildProcessError:
-        return 0
+def die_with_parent(*, still: bool = True) -> None:
+    """Have the kernel end this process when its parent ends, or not any more."""
+    ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL if still else 0, 0, 0, 0)
 
 
 def _fork(work: Callable[[Callable[[], None]], object], name: str) -> tuple[int, int]:
-    """Start the child; return its pid, and where it tells its error before it ends, or nothing.
+    """Start a guard, and through it the child; return the guard's pid, and where the child tells.
 
-    The end of that pipe says that it is ready, or has ended.
+    The guard does nothing but die with us, and the child with it, until the child is ready. When
+    the guard has been ended the child is an orphan, for whom nobody here need wait.
     """
     reading_fd, writing_fd = os.pipe2(os.O_CLOEXEC)
     parent = os.getpid()
@@ -99,7 +87,7 @@ def _fork(work: Callable[[Callable[[], None]], object], name: str) -> tuple[int,
     try:
         pid = os.fork()
         if pid == 0:
-            _run(work, name, parent, writing_fd, mask)
+            _guard(work, name, parent, writing_fd, mask)
     except OSError:
         os.close(reading_fd)
         raise
@@ -109,24 +97,57 @@ def _fork(work: Callable[[Callable[[], None]], object], name: str) -> tuple[int,
     return pid, reading_fd
 
 
-def _run(
+def _end(pid: int, *, with_child: bool) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    if with_child:
+        # It is in the guard's group; a guard that had none yet, had no child either.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):  # whoever started us had SIGCHLD ignored
+        os.waitpid(pid, 0)
+
+
+def _guard(
     work: Callable[[Callable[[], None]], object],
     name: str,
     parent: int,
     status_fd: int,
     mask: set[int],
 ) -> NoReturn:
+    try:
+        os.setsid()
+        _require_parent(parent)
+        guard = os.getpid()
+        if os.fork() == 0:
+            _run(work, name, guard, status_fd, mask)
+        os.close(status_fd)
+        while True:
+            signal.pause()  # all signals are blocked, but for SIGKILL
+    except OSError as error:
+        _tell(status_fd, WayshotError(f"cannot start a process: {error.strerror}"))
+    finally:
+        os._exit(1)
+
+
+def _run(
+    work: Callable[[Callable[[], None]], object],
+    name: str,
+    guard: int,
+    status_fd: int,
+    mask: set[int],
+) -> NoReturn:
     def ready() -> None:
-        # Its child goes on: the parent is left nobody to wait for, and this one's death with the
-        # parent is not inherited.
-        if os.fork():
-            os._exit(0)
-        os.dup2(0, status_fd)  # which keeps the number taken: an error is told to nobody
+        die_with_parent(still=False)
+        os.write(status_fd, _READY)  # raises BrokenPipeError when nobody waits any more
+        os.dup2(0, status_fd)  # which keeps the number taken: what follows is told to nobody
 
     code = 1
     try:
-        _leave_parent(name, parent, status_fd, mask)
+        _require_parent(guard)
+        _leave_parent(name, status_fd, mask)
         work(ready)
+        ready()
         code = 0
     except WayshotError as error:
         _tell(status_fd, error)
@@ -136,11 +157,14 @@ def _run(
         os._exit(code)
 
 
-def _leave_parent(name: str, parent: int, status_fd: int, mask: set[int]) -> None:
-    os.setsid()
+def _require_parent(parent: int) -> None:
+    """End with the parent, even if that has ended before the kernel could be asked for it."""
     die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _leave_parent(name: str, status_fd: int, mask: set[int]) -> None:
     # What is ignored stays ignored: SIGPIPE, and what a key binding may send to all of us.
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
@@ -167,8 +191,10 @@ def _tell(status_fd: int, error: WayshotError) -> None:
         os.write(status_fd, "\0".join(texts).encode(errors="surrogateescape"))
 
 
-def _error(told: bytes) -> WayshotError:
-    """Return the error that was told, of its class."""
+def _error(told: bytes, what: str) -> WayshotError:
+    """Return the error that was told, of its class; or one that says that none was."""
+    if not told:
+        return WayshotError(f"{what}: the background process was ended")
     name, hint, message = told.decode(errors="surrogateescape").split("\0", 2)
     kind: type[WayshotError] = getattr(errors, name)
     return kind(message, hint=hint or None)

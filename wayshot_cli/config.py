@@ -12,8 +12,14 @@ from wayshot_cli.errors import InvalidArgumentError
 Keys = tuple[str, ...]
 """A value's place, as ("profile", "share", "format")."""
 
-_LARGEST = 1 << 16  # bytes: a config has some hundreds, and what stands where takes a while to find
-_MAY_BEGIN = re.compile(r"""[ \t]*(?:\[|[\w"'-][^\n]*=)""")  # every statement's first line does
+_LARGEST = 1 << 16  # bytes: a config has some hundreds
+_DEEPEST = 8  # tables inside tables: a profile's option is the fourth
+_TOKEN = re.compile(
+    r'''"""(?:\\.|[^\\])*?"""+|"(?:\\.|[^"\\\n])*"'''
+    r"""|'''.*?'''+|'[^'\n]*'|\#[^\n]*|[][{}\n]""",
+    re.DOTALL,
+)
+"""What may hold the ends of lines, and what only seems to: strings, comments, brackets."""
 
 
 class Config:
@@ -55,7 +61,7 @@ class Config:
     def line(self, keys: Keys) -> int:
         """Return the line, from 1, on which a value, or the first of a table, begins."""
         found = (line for line, place in self._places() if place[: len(keys)] == keys)
-        return next(found, 1)  # of what is nested deeper than can be parsed once more
+        return next(found, 1)
 
     def error(self, keys: Keys, message: str, *, hint: str | None = None) -> InvalidArgumentError:
         """Return the error that says what is wrong with a value, and where that stands."""
@@ -64,33 +70,38 @@ class Config:
     def _places(self) -> Iterator[tuple[int, Keys]]:
         """Yield the place of each value and table, and the line of its statement.
 
-        tomllib tells neither. But a statement alone is TOML, too, and cut off inside a string or
-        an array it is none: it ends on the first line up to which it can be parsed.
+        tomllib tells neither; but a statement alone is TOML, too.
         """
-        lines = self._text.split("\n")
-        begins = [n for n, line in enumerate(lines) if _MAY_BEGIN.match(line)]
         header: Keys = ()
-        first = begins[0] if begins else 0
-        for end in [*begins[1:], len(lines)]:
+        for line, statement in self._statements():
             try:
-                statement = tomllib.loads("\n".join(lines[first:end]))
-            except (ValueError, RecursionError):
-                continue  # what looked like the next statement is part of this one's value
-            is_header = lines[first].lstrip().startswith("[")
-            places = list(_leaves(statement))
-            if is_header:
-                header = places[0]
-                yield first + 1, header
-            else:
-                yield from ((first + 1, header + place) for place in places)
-            first = end
+                values = tomllib.loads(statement)
+            except RecursionError:  # in a list of lists of lists, as we are deeper than before
+                continue
+            for place in _leaves(values):
+                if statement.lstrip().startswith("["):
+                    header = place
+                    yield line, header
+                elif place:
+                    yield line, header + place
+
+    def _statements(self) -> Iterator[tuple[int, str]]:
+        """Yield the text, line by line but for values on several, and the number of each line."""
+        begin, line, depth = 0, 1, 0
+        text = f"{self._text}\n"
+        for token in _TOKEN.finditer(text):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+            if token[0] == "\n" and not depth:
+                statement = text[begin : token.end()]
+                yield line, statement
+                begin, line = token.end(), line + statement.count("\n")
 
 
-def _leaves(value: object) -> Iterator[Keys]:
+def _leaves(value: object, depth: int = _DEEPEST) -> Iterator[Keys]:
     """Yield the places of the values inside tables; an empty table is a value."""
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and value and depth:
         for key, inner in value.items():
-            yield from ((key, *place) for place in _leaves(inner))
+            yield from ((key, *place) for place in _leaves(inner, depth - 1))
     else:
         yield ()
 

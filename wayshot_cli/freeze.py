@@ -14,6 +14,7 @@ from wayshot_cli.still import capture, choose, noted
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output
 from wayshot_cli.wayland.protocols.core import WL_COMPOSITOR, WL_SHM
+from wayshot_cli.wayland.protocols.ext_foreign_toplevel_list import EXT_FOREIGN_TOPLEVEL_LIST_V1
 from wayshot_cli.wayland.protocols.viewporter import WP_VIEWPORTER
 from wayshot_cli.wayland.protocols.wlr_layer_shell import ZWLR_LAYER_SHELL_V1
 from wayshot_cli.wayland.proxy import Proxy
@@ -21,7 +22,7 @@ from wayshot_cli.wayland.proxy import Proxy
 NAMESPACE = "wayshot"
 """What compositors' rules for layer surfaces know ours by."""
 
-_OVERLAY = 3  # zwlr_layer_shell_v1.layer: above windows in fullscreen, too
+_TOP, _OVERLAY = 2, 3  # zwlr_layer_shell_v1.layer: below and above windows in fullscreen
 _ALL_EDGES = 1 | 2 | 4 | 8  # zwlr_layer_surface_v1.anchor
 _WHOLE_OUTPUT = -1  # an exclusive zone: under panels as well
 
@@ -101,6 +102,12 @@ class _Screen:
             message = f"the screen cannot be frozen: {error}"
             hint = "without --freeze, what is selected is captured afterwards"
             raise UnsupportedError(message, hint=hint) from error
+        # sway before 1.10, which lists no toplevels, has the newest of a layer lie below the
+        # others: selectors, which are in the overlay layer, could not be seen.
+        is_older_sway = link.compositor_process == "sway" and not link.find(
+            EXT_FOREIGN_TOPLEVEL_LIST_V1
+        )
+        self.layer = _TOP if is_older_sway else _OVERLAY
 
 
 class _Still:
@@ -125,7 +132,7 @@ class _Still:
             "get_layer_surface",
             self._surface,
             self._link.outputs[output.offer.name].proxy,
-            _OVERLAY,
+            screen.layer,
             NAMESPACE,
             configure=self._on_configure,
             closed=self.close,

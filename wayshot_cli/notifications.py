@@ -93,6 +93,9 @@ def _show(note: Note, timeout: float, ready: Callable[[], None]) -> None:
             _show_in_folder(bus, note.path, fate.token)
         elif fate.action:
             _open(note.path, fate.token)
+        if fate.action:  # not every service then takes it away, and there is nobody behind it now
+            with contextlib.suppress(WayshotError):
+                bus.call(_SERVICE, "CloseNotification", "u", shown.body, doing=_DOING)
 
 
 class _Fate:

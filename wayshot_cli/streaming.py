@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 
 _AHEAD = 1.25  # of the screen's intervals: who asks then has a frame, and in time for the slot
 _SPARSE = 1.5  # frames of the screen to a slot: not each of them need be captured
-_RARE = (
-    3  # frames to a slot: one that is captured to be safe, should the next be late, costs little
-)
+_LOOK = 0.001  # seconds to look at what is there already
+_RARE = 3  # frames to a slot: one more is captured, should the next one be late
 
 
 def stream(  # noqa: PLR0913 - the options of shot, all but the first optional
@@ -131,9 +130,12 @@ class FrameStream:
         frames = refresh / 1000 / rate if rate else 0  # to a slot
         self._is_sparse = frames >= _SPARSE
         self._ahead = (_AHEAD + (frames >= _RARE)) * self._interval
-        self._frame: Frame | None = None  # at a constant rate: what may have to be repeated
+        # At a constant rate:
+        self._frame: Frame | None = None  # what was shown last, and may have to be again
+        self._picture: Picture | None = None  # what is newer than that
         self._start = 0.0  # when slot 0 was shown
-        self._slot = 0  # the newest one that was shown
+        self._slot = 0  # the last one that was shown, or that is waited for
+        self._due: float | None = None  # when that is, if it has not been shown
 
     def __iter__(self) -> Self:
         """Return the stream itself."""
@@ -156,7 +158,7 @@ class FrameStream:
         if self.is_closed and not self._stop.is_wished:
             message = "this stream has been closed"
             raise ClosedError(message)
-        until = math.inf if timeout is None else monotonic() + timeout
+        until = math.inf if timeout is None else monotonic() + max(timeout, _LOOK)
         try:
             if not self._stop.is_wished:
                 with self._source.connection.in_use():
@@ -193,7 +195,7 @@ class FrameStream:
         if close is None or link.is_forked:
             return
         with link.in_use():
-            self._frame = self._close = None
+            self._frame = self._picture = self._close = None
             close()
 
     def __enter__(self) -> Self:
@@ -217,30 +219,35 @@ class FrameStream:
         """Return the newest frame at the next slot; None if ``until`` is before that."""
         if self._frame is None:
             self._frame = self._read(until)
-            self._start, self._slot = monotonic(), 0
+            self._start = monotonic()
         else:
-            slot, due = self._next_slot()
-            if until < due:
-                rest(self._source.connection, until)
+            if self._due is None:
+                self._slot, self._due = self._next_slot()
+            now = monotonic()
+            end = self._due if self._due > now else now + _LOOK  # it may have passed unseen
+            self._capture(min(until, end), self._due)
+            if until < self._due:
                 return None
-            if picture := self._newest(due):
-                self._frame = picture.render()
-            self._slot = slot
+            self._due = None
+            if self._picture:
+                self._frame, self._picture = self._picture.render(), None
         # Whoever closes it does not close ours.
         return self._frame and self._frame.crop(Box(0, 0, *self._frame.upright_size))
 
-    def _newest(self, due: float) -> "Picture | None":
-        """Wait until then, and return the newest of what has come, None if nothing has."""
-        link, source, picture = self._source.connection, self._source, None
+    def _capture(self, until: float, due: float) -> None:
+        """Wait until then, and keep the newest of what comes, for the slot that is due."""
+        link, source = self._source.connection, self._source
         if self._is_sparse:  # what comes earlier would give way to a newer one: it is not asked for
-            rest(link, due - self._ahead, lambda: not source.is_current)
-        while newer := source.capture(due):
-            picture = newer
+            begin = due - self._ahead
+            rest(link, min(until, begin), lambda: not source.is_current)
+            if until <= begin:
+                return
+        while newer := source.capture(until):
+            self._picture = newer
             # What is asked for now comes after the slot, and is for the next one if that is near.
             if self._is_sparse and due - monotonic() < self._interval:
-                rest(link, due)
+                rest(link, until)
                 break
-        return picture
 
     def _next_slot(self) -> tuple[int, float]:
         """Return the first slot that has not begun yet, and when it does, by time.monotonic().
@@ -249,9 +256,11 @@ class FrameStream:
         is shown twice for having come a little late.
         """
         assert self._pacer  # noqa: S101 - or there are no slots
-        start = self._start + self._pacer.tolerance / SECOND
-        rate = float(self._pacer.rate)
-        slot = max(self._slot + 1, math.floor((monotonic() - start) * rate) + 1)
+        start, rate = self._start + self._pacer.tolerance / SECOND, float(self._pacer.rate)
+        now, last = monotonic(), start + self._slot / rate
+        if now - last > max(2 * self._interval, 1 / rate):  # what was asked for then is old by now
+            now += _AHEAD * self._interval
+        slot = max(self._slot + 1, math.floor((now - start) * rate) + 1)
         return slot, start + slot / rate
 
 

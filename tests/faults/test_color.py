@@ -59,7 +59,7 @@ def test_every_orientation_has_the_pixel_at_its_place(
     config = Config(outputs=(output,), image_copy_version=image_copy)
     found = facts(config, tmp_path, "-3,25")
     assert found["hex"] == hex_of(output.upright(0)[20, 7])
-    assert (found["x"], found["y"]) == (-3, 25)
+    assert found["point"] == {"x": -3, "y": 25}
     assert found["pixel"] == {"x": 7, "y": 20}
     assert found["output"] == "FAKE-1"
 

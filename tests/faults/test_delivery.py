@@ -114,6 +114,30 @@ def test_the_counter_takes_the_lowest_number_that_is_free(folder: Path) -> None:
         assert shoot(folder, "{counter}.png").stdout == b"%d.png\n" % number
 
 
+@pytest.mark.parametrize("template", ["{counter:02}.png", "{output}", "%Y"])
+def test_shots_at_the_same_time_have_names_of_their_own(folder: Path, template: str) -> None:
+    with session(folder) as compositor:
+        shots = [
+            subprocess.Popen(
+                [sys.executable, "-m", "wayshot_cli", template],
+                env=compositor.env, cwd=folder, stdout=subprocess.PIPE,
+            )
+            for _ in range(6)
+        ]  # fmt: skip
+        printed = {shot.communicate(timeout=LIMIT)[0].decode().rstrip("\n") for shot in shots}
+    assert len(printed) == len(shots)
+    assert printed == set(os.listdir(folder))
+
+
+def test_a_title_that_is_longer_than_names_is_cut(folder: Path) -> None:
+    window = Window("long", "org.long", "\u00e9" * 1000, "id-1")
+    result = shoot(folder, "-w", "id-1", "{title} {app_id}.png", config=desktop(window))
+    assert (result.code, result.stderr) == (0, "")
+    (name,) = result.files
+    assert name.endswith("\u00e9 org.long.png")
+    assert 240 <= len(os.fsencode(name)) <= 255
+
+
 @pytest.mark.parametrize("file", ["100%.png", "{titel}.png", "{counter}/a.png", "%Q"])
 def test_a_template_that_means_nothing_is_refused_before_anything(folder: Path, file: str) -> None:
     with FakeCompositor(Config()) as compositor:
@@ -427,3 +451,30 @@ def test_a_recording_that_is_ended_by_a_signal_is_handed_on(folder: Path) -> Non
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT) == 0
     assert (folder / "b.y4m").read_bytes() == (folder / "a.y4m").read_bytes()
+
+
+def test_whoever_ignores_its_children_hears_of_failures_too(folder: Path) -> None:
+    with session(folder) as compositor:
+        done = subprocess.run(
+            ["sh", "-c", 'trap "" CHLD; exec "$@"', "sh", sys.executable, "-m", "wayshot_cli",
+             "--exec", "sh -c 'exit 3'", "a.png"],
+            env=compositor.env, cwd=folder, capture_output=True, timeout=LIMIT, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert b"exit code 3" in done.stderr
+
+
+# What is configured
+
+
+@pytest.mark.parametrize("words", [("a.jpg",), ("-",), ("-t", "qoi", "/dev/stdout")], ids=" ".join)
+def test_what_is_configured_gives_way_where_it_makes_no_sense(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    config = folder.parent / "config.toml"
+    lines = 'edit = true\neditor = "nosuch-editor"\n' if words != ("-",) else ""
+    config.write_text(lines + ('exec = "nosuch {}"\n' if words != ("a.jpg",) else ""))
+    monkeypatch.setenv("WAYSHOT_CONFIG", str(config))
+    result = shoot(folder, *words)
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout or result.files == ["a.jpg"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,14 @@ from tests.faults.command import (
     assert_shot,
     assert_told_at_once,
     assert_waited,
+    wayshot,
 )
 from tests.faults.selecting import LAYERS, is_running, select, selecting, shoot, wait_until
+from wayshot_cli.cli.selecting import Programs, _descendants, select_point, select_region
+from wayshot_cli.errors import CancelledError, SelectionError, UnsupportedError
+from wayshot_cli.freeze import freeze
+from wayshot_cli.geometry import Box
+from wayshot_cli.wayland.connection import Connection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,3 +237,42 @@ def test_a_killed_command_takes_its_surfaces_along(folder: Path) -> None:
         compositor.wait_until_gone()
         assert compositor.violations == []
         wait_until(lambda: not is_running(pid))
+
+
+def test_freezing_again_and_again_leaves_no_descriptor_and_no_process() -> None:
+    def select() -> None:
+        with Connection(str(compositor.socket_path)) as link, freeze(link) as frozen:
+            point = select_point(link, Programs(["echo", "1,2 3x4"]))
+            with pytest.raises(CancelledError):
+                select_region(link, Programs(["false"]))
+            with pytest.raises(SelectionError):
+                select_region(link, Programs(["yes"]))
+            with pytest.raises(UnsupportedError):
+                select_region(link, Programs(["no-such-selector"]))
+        assert frozen.cut(Box(*point, 3, 4)).to_numpy().tolist() == PART.tolist()
+
+    with FakeCompositor(LAYERS) as compositor:
+        select()
+        compositor.wait_until_gone()
+        before = sorted(os.listdir("/proc/self/fd")), list(_descendants(os.getpid()))
+        for _ in range(5):
+            select()
+        compositor.wait_until_gone()
+        assert (sorted(os.listdir("/proc/self/fd")), list(_descendants(os.getpid()))) == before
+        assert (compositor.violations, compositor.leaks) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["region", "--selector", "echo 66,10 20x10"], "FAKE-2-20x10.png"),
+        (["region", "--selector", "echo 60,10 20x10"], "FAKE-1+FAKE-2-20x10.png"),
+    ],
+)
+def test_a_name_says_what_was_cut_out(folder: Path, words: list[str], name: str) -> None:
+    outputs = Output("FAKE-1"), Output("FAKE-2", x=64)
+    with FakeCompositor(replace(LAYERS, outputs=outputs)) as compositor:
+        template = "{output}-{width}x{height}.png"
+        result = wayshot(compositor, folder, "--freeze", "--select", *words, template)
+    assert (result.code, result.stderr) == (0, "")
+    assert result.files == [name]

@@ -17,6 +17,7 @@ from tests.faults.command import (
     assert_shot,
     assert_told_at_once,
     picture_of,
+    wayshot,
 )
 from tests.faults.selecting import (
     LAYERS,
@@ -171,6 +172,123 @@ def test_a_compositor_that_hangs_up_ends_the_selector(folder: Path, freeze: list
             compositor.hang_up()
         assert process.returncode == 1
         assert not is_running(pid)
+
+
+# slurp and the menus that are known
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be the only folder where programs are found; each notes what it is called with."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("WAYSHOT_SELECTOR", raising=False)
+    monkeypatch.delenv("WAYSHOT_MENU", raising=False)
+    return folder
+
+
+def install(programs: Path, name: str, script: str) -> None:
+    """Make a program, a shell script without other programs."""
+    (programs / name).write_text(f"#!/bin/sh\necho $0 $* > {programs.parent}/called\n{script}\n")
+    (programs / name).chmod(0o755)
+
+
+def called(programs: Path) -> str:
+    return (programs.parent / "called").read_text().removeprefix(f"{programs}/").rstrip()
+
+
+LAST_LINE = 'while read -r line; do last=$line; done; echo "$last"'
+SIDE_BY_SIDE_LAYERS = replace(LAYERS, outputs=SIDE_BY_SIDE)
+
+
+@pytest.mark.parametrize("words", [[], ["--freeze"], ["--freeze", "--menu", "no-menu"]])
+def test_slurp_asks_for_an_output(folder: Path, programs: Path, words: list[str]) -> None:
+    install(programs, "slurp", "printf FAKE-2")
+    install(programs, "fuzzel", LAST_LINE)
+    words = ["--select", "output", "--selector", "slurp -b #0008", *words]
+    assert_shot(shoot(SIDE_BY_SIDE_LAYERS, folder, *words), SIDE_BY_SIDE[1].upright(1))
+    assert called(programs) == "slurp -b #0008 -o -r -f %o"
+
+
+def test_an_output_that_slurp_does_not_know_is_told(folder: Path, programs: Path) -> None:
+    install(programs, "slurp", "printf '<unknown>'")
+    result = shoot(SIDE_BY_SIDE_LAYERS, folder, "--select", "output")
+    assert_failed(result, 1, "slurp printed '<unknown>'", "no output")
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("fuzzel", "fuzzel --dmenu"),
+        ("wofi", "wofi --dmenu"),
+        ("bemenu", "bemenu -l 16"),
+        ("rofi", "rofi -dmenu"),
+        ("wmenu", "wmenu -l 16"),
+        ("tofi", "tofi"),
+    ],
+)
+def test_a_menu_that_is_installed_serves(
+    folder: Path, programs: Path, name: str, call: str
+) -> None:
+    install(programs, name, LAST_LINE)
+    result = shoot(SIDE_BY_SIDE_LAYERS, folder, "--select", "output")
+    assert_shot(result, SIDE_BY_SIDE[1].upright(1))
+    assert called(programs) == call
+
+
+def test_a_menu_asks_for_an_output_where_slurp_can_show_nothing(
+    folder: Path, programs: Path
+) -> None:
+    install(programs, "slurp", "exit 1")
+    install(programs, "rofi", LAST_LINE)
+    result = shoot(Config(outputs=SIDE_BY_SIDE), folder, "--select", "output")
+    assert_shot(result, SIDE_BY_SIDE[1].upright(1))
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        (["--select"], "slurp"),
+        (["--select", "--freeze"], "slurp"),
+        (["--select", "output"], "menu"),
+        (["--select", "output", "--freeze"], "slurp"),
+    ],
+)
+@pytest.mark.usefixtures("programs")
+def test_what_is_not_installed_is_named(folder: Path, words: list[str], missing: str) -> None:
+    result = shoot(SIDE_BY_SIDE_LAYERS, folder, *words)
+    assert_failed(result, 4, missing)
+    assert "install" in result.stderr
+
+
+# Recordings
+
+
+def record(config: Config, folder: Path, *words: str) -> Result:
+    with FakeCompositor(config) as compositor:
+        return wayshot(compositor, folder, "record", *words, "--frames", "1", "clip.y4m")
+
+
+def test_a_recording_is_of_what_was_selected(folder: Path) -> None:
+    result = record(Config(), folder, "--select", "--selector", "echo 4,6 20x10")
+    assert result.code == 0, result.stderr
+    assert (folder / "clip.y4m").read_bytes().startswith(b"YUV4MPEG2 W20 H10 ")
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("exit 1", 3), ("echo nonsense", 1), ("echo 900,0 5x5", 5)]
+)
+def test_no_recording_is_begun_without_a_selection(folder: Path, script: str, code: int) -> None:
+    result = record(Config(), folder, "--select", "--selector", sh(script))
+    assert result.code == code
+    assert result.files == []
+
+
+def test_a_window_is_chosen_for_a_recording(folder: Path) -> None:
+    result = record(WINDOWS, folder, "--select", "window", "--menu", "tail -n 1")
+    assert result.code == 0, result.stderr
+    assert (folder / "clip.y4m").read_bytes().startswith(b"YUV4MPEG2 W40 H30 ")
 
 
 # Menus

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -36,26 +35,29 @@ def own_producer(pipewire: PipeWire) -> Iterator[Producer]:
 
 
 def begin(stream: wayshot.FrameStream, producer: Producer, seed: int) -> wayshot.Frame:
-    """Return the last of some pictures that are all the same."""
+    """Return the first of some pictures that are all the same."""
     with sending(producer, seed):
-        frame = next(stream)
-    while newer := stream.read(IDLE):
-        frame = newer
-    return frame
+        return next(stream)
+
+
+def read(stream: wayshot.FrameStream, seed: int) -> wayshot.Frame:
+    """Return the first frame that shows the picture of a seed."""
+    while True:
+        frame = stream.read(PATIENCE)
+        assert frame
+        if np.array_equal(frame.to_numpy(), shown(seed)):
+            return frame
 
 
 def test_each_picture_comes_once_and_at_a_rate_again(producer: Producer) -> None:
     with wayshot.stream(pipewire_node=producer.node) as stream:
         assert np.array_equal(begin(stream, producer, 1).to_numpy(), shown(1))
-        assert stream.read(IDLE) is None
         for seed in (2, 3):
             producer.send(seed=seed)
-            frame = stream.read(PATIENCE)
-            assert frame
-            assert np.array_equal(frame.to_numpy(), shown(seed))
+            read(stream, seed)
+            assert stream.read(IDLE) is None
     with wayshot.stream(pipewire_node=producer.node, fps=20) as stream:
-        with sending(producer, 4):
-            next(stream)
+        begin(stream, producer, 4)
         began = time.monotonic()
         assert all(np.array_equal(next(stream).to_numpy(), shown(4)) for _ in range(5))
         assert time.monotonic() - began >= 4 / 20
@@ -64,20 +66,17 @@ def test_each_picture_comes_once_and_at_a_rate_again(producer: Producer) -> None
 def test_frames_may_be_kept_to_a_limit(producer: Producer) -> None:
     kept = []
     with wayshot.stream(pipewire_node=producer.node) as stream:
-        begin(stream, producer, 0)
+        begin(stream, producer, 200)
         with pytest.raises(FramesHeldError):  # noqa: PT012
             for seed in range(20):
                 producer.send(seed=seed)
-                frame = stream.read(PATIENCE)
-                assert frame
-                kept.append(frame)
+                kept.append(read(stream, seed))
         assert len(kept) >= 12
         for seed, frame in enumerate(kept):
             assert np.array_equal(frame.to_numpy(), shown(seed))
         del kept[:5], frame
         with sending(producer, 99):  # at first there is what was shown last
-            newest = list(itertools.islice(stream, 3))[-1]
-            assert np.array_equal(newest.to_numpy(), shown(99))
+            read(stream, 99)
 
 
 def test_a_producer_that_ends_is_the_end(own_producer: Producer) -> None:
@@ -92,8 +91,15 @@ def test_a_producer_that_ends_is_the_end(own_producer: Producer) -> None:
 def test_another_thread_may_stop_it_and_not_read_it(producer: Producer) -> None:
     with wayshot.stream(pipewire_node=producer.node) as stream:
         begin(stream, producer, 1)
-        reader = threading.Thread(target=lambda: list(stream))
+        started = threading.Event()
+
+        def read_all() -> None:
+            started.set()
+            list(stream)
+
+        reader = threading.Thread(target=read_all)
         reader.start()
+        assert started.wait(PATIENCE)
         time.sleep(IDLE)
         with pytest.raises(ConcurrentUseError):
             next(stream)

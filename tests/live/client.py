@@ -40,7 +40,7 @@ XRGB8888 = 1
 HEADER_SIZE = 8
 DISPLAY = 1
 TOP_LEFT = 1 | 4
-BACKGROUND_LAYER = 0
+BACKGROUND_LAYER, BOTTOM_LAYER = 0, 1
 
 FIXED = 256
 """One, as a number of Wayland's type ``fixed``."""
@@ -151,6 +151,12 @@ class Client:
         self.request(target, opcode, new_id, *arguments)
         return new_id
 
+    def create_last(self, target: int, opcode: int, *arguments: int | str | Fd) -> int:
+        """Do the same where the new id is the last argument."""
+        new_id = self._new_id()
+        self.request(target, opcode, *arguments, new_id)
+        return new_id
+
     def roundtrip(self) -> list[Event]:
         """Wait until every request so far has been handled; return the events until then."""
         callback = self.create(DISPLAY, 0)
@@ -186,11 +192,20 @@ class Client:
         message = f"the compositor has no {interface}"
         raise WireError(message)
 
-    def show(self, output: str, picture: Picture, logical_size: tuple[int, int]) -> None:
-        """Make ``picture`` the background of ``output``, from its upper left corner on.
+    def show(
+        self,
+        output: str,
+        picture: Picture,
+        logical_size: tuple[int, int],
+        *,
+        layer: int = BACKGROUND_LAYER,
+        is_hidden: bool = False,
+    ) -> None:
+        """Show ``picture`` in a layer of ``output``, from its upper left corner on.
 
         The picture covers ``logical_size``, and may reach beyond the right and the lower edge.
-        Returns once the compositor has drawn a frame with it.
+        Returns once the compositor has drawn a frame with it, or, where that is below
+        something else, has all that it needs to.
         """
         height, width, _ = picture.shape
         surface = self.create(self.bind("wl_compositor", 4), 0)
@@ -200,7 +215,7 @@ class Client:
             0,
             surface,
             self.outputs[output].object_id,
-            BACKGROUND_LAYER,
+            layer,
             "wayshot-tests",
         )
         self.request(layer_surface, 0, *logical_size)
@@ -218,7 +233,10 @@ class Client:
         self.request(surface, 9, 0, 0, width, height)
         drawn = self.create(surface, 3)
         self.request(surface, 6)
-        self.wait(drawn, 0)
+        if is_hidden:
+            self.roundtrip()
+        else:
+            self.wait(drawn, 0)
 
     def point(self, x: int, y: int, width: int, height: int) -> None:
         """Plug in a pointer, at a place in all of the outputs, which are so wide and high.
@@ -240,8 +258,8 @@ class Client:
     def _pointer_at(self, x: int, y: int, width: int, height: int) -> int:
         if self._pointer is None:
             manager = self.bind("zwlr_virtual_pointer_manager_v1", 1)
-            any_seat, self._pointer = 0, self._new_id()
-            self.request(manager, 0, any_seat, self._pointer)
+            any_seat = 0
+            self._pointer = self.create_last(manager, 0, any_seat)
         self.request(self._pointer, 1, int(time.monotonic() * 1000), x, y, width, height)
         self.request(self._pointer, 4)
         return self._pointer

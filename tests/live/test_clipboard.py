@@ -76,7 +76,9 @@ class TestOtherPrograms:
     @pytest.mark.usefixtures("path")
     def test_paste_at_the_same_time(self, session: Stage) -> None:
         pasting = [
-            subprocess.Popen(["wl-paste", "-t", "image/png"], env=session.env, stdout=-1)
+            subprocess.Popen(
+                ["wl-paste", "-t", "image/png"], env=session.env, stdout=subprocess.PIPE
+            )
             for _ in range(5)
         ]
         assert [process.communicate(timeout=PATIENCE)[0] for process in pasting] == [DATA] * 5
@@ -85,7 +87,11 @@ class TestOtherPrograms:
     def test_replace_it(self, session: Stage, holders: Orphans) -> None:
         with adopted("wl-copy"):
             subprocess.run(
-                ["wl-copy", "hello"], env=session.env, timeout=PATIENCE, check=True, stderr=-3
+                ["wl-copy", "hello"],
+                env=session.env,
+                timeout=PATIENCE,
+                check=True,
+                stderr=subprocess.DEVNULL,
             )
             holders.wait_until(0)
             assert run(session, "wl-paste", "--no-newline") == b"hello"

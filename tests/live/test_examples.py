@@ -97,7 +97,7 @@ def test_motion(desk: Stage) -> None:
     with LiveFilm(desk, LEFT):
         lines = run(desk, "motion.py", LEFT, "1").splitlines()
     boxes = [re.fullmatch(r"\d+\.\d\d s: (\d+),(\d+) (\d+)x(\d+)", line) for line in lines]
-    assert len(boxes) >= 5
+    assert len(boxes) >= 2
     for found in boxes:
         assert found
         left, top, width, height = map(int, found.groups())
@@ -111,7 +111,7 @@ def test_from_mss(desk: Stage) -> None:
     with LiveFilm(desk, LEFT):
         found = re.fullmatch(r"160x100: ([\d.]+) frames a second\n", run(desk, "from_mss.py", "1"))
     assert found
-    assert 5 < float(found[1]) <= 70
+    assert 2 < float(found[1]) <= 70
     assert float(run(desk, "from_mss.py", "1").split()[1]) <= 3
 
 

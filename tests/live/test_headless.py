@@ -213,6 +213,15 @@ class TestPictures:
         assert (result.returncode, result.stderr) == (0, b"")
         assert filled(read(Path(result.stdout.decode().removesuffix("\n"))), "3366cc")
 
+    @pytest.mark.parametrize("words", [("--save",), ("--duration", "1", "--record")])
+    def test_a_name_may_be_a_template(self, tmp_path: Path, words: tuple[str, ...]) -> None:
+        name = "{app_id}/{title}-{counter:02}" + (".y4m" if "--record" in words else ".png")
+        for number in (1, 2):
+            result = headless("--mkdir", *words, tmp_path / name, "--", *filler("3366cc@0"))
+            path = f"{tmp_path}/unknown/untitled-0{number}.{name[-3:]}"
+            assert (result.returncode, result.stdout.decode()) == (0, f"{path}\n")
+            assert Path(path).exists()
+
     def test_root_keeps_the_file(self, tmp_path: Path) -> None:
         shoot(tmp_path / "a.png", "--", *filler("3366cc@0"))
         assert (tmp_path / "a.png").stat().st_uid == os.geteuid()

@@ -122,6 +122,17 @@ class TestNames:
 
     @on_newer_compositors
     @pytest.mark.usefixtures("second")
+    def test_one_is_chosen_from_a_menu(self, desk: Stage, tmp_path: Path) -> None:
+        """By its line, which a menu prints."""
+        for line, size in {"first": WIDE, "second": (300, 220)}.items():
+            words = ("--select", "window", "--menu", f"grep {line}")
+            assert (shoot(desk, tmp_path, *words) == opaque(*size)[:, :, :3]).all()
+        result = wayshot(desk, "--select", "window", "--menu", "grep third", tmp_path / "no.png")
+        assert result.returncode == 3
+        assert "cancelled" in error(result)
+
+    @on_newer_compositors
+    @pytest.mark.usefixtures("second")
     def test_each_of_them_gives_the_window(self, desk: Stage, tmp_path: Path) -> None:
         """Identifier, app_id, title, and which is active."""
         identifiers = {window["title"]: window["identifier"] for window in listed(desk)}

@@ -64,6 +64,7 @@ class FakeService:
     ) -> None:
         self.notified: list[Notified] = []
         self.shown: list[tuple[list[str], str]] = []  # items in the file manager, and the token
+        self.closed: list[tuple[int]] = []  # by who showed them
         self.gone: set[str] = set()  # clients that have hung up
         self._address = address
         self._names = names
@@ -158,6 +159,6 @@ class FakeService:
             self.notified.append(
                 Notified(number, client, app, icon, summary, body, actions, hints, timeout)
             )
-        elif member == "ShowItems":
+        elif member in {"ShowItems", "CloseNotification"}:
             self._bus.send(new_method_return(message))
-            self.shown.append(message.body)
+            (self.shown if member == "ShowItems" else self.closed).append(message.body)

@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import wayshot_cli
 from tests import y4m
 from tests.fake.pipewire import BGRX, PipeWire, Producer, picture
 from tests.portal.fake import Behaviour, FakePortal, Variant, started, stream
 from wayshot_cli.backends.common import PortalWish
-from wayshot_cli.errors import WayshotError
+from wayshot_cli.errors import TargetLostError, WayshotError
 from wayshot_cli.still import shot
 
 if TYPE_CHECKING:
@@ -258,6 +259,33 @@ class TestRecordings:
             recording.process.send_signal(signal.SIGINT)
             recording.end(0)
             portal.wait_for(lambda: len(portal.closed) == 1)
+
+
+@pytest.mark.usefixtures("compositor")
+class TestStreamsOfTheLibrary:
+    def test_breaking_out_of_the_loop_ends_the_cast(
+        self, bus: SessionBus, pipewire: PipeWire, producers: list[Producer]
+    ) -> None:
+        with FakePortal(bus.address, both(pipewire, producers)) as portal:
+            for frame in wayshot_cli.stream(portal=PORTAL, fps=20):
+                assert np.array_equal(frame.to_numpy()[:48, :64, :3], rgb(SIZES[0], 1))
+                assert np.array_equal(frame.to_numpy()[:, 64:, :3], rgb(SIZES[1], 2))
+                assert portal.closed == []
+                break
+            portal.wait_for(lambda: len(portal.closed) == 1)
+
+    def test_a_cast_that_ends_is_the_end(
+        self, bus: SessionBus, pipewire: PipeWire, producers: list[Producer]
+    ) -> None:
+        with (
+            FakePortal(bus.address, both(pipewire, producers)) as portal,
+            wayshot_cli.stream("FAKE-2", portal=PORTAL) as frames,
+        ):
+            frame = next(frames)
+            portal.close_session()
+            with pytest.raises(TargetLostError):
+                list(frames)
+            assert np.array_equal(frame.to_numpy(), rgb(SIZES[1], 2))
 
 
 def test_the_command_takes_what_the_portal_casts(

@@ -122,6 +122,7 @@ def test_a_click_opens_the_file(bus: SessionBus, folder: Path, key: str) -> None
         service.press(it, key, token="token-1")
         assert opened(folder) == f"token-1 {folder}/a.png\n"
         service.wait_until_gone(it)
+        assert service.closed == [(it.number,)]
 
 
 def test_a_button_shows_the_file_in_its_folder(bus: SessionBus, folder: Path) -> None:

@@ -419,12 +419,12 @@ EXIT_CODES = {
     "WayshotError": 1,
     "CaptureError": 1,
     "CaptureTimeoutError": 1,
+    "FramesHeldError": 1,
+    "ConcurrentUseError": 1,
     "WriteError": 1,
     "ClosedError": 1,
     "InvalidArgumentError": 2,
     "SelectionError": 1,
-    "FramesHeldError": 1,
-    "ConcurrentUseError": 1,
     "CancelledError": 3,
     "UnsupportedError": 4,
     "NotFoundError": 5,
@@ -546,3 +546,100 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", script], timeout=20, check=False)
     assert done.returncode == 0
+
+
+# What is selected
+
+
+@pytest.fixture
+def selected(monkeypatch: pytest.MonkeyPatch, captures: Captures) -> Captures:
+    """Stands in for what asks the user, too; both are remembered in one list."""
+
+    def selected_shot(kind: str, programs: Any, **wishes: Any) -> Frame:
+        return captures.shot(None, select=kind, programs=programs, **wishes)
+
+    monkeypatch.setattr("wayshot_cli.cli.selecting.selected_shot", selected_shot)
+    monkeypatch.delenv("WAYSHOT_SELECTOR", raising=False)
+    monkeypatch.delenv("WAYSHOT_MENU", raising=False)
+    return captures
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "file"),
+    [
+        (["--select", "a.png"], "region", "a.png"),
+        (["a.png", "--select"], "region", "a.png"),
+        (["--select", "output", "a.png"], "output", "a.png"),
+        (["a.png", "--select", "window"], "window", "a.png"),
+        (["--select=window", "a.png"], "window", "a.png"),
+        (["--select", "./output"], "region", "output"),
+        (["--select", "output", "output"], "output", "output"),
+        (["--select", "--", "output"], "region", "output"),
+        (["--select", "-c", "a.png"], "region", "a.png"),
+        (["--select", "--select", "a.png"], "region", "a.png"),
+        (["--select", "window", "--select", "a.png"], "region", "a.png"),
+        (["--select", "--select", "output", "a.png"], "output", "a.png"),
+        (["--selector", "--select", "--select", "a.png"], "region", "a.png"),
+        (["-c", "--", "--select"], None, "--select"),
+        (["-o", "--select", "a.png"], None, "a.png"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_only_its_three_words_are_values_of_select(
+    selected: Captures, words: list[str], kind: str | None, file: str
+) -> None:
+    assert cli.run(words) == 0
+    assert files() == {file}
+    assert selected.wishes.get("select") == kind
+
+
+def test_select_may_have_no_file_behind_it(
+    selected: Captures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wayshot_cli.sinks.is_terminal", lambda _file: False)
+    assert cli.run(["--select"]) == 0
+    assert selected.wishes["select"] == "region"
+    (name,) = files()
+    assert name.startswith("wayshot-")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--select=a.png"],
+        ["--select="],
+        ["--select", "a.png", "b.png"],
+        ["--select", "-o", "DP-1", "a.png"],
+        ["--select", "-g", "1,2 3x4", "a.png"],
+        ["--select", "window", "-w", "active", "a.png"],
+        ["--select", "window", "-s", "2", "a.png"],
+        ["--select", "--pipewire-node", "5", "a.png"],
+        ["--freeze", "a.png"],
+        ["--freeze", "-g", "1,2 3x4", "a.png"],
+        ["--freeze", "--select", "window", "a.png"],
+        ["--select", "--selector", "", "a.png"],
+        ["--select", "--selector", "'", "a.png"],
+        ["--select", "--menu", "''", "a.png"],
+        ["record", "--select", "-o", "DP-1", "a.mkv"],
+        ["record", "--select", "--pipewire-node", "5", "a.mkv"],
+        ["record", "--freeze", "--select", "a.mkv"],
+    ],
+    ids=" ".join,
+)
+def test_a_selection_that_contradicts_itself_is_refused(
+    selected: Captures, words: list[str]
+) -> None:
+    assert cli.run(words) == 2
+    assert not selected.asked
+    assert files() == set()
+
+
+def test_commands_that_ask_are_split_into_words(
+    selected: Captures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAYSHOT_SELECTOR", "from the environment")
+    monkeypatch.setenv("WAYSHOT_MENU", "fuzzel --dmenu -p 'which one? '")
+    assert cli.run(["--select", "--freeze", "--selector", r"slurp -b '#0008' \$x", "a.png"]) == 0
+    assert selected.wishes["programs"].selector == ["slurp", "-b", "#0008", "$x"]
+    assert selected.wishes["programs"].menu == ["fuzzel", "--dmenu", "-p", "which one? "]
+    assert selected.wishes["is_frozen"] is True

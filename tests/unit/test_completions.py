@@ -129,6 +129,8 @@ def test_words_of_the_session_are_asked_for_once(
     [
         ("wayshot -o DP-2\t", ["-o", "DP-2"]),
         ("wayshot --output=DP-2\t", ["--output=DP-2"]),
+        ("wayshot -oDP-2\t", ["-oDP-2"]),
+        ("wayshot -wapp\t", ["-wapp_id:foot"]),
         ("wayshot -w app\t", ["-w", "app_id:foot"]),
         ("wayshot -w app_id:f\t", ["-w", "app_id:foot"]),
         ("wayshot --window=app_id:\t", ["--window=app_id:foot"]),

@@ -273,6 +273,7 @@ def test_a_stage_is_not_recorded_as_a_session_is(config: Path) -> None:
         ('select = "region"', "-o B", {"outputs": ("B",)}),
         ("freeze = true", "-o B", {"outputs": ("B",)}),
         ("scale = 2", "-w active", {"scale": None, "window": "active"}),
+        ("scale = 2", "--pipewire-node 7", {"scale": None, "pipewire_node": 7}),
         ("pipewire-node = 7", "-o B", {"pipewire_node": None, "outputs": ("B",)}),
         ('backend = "screencopy"', "--pipewire-node 7", {"backend": "auto", "pipewire_node": 7}),
         ('backend = "screencopy"', "--portal-source window", {"backend": "auto"}),
@@ -597,6 +598,19 @@ def test_show_without_a_file_tells_what_is_built_in(
     assert tomllib.loads(shown) == {name: {} for name in COMMANDS if f"[{name}]" in shown}
     for _, key in OPTIONS:
         assert key == "geometry" or f"#{key} =" in shown
+
+
+def test_the_man_pages_example_is_right_and_all_tables_are_named(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "man" / "wayshot.5").read_text().replace("\\-", "-")
+    example = page.partition(".SH EXAMPLES\n.nf\n")[2].partition(".fi\n")[0]
+    config.write_text(example)
+    for profile in tomllib.loads(example)["profile"]:
+        assert cli.run(["config", "show", "--profile", profile]) == 0
+    assert "share" in capsys.readouterr().out
+    for name, command in COMMANDS.items():
+        assert (f"[{name}]" in page) == bool(configurable(command) and command is not app)
 
 
 def test_show_checks_every_table(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,13 @@
 """Time as a recording counts it. Every test gives the times itself; none waits."""
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.pacing import (
     GRACE,
     LONGEST_LAG,
@@ -15,6 +17,7 @@ from wayshot_cli.pacing import (
     Timeline,
     default_rate,
     exact_rate,
+    read_rate,
 )
 
 NTSC = Fraction(60_000, 1001)
@@ -237,3 +240,29 @@ class TestStatistics:
         for number in range(10_000):
             statistics.add_interval(number * 12_345_678)
         assert len(statistics._intervals) == before
+
+
+@pytest.mark.parametrize(
+    ("value", "rate"),
+    [
+        (30, Fraction(30)),
+        ("30", Fraction(30)),
+        (29.97, Fraction(30_000, 1001)),
+        ("59.94", Fraction(60_000, 1001)),
+        ("24000/1001", Fraction(24_000, 1001)),
+        (Fraction(15, 2), Fraction(15, 2)),
+        (7.5, Fraction(15, 2)),
+        (0.001, Fraction(1, 1000)),
+        (1000, Fraction(1000)),
+    ],
+)
+def test_a_rate_is_read_exactly(value: str | float | Fraction, rate: Fraction) -> None:
+    assert read_rate(value) == rate
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, 1001, 1e-9, float("nan"), float("inf"), "", "x", "1/0", None, [30], 1 + 2j]
+)
+def test_what_is_no_rate_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="frames per second"):
+        read_rate(value)

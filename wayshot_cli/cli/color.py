@@ -32,12 +32,12 @@ Examples:
 
 
 class _Sample(NamedTuple):
-    """The pixel of an output, upright, that covers a point of the logical space."""
+    """A colour, and where it was: the pixel of an output, upright, that covers a logical point."""
 
-    point: tuple[float, float]
-    output: Output
-    pixel: tuple[int, int]
     color: Color
+    point: tuple[float, float] | None = None
+    output: str | None = None
+    pixel: tuple[int, int] | None = None
 
 
 def _point(
@@ -83,20 +83,23 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Check the words, take the pixel, print its colour, and copy that."""
     if as_json and format_:
-        message = "--json prints all formats: leave --format out"
-        raise click.UsageError(message)
+        refuse("--json prints all formats: leave --format out", "format_")
     if freeze and point:
         refuse("--freeze is for pointing: leave X,Y out", "freeze")
         freeze = False
+    ask = partial(_ask, selector=selector)
     how: dict[str, Any] = {"backend": backend, "buffer": buffer, "device": device}
     report = say if verbose else None
     with Connection(timeout=timeout) as link:
-        if freeze:
-            sample = _point_at_frozen(link, selector, report=report, **how)
-        else:
-            point = point or _point_at(link, selector, **how)
-            capture = partial(shot, connection=link, report=report, **how)
+        capture = partial(shot, connection=link, report=report, **how)
+        if point:
             sample = _take(point, read_outputs(link), capture)
+        elif freeze:
+            sample = _take_frozen(link, ask, report=report, **how)
+        elif _is_by_portal(link, **how) and selector is None:
+            sample = _pick(link)
+        else:
+            sample = _take(ask(link), read_outputs(link), capture)
     words = _as_json(sample) if as_json else FORMATS[format_ or "hex"](sample.color)
     click.echo(words)
     if clipboard:
@@ -105,22 +108,35 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         copy(text(words), timeout=timeout)
 
 
-def _point_at(link: Connection, selector: list[str] | None, **how: Any) -> tuple[float, float]:
-    """Let the user point, if what is pointed at can then be captured."""
+def _ask(link: Connection, selector: list[str] | None) -> tuple[float, float]:
+    """Let the user point."""
     from wayshot_cli.cli.selecting import Programs, select_point  # noqa: PLC0415 - for this alone
 
-    chosen, _ = backends.choose(link, how["backend"], how["buffer"], how["device"])
-    chosen.close()
     return select_point(link, Programs(selector))
 
 
-def _point_at_frozen(link: Connection, selector: list[str] | None, **how: Any) -> _Sample:
-    """Let the user point at what was captured before."""
-    from wayshot_cli.cli.selecting import Programs, select_point  # noqa: PLC0415 - for this alone
-    from wayshot_cli.freeze import freeze  # noqa: PLC0415
+def _is_by_portal(link: Connection, backend: str, buffer: str, device: str | None) -> bool:
+    """Whether it is the portal that captures. Raises UnsupportedError when nobody does."""
+    chosen, _ = backends.choose(link, backend, buffer, device, screenshot=True)
+    chosen.close()
+    return chosen.name == "portal"
+
+
+def _pick(link: Connection) -> _Sample:
+    """Let the user point in the portal's own way, which asks for no cast."""
+    from wayshot_cli.backends.portal.picker import pick_color  # noqa: PLC0415 - for this alone
+
+    return _Sample(Color(*pick_color(link)))
+
+
+def _take_frozen(
+    link: Connection, ask: Callable[[Connection], tuple[float, float]], **how: Any
+) -> _Sample:
+    """Let the user point at what is captured before."""
+    from wayshot_cli.freeze import freeze  # noqa: PLC0415 - for this alone
 
     with freeze(link, **how) as frozen:
-        point = select_point(link, Programs(selector))
+        point = ask(link)
     return _take(point, frozen.outputs, frozen.cut)
 
 
@@ -137,7 +153,7 @@ def _take(
     output = layout.plan(outputs, region=unit).outputs[-1]  # what lies uppermost
     with capture(output=output.name) as frame:
         pixel = pixel_at(x, y, output.box, frame.upright_size)
-        return _Sample(point, output, pixel, _read(frame, pixel))
+        return _Sample(_read(frame, pixel), point, output.name, pixel)
 
 
 def _read(frame: Frame, pixel: tuple[int, int]) -> Color:
@@ -151,16 +167,14 @@ def _read(frame: Frame, pixel: tuple[int, int]) -> Color:
 def _as_json(sample: _Sample) -> str:
     import json  # noqa: PLC0415 - people get a word
 
-    x, y = sample.point
-    column, row = sample.pixel
+    color, point, output, pixel = sample
     return json.dumps(
         {
-            "x": x,
-            "y": y,
-            "output": sample.output.name,
-            "pixel": {"x": column, "y": row},
-            **{name: write(sample.color) for name, write in FORMATS.items()},
-            "channels": sample.color._asdict(),
+            "point": point and dict(zip("xy", point, strict=True)),
+            "output": output,
+            "pixel": pixel and dict(zip("xy", pixel, strict=True)),
+            **{name: write(color) for name, write in FORMATS.items()},
+            "channels": color._asdict(),
         },
         indent=2,
     )

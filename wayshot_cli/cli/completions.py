@@ -12,6 +12,8 @@ import click
 
 from wayshot_cli.cli.options import CONTEXT_SETTINGS, Word
 
+_LONGEST_HELP = 200  # characters: shells cut it to their width
+
 
 @click.command(
     "completions",
@@ -73,9 +75,6 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[Command
     )
     for name, it in below.items():
         yield from _commands(it, (*path, name))
-
-
-_LONGEST_HELP = 80
 
 
 def _option(option: click.Option) -> Option:
@@ -151,10 +150,11 @@ _wayshot() {
         values=("${argument[@]}")
     elif [[ ${values[0]-maybe} != maybe ]]; then
         : # the option before must have one
-    elif [[ $raw == --*=* ]]; then
-        skip=${raw%%=*}=
+    elif [[ $raw == --*=* || $raw == -[!-]?* ]]; then
+        skip=${raw:0:2}
+        [[ $skip != -- ]] || skip=${raw%%=*}=
         values=()
-        _wayshot_value "${raw%%=*}"
+        _wayshot_value "${skip%=}"
     elif [[ $raw == -* ]]; then
         _wayshot_offer_options
         return
@@ -166,7 +166,6 @@ _wayshot() {
     case ${values[0]-} in
         words | maybe) _wayshot_offer "${values[@]:1}" ;;
         files) _wayshot_offer_files ;;
-        folders) compopt -o dirnames ;;
         commands) ((dashes == 0)) || _wayshot_offer_command "$((dashes + 1))" ;;
         '' | nothing) ;;
         *) _wayshot_offer_live "${values[0]}" ;;
@@ -175,7 +174,7 @@ _wayshot() {
 
 # Offer the words that begin as the one on the line.
 _wayshot_offer() {
-    local whole rest keeps
+    local word whole rest keeps
     _wayshot_unquote "$kept"
     keeps=$plain
     _wayshot_unquote "$raw"
@@ -208,7 +207,9 @@ _wayshot_unquote() {
     done
 }
 
+# Offer the options that are not there yet, or may come again.
 _wayshot_offer_options() {
+    local -a free=()
     local names name
     for names in "${options[@]}"; do
         if [[ $names != \** ]]; then
@@ -217,9 +218,10 @@ _wayshot_offer_options() {
             done
         fi
         for name in ${names#\*}; do
-            _wayshot_offer "$name"
+            free+=("$name")
         done
     done
+    _wayshot_offer "${free[@]}"
 }
 
 # Offer files, beside commands if there are any.
@@ -388,8 +390,8 @@ def _zsh_specs(option: Option) -> Iterator[str]:
 def _zsh_value(metavar: str, value: Value) -> str:
     if isinstance(value, tuple):
         action = f"({' '.join(value)})"
-    elif value in {"files", "folders"}:
-        action = "_files -/" if value == "folders" else "_files"
+    elif value == "files":
+        action = "_files"
     else:
         action = f" _wayshot_live {value}" if value else ""
     message = metavar.replace(":", "\\:") or " "
@@ -483,8 +485,6 @@ def _fish_rules(command: Command) -> Iterator[tuple[str, ...]]:
 def _fish_value(value: Value) -> tuple[str, ...]:
     if value == "files":
         return ("-r", "-F")
-    if value == "folders":
-        return ("-x", "-a '(__fish_complete_directories)'")
     if isinstance(value, tuple):
         return ("-x", f"-a '{' '.join(value)}'")
     return ("-x", "-k", f"-a '(__wayshot_live {value})'") if value else ("-x",)

@@ -32,11 +32,12 @@ def path() -> None:
 @command.command(
     "show",
     help="Check the file, and print what is in force and whence; of all commands, or of COMMAND.",
+    short_help="Check the file, and print what is in force and whence.",
     context_settings=CONTEXT_SETTINGS,
 )
 @click.option("--profile", type=Word("profiles"), metavar="NAME", help="With this profile.")
 @click.option("--json", "as_json", is_flag=True, help="Print it for programs.")
-@click.argument("name", metavar="COMMAND", required=False)
+@click.argument("name", metavar="[COMMAND]", required=False)
 def show(profile: str | None, name: str | None, *, as_json: bool) -> None:
     """Print TOML, in which what is not configured is a comment, or a JSON object."""
     contexts = {it: ctx for it, ctx in _contexts() if configurable(ctx.command)}

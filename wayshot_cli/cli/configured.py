@@ -33,7 +33,7 @@ _GIVES_WAY_TO: dict[str, set[str]] = {
     **{name: {"pipewire_node", "backend"} for name in _PORTAL},
     "buffer": {"device"},
     "device": {"buffer"},
-    "scale": {"window", "select"},
+    "scale": {"window", "select", "pipewire_node"},
     "format_": {"file", "as_json"},
     "as_json": {"format_"},
     "rate": {"timestamps"},

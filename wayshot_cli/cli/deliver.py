@@ -221,6 +221,7 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
     signal that ends us ends it, too.
     """
     words = [word.replace(_PLACE, os.path.abspath(path)) if path else word for word in words]
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or nobody would know how it ended
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _LEAVING)
     for number in _LEAVING:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -232,7 +233,7 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
             setsigmask=mask, setsigdef=_IGNORED,
         )  # fmt: skip
         end = partial(_end, pid)
-        before_leaving.append(end)
+        before_leaving.insert(0, end)  # before what it works on goes
     except OSError as error:
         message = f"{option}: cannot run {words[0]!r}: {error.strerror}"
         raise WayshotError(message) from error

@@ -11,6 +11,7 @@ from wayshot_cli.cli.names import format_name, read_template
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
     Word,
+    mkdir_option,
     positive,
     profile_option,
     refuse,
@@ -86,6 +87,7 @@ class _AfterDashes(click.Command):
 @click.option(
     "--duration", type=float, metavar="SECONDS", callback=positive, help="End the recording."
 )
+@mkdir_option
 @click.option(
     "--timeout", type=float, metavar="SECONDS", default=DEFAULT_TIMEOUT,
     callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
@@ -107,6 +109,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     timeout: float,
     command: tuple[str, ...],
     *,
+    mkdir: bool,
     verbose: bool,
 ) -> int:
     """Check the words, run the program, and take its picture as other commands do."""
@@ -136,11 +139,11 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
             raise
 
     if record is None:
-        return _take_still(open_stage, save, verbose=verbose)
+        return _take_still(open_stage, save, mkdir=mkdir, verbose=verbose)
     from wayshot_cli.cli import record as recording  # noqa: PLC0415 - a still needs none of it
 
     words = [] if duration is None else ["--duration", str(duration)]
-    words += ["--verbose"] if verbose else []
+    words += [*(["--mkdir"] if mkdir else []), *(["--verbose"] if verbose else [])]
     # A map of defaults, though empty: what is configured for the session is not for a stage.
     with recording.command.make_context(
         "wayshot headless", [*words, "--", record], obj=open_stage, default_map={}
@@ -152,6 +155,7 @@ def _take_still(
     open_stage: Callable[[], contextlib.AbstractContextManager[Stage]],
     file: str | None,
     *,
+    mkdir: bool,
     verbose: bool,
 ) -> int:
     template = read_template(file)
@@ -162,7 +166,7 @@ def _take_still(
             connection=stage.connection, report=say if verbose else None,
             note=template.note if template else None,
         )  # fmt: skip
-    write(frame, Writing(template or file, format_, options))
+    write(frame, Writing(template or file, format_, options, mkdir=mkdir))
     return 0
 
 

@@ -233,8 +233,10 @@ select_options = _together(
 )  # fmt: skip
 """``--select``, ``--selector`` and ``--menu``: the user says what is captured."""
 
+mkdir_option = click.option("--mkdir", is_flag=True, help="Make the folders that are missing.")
+
 writing_options = _together(
-    click.option("--mkdir", is_flag=True, help="Make the folders that are missing."),
+    mkdir_option,
     click.option("--no-clobber", is_flag=True, help="Never replace an existing file."),
 )
 """How FILE is written."""

@@ -145,8 +145,8 @@ def select_output(link: Connection, programs: Programs, *, is_frozen: bool = Fal
     if len(names) == 1:
         return names[0]
     slurp = programs.selector if programs.selector and _is_slurp(programs.selector) else [_SLURP]
-    takes_menu = not is_frozen and (programs.menu or not shutil.which(slurp[0]))
-    if takes_menu:
+    can_slurp = link.find(ZWLR_LAYER_SHELL_V1) and shutil.which(slurp[0])
+    if not is_frozen and (programs.menu or not can_slurp):
         chosen = _choose(link, programs, [f"{it.name}: {it.description}" for it in outputs])
         return names[chosen]
     name = _run(link, [*_require_layers(link, slurp), "-o", "-r", "-f", "%o"])
@@ -228,7 +228,7 @@ def _told_apart(labels: list[str]) -> list[str]:
         number = 1
         while line in lines:
             number += 1
-            line = f"{short} ({number})"
+            line = f"{short} ({number})".strip()
         lines.append(line)
     return lines
 

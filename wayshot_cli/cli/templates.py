@@ -97,7 +97,7 @@ class Template:
         now = time.localtime()
         window = self._window
         said = {
-            "output": "+".join(self._outputs),
+            "output": "+".join(filter(None, self._outputs)),
             "app_id": window.app_id if window else "",
             "title": window.title if window else "",
         }
