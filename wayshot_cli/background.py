@@ -140,7 +140,8 @@ def _run(
     def ready() -> None:
         die_with_parent(still=False)
         os.write(status_fd, _READY)  # raises BrokenPipeError when nobody waits any more
-        os.dup2(0, status_fd)  # which keeps the number taken: what follows is told to nobody
+        # Which keeps the number taken: what follows is told to nobody.
+        os.dup2(0, status_fd, inheritable=False)
 
     code = 1
     try:
