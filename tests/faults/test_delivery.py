@@ -292,7 +292,15 @@ def wait_for(done: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("words", [("--exec", "{program}"), ("--edit", "--editor", "{program}")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--exec", "{program}"),
+        ("--edit", "--editor", "{program}"),
+        ("--exec", 'sh -c "{program}; true"'),
+        ("--edit", "--editor", 'sh -c "{program}; true # {{}}"'),
+    ],
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_both_and_leaves_nothing_but_the_picture(
     folder: Path, words: tuple[str, ...], number: int
