@@ -71,6 +71,8 @@ class Delivery:
         if edit and format_ != "png":
             refuse(f"--edit is for png, not {format_}", "edit")
             edit = False
+        if clipboard and file is None and format_ != "png":
+            refuse(f"the clipboard gets PNG: name a FILE for {format_}", "format_")
         if exec_ and not leaves_file and any(_PLACE in word for word in exec_):
             refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
             exec_ = None
