@@ -205,10 +205,13 @@ class _Reader:
 def _run_wl_copy(compositor: str, mime_type: str, data: "Buffer", timeout: float) -> None:
     """Hand one kind of data to wl-copy, which stays in the background by itself."""
     import subprocess  # noqa: PLC0415 - where nothing else is left
-    from tempfile import TemporaryFile  # noqa: PLC0415
 
-    # Files: what stays in the background would keep a pipe, and take a torn one for all.
-    with TemporaryFile() as given, TemporaryFile() as said:
+    # In memory, but no pipes: what stays in the background would keep one, and takes a torn one
+    # for all.
+    with (
+        open(os.memfd_create("wayshot-copied"), "w+b") as given,
+        open(os.memfd_create("wayshot-said"), "w+b") as said,
+    ):
         given.write(data)
         given.seek(0)
         try:

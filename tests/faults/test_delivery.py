@@ -247,6 +247,12 @@ def test_braces_need_a_file(folder: Path, words: tuple[str, ...]) -> None:
         assert compositor.connections == 0
 
 
+def test_the_clipboard_alone_takes_no_other_format(folder: Path) -> None:
+    result = shoot(folder, "--clipboard", "-t", "jpeg")
+    assert (result.code, result.files) == (2, [])
+    assert "name a FILE for jpeg" in result.complaint
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [("sys.exit(3)", "exit code 3"), ("os.kill(os.getpid(), 9)", "signal 9")],
@@ -292,7 +298,15 @@ def wait_for(done: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("words", [("--exec", "{program}"), ("--edit", "--editor", "{program}")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--exec", "{program}"),
+        ("--edit", "--editor", "{program}"),
+        ("--exec", 'sh -c "{program}; true"'),
+        ("--edit", "--editor", 'sh -c "{program}; true # {{}}"'),
+    ],
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_both_and_leaves_nothing_but_the_picture(
     folder: Path, words: tuple[str, ...], number: int

@@ -7,7 +7,8 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wayshot_cli.cli.selecting import _descendants, _told_apart
+from wayshot_cli.cli.children import descendants
+from wayshot_cli.cli.selecting import _told_apart
 from wayshot_cli.freeze import _pixels_of
 from wayshot_cli.geometry import Size
 
@@ -48,10 +49,10 @@ def test_what_a_child_has_started_is_found() -> None:
     script = "import subprocess, sys; subprocess.run(['sleep', '60'])"
     child = subprocess.Popen([sys.executable, "-c", script])
     try:
-        while len(found := list(_descendants(child.pid))) < 1:
+        while len(found := list(descendants(child.pid))) < 1:
             assert child.poll() is None
         (grandchild,) = found
-        assert {child.pid, grandchild} <= set(_descendants(os.getpid()))
+        assert {child.pid, grandchild} <= set(descendants(os.getpid()))
         os.kill(grandchild, 9)
     finally:
         child.kill()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wayshot_cli import encode, sinks
 from wayshot_cli.cli import before_leaving, leave, printable, say
+from wayshot_cli.cli.children import end_children
 from wayshot_cli.cli.options import refuse
 from wayshot_cli.cli.shot import Writing, write
 from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError
@@ -70,6 +71,8 @@ class Delivery:
         if edit and format_ != "png":
             refuse(f"--edit is for png, not {format_}", "edit")
             edit = False
+        if clipboard and file is None and format_ != "png":
+            refuse(f"the clipboard gets PNG: name a FILE for {format_}", "format_")
         if exec_ and not leaves_file and any(_PLACE in word for word in exec_):
             refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
             exec_ = None
@@ -218,7 +221,7 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
     """Run a program to its end, with the path in place of ``{}``.
 
     Where it may not have our stdout it prints to stderr. Raises WayshotError when it fails. A
-    signal that ends us ends it, too.
+    signal that ends us ends it, too, and what it has started.
     """
     words = [word.replace(_PLACE, os.path.abspath(path)) if path else word for word in words]
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or nobody would know how it ended
@@ -232,8 +235,7 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
             file_actions=[] if has_stdout else [(os.POSIX_SPAWN_DUP2, 2, 1)],
             setsigmask=mask, setsigdef=_IGNORED,
         )  # fmt: skip
-        end = partial(_end, pid)
-        before_leaving.insert(0, end)  # before what it works on goes
+        before_leaving.insert(0, end_children)  # before what it works on goes
     except OSError as error:
         message = f"{option}: cannot run {words[0]!r}: {error.strerror}"
         raise WayshotError(message) from error
@@ -242,16 +244,11 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
     try:
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     finally:
-        before_leaving.remove(end)
+        before_leaving.remove(end_children)
     if code:
         how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
         message = f"{option}: {words[0]!r} {how}"
         raise WayshotError(message)
-
-
-def _end(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
 
 
 @contextlib.contextmanager

@@ -24,9 +24,6 @@ DEFAULT_NAME = f"wayshot-{_NOW}"
 NO_PROFILE = "none"
 """The profile for which nothing is configured."""
 
-NO_PROFILE = "none"
-"""The profile for which nothing is configured."""
-
 
 def is_folder(file: str) -> bool:
     """Whether FILE is a folder to choose a name in."""
