@@ -24,9 +24,6 @@ DEFAULT_NAME = f"wayshot-{_NOW}"
 NO_PROFILE = "none"
 """The profile for which nothing is configured."""
 
-NO_PROFILE = "none"
-"""The profile for which nothing is configured."""
-
 
 def is_folder(file: str) -> bool:
     """Whether FILE is a folder to choose a name in."""
@@ -127,4 +124,7 @@ def is_configured() -> bool:
 
 
 def _config_home() -> str:
-    return os.environ.get("XDG_CONFIG_HOME") or f"{os.environ.get('HOME', '')}/.config"
+    folder = os.environ.get("XDG_CONFIG_HOME", "")
+    if folder.startswith("/"):  # any other is to be ignored, says the specification
+        return folder
+    return f"{os.environ.get('HOME', '')}/.config"
