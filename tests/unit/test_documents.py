@@ -118,6 +118,15 @@ def test_man_page_and_readme_name_every_format() -> None:
         assert re.search(rf"\b{format_}\b", README)
 
 
+def test_the_map_of_the_code_names_every_module_and_none_that_is_gone() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    code_map = text.partition("## The map")[2].partition("Imports point")[0]
+    named = set(re.findall(r"\b[a-z_]+\.py\b", code_map))
+    package = ROOT / "wayshot_cli"  # of the folders in it the map names what one looks for
+    assert {path.name for path in package.glob("[a-z]*.py")} <= named
+    assert named <= {path.name for path in package.rglob("*.py")}
+
+
 def test_what_the_readme_leads_to_is_in_the_source_distribution() -> None:
     manifest = (ROOT / "MANIFEST.in").read_text()
     for place in re.findall(r"\]\(([^):]+)\)|`((?:docs|examples)/[^`]*)`", README):
