@@ -262,10 +262,8 @@ class FrameStream:
         assert self._pacer  # noqa: S101 - or there are no slots
         start, rate = self._start + self._pacer.tolerance / SECOND, float(self._pacer.rate)
         now, last = monotonic(), start + self._slot / rate
-        if now - last > max(2 * self._interval, 1 / rate):
-            now += (
-                _AHEAD * self._interval
-            )  # what was asked for before is old, and another takes time
+        if now - last > max(2 * self._interval, 1 / rate):  # what was asked for then is old by now
+            now += _AHEAD * self._interval
         slot = max(self._slot + 1, math.floor((now - start) * rate) + 1)
         return slot, start + slot / rate
 
