@@ -122,7 +122,7 @@ def read(path: str) -> Config:
     if len(data) > _LARGEST:
         raise _unreadable(path, f"it is larger than {_LARGEST >> 10} KiB")
     try:
-        return Config(path, data.decode())
+        return Config(path, data.decode().removeprefix("\ufeff"))  # the mark of some editors
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"{path}:{line}: this is not UTF-8"

@@ -21,6 +21,7 @@ from wayshot_cli.errors import (
     ClosedError,
     ConcurrentUseError,
     FramesHeldError,
+    InvalidArgumentError,
 )
 from wayshot_cli.geometry import Box
 from wayshot_cli.pacing import SECOND, Pacer, read_rate
@@ -72,6 +73,9 @@ def stream(  # noqa: PLR0913 - the options of shot, all but the first optional
     ``connection`` that is handed in is used by the stream alone as long as a frame is waited for.
     """
     names, box = read_target(output, region, window)
+    if cursor not in {False, True}:
+        message = f"{cursor!r} is no way to show the cursor in a stream"
+        raise InvalidArgumentError(message, hint="it takes True or False")
     rate = None if fps is None else read_rate(fps)
     report = report or (lambda _line: None)
     with contextlib.ExitStack() as stack:

@@ -503,6 +503,7 @@ def test_a_signal_handler_may_stop_it() -> None:
         ({"fps": [30]}, InvalidArgumentError),
         ({"timeout": -1}, InvalidArgumentError),
         ({"backend": "nonsense"}, InvalidArgumentError),
+        ({"cursor": "separate"}, InvalidArgumentError),
     ],
     ids=str,
 )

@@ -421,6 +421,15 @@ def test_an_error_is_said_with_file_and_line(  # noqa: PLR0913, PLR0917 - one fo
     assert os.listdir() == []
 
 
+def test_a_byte_order_mark_and_windows_line_ends_are_passed_over(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_bytes(b"\xef\xbb\xbflevel = 3\r\ncurser = true\r\n")
+    assert refused([], capsys)[0] == f"{config}:2: unknown key 'curser'"
+    config.write_bytes(b"\xef\xbb\xbflevel = 3\r\n\xff")
+    assert refused([], capsys)[0] == f"{config}:2: this is not UTF-8"
+
+
 def test_an_unknown_profile_is_refused_with_those_that_there_are(
     config: Path, captures: Captures, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -640,6 +649,9 @@ def test_path_tells_which_file_is_read(
     assert cli.run(["config", "path"]) == 0
     assert capfd.readouterr().out == f"{config}\n"
     monkeypatch.delenv("XDG_CONFIG_HOME")
+    assert cli.run(["config", "path"]) == 0
+    assert capfd.readouterr().out == f"{os.environ['HOME']}/.config/wayshot/config.toml\n"
+    monkeypatch.setenv("XDG_CONFIG_HOME", "folder")  # a relative one is to be ignored
     assert cli.run(["config", "path"]) == 0
     assert capfd.readouterr().out == f"{os.environ['HOME']}/.config/wayshot/config.toml\n"
     monkeypatch.setenv("WAYSHOT_CONFIG", "/a/b")

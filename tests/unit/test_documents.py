@@ -118,6 +118,23 @@ def test_man_page_and_readme_name_every_format() -> None:
         assert re.search(rf"\b{format_}\b", README)
 
 
+def test_the_map_of_the_code_names_every_module_and_none_that_is_gone() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    code_map = text.partition("## The map")[2].partition("Imports point")[0]
+    named = set(re.findall(r"\b[a-z_]+\.py\b", code_map))
+    package = ROOT / "wayshot_cli"  # of the folders in it the map names what one looks for
+    assert {path.name for path in package.glob("[a-z]*.py")} <= named
+    assert named <= {path.name for path in package.rglob("*.py")}
+
+
+def test_what_the_readme_leads_to_is_in_the_source_distribution() -> None:
+    manifest = (ROOT / "MANIFEST.in").read_text()
+    for place in re.findall(r"\]\(([^):]+)\)|`((?:docs|examples)/[^`]*)`", README):
+        path = Path(place[0] or place[1])
+        assert (ROOT / path).is_file()
+        assert re.search(rf"\b(graft {path.parts[0]}|include .*\b{path.name})\b", manifest), path
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     for page in PAGES.values():
         assert f'"wayshot {__version__}"' in page

@@ -124,4 +124,7 @@ def is_configured() -> bool:
 
 
 def _config_home() -> str:
-    return os.environ.get("XDG_CONFIG_HOME") or f"{os.environ.get('HOME', '')}/.config"
+    folder = os.environ.get("XDG_CONFIG_HOME", "")
+    if folder.startswith("/"):  # any other is to be ignored, says the specification
+        return folder
+    return f"{os.environ.get('HOME', '')}/.config"
