@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wayshot_cli import encode, sinks
 from wayshot_cli.cli import before_leaving, leave, printable, say
-from wayshot_cli.cli.children import end_children
+from wayshot_cli.cli.children import ending_children
 from wayshot_cli.cli.options import refuse
 from wayshot_cli.cli.shot import Writing, write
 from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError
@@ -224,6 +224,7 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
     signal that ends us ends it, too, and what it has started.
     """
     words = [word.replace(_PLACE, os.path.abspath(path)) if path else word for word in words]
+    end_children = ending_children()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or nobody would know how it ended
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _LEAVING)
     for number in _LEAVING:
