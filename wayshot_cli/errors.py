@@ -29,7 +29,7 @@ class FramesHeldError(CaptureError):
 
 
 class ConcurrentUseError(WayshotError):
-    """A connection was used while another thread used it; each thread needs one of its own."""
+    """A connection was used while another thread used it, or in a signal handler amid a wait."""
 
 
 class WriteError(WayshotError):

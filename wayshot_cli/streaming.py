@@ -193,14 +193,10 @@ class FrameStream:
     def close(self) -> None:
         """Close what was opened. Frames stay valid. Harmless twice, and in a forked process.
 
-        Raises ConcurrentUseError while another thread waits for a frame: ``stop()`` ends that.
+        Raises ConcurrentUseError while another thread waits for a frame, or this one, which a
+        signal handler has interrupted: ``stop()`` ends that.
         """
-        link, close = self._source.connection, self._close
-        if close is None or link.is_forked:
-            return
-        with link.in_use():
-            self._frame = self._picture = self._close = None
-            close()
+        self._end()
 
     def __enter__(self) -> Self:
         """Return the stream itself, to be closed at the end of the block."""
@@ -213,7 +209,15 @@ class FrameStream:
     def __del__(self) -> None:
         """Close it: whoever breaks out of a loop has no more use for it."""
         if sys and not sys.is_finalizing():  # what it would close is being taken apart then
-            self.close()
+            self._end(in_wait=True)  # it is somebody else's: nobody waits for a frame of this
+
+    def _end(self, *, in_wait: bool = False) -> None:
+        link, close = self._source.connection, self._close
+        if close is None or link.is_forked:
+            return
+        with link.in_use(in_wait=in_wait):
+            self._frame = self._picture = self._close = None
+            close()
 
     def _read(self, until: float) -> "Frame | None":
         picture = self._source.capture(until)

@@ -42,6 +42,7 @@ class Waiter:
             raise InvalidArgumentError(message)
         self.timeout = timeout
         self._user = RLock()
+        self._is_waiting = False
         self._process = os.getpid()
         self._handlers: dict[int, Callable[[], object]] = {}
         self._alarms: dict[Callable[[], object], float] = {}
@@ -87,15 +88,16 @@ class Waiter:
         Raises CaptureTimeoutError at the deadline (time.monotonic()), CancelledError after
         ``wake()``, CaptureError when whoever is waited for is gone, and whatever a handler raises.
         """
-        with self.in_use():
+        with self.in_use(), self._waiting():
             self._wait(done, what, self.deadline() if deadline is None else deadline)
 
     @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
+    def in_use(self, *, in_wait: bool = False) -> Iterator[None]:
         """Keep other threads out for the time of a block: of a capture, which is several waits.
 
-        Raises ConcurrentUseError when another thread is in such a block, ClosedError in a process
-        that was forked: what it sent would mix with what its parent sends.
+        Raises ConcurrentUseError when another thread is in such a block; also when this one is in
+        a wait, which a signal handler has interrupted, unless the block can be ``in_wait``.
+        ClosedError in a process that was forked: what it sent would mix with what its parent sends.
         """
         if self.is_forked:
             message = f"the connection to {self.compositor} is that of another process"
@@ -104,9 +106,22 @@ class Waiter:
             message = f"the connection to {self.compositor} is being used by another thread"
             raise ConcurrentUseError(message, hint="give each thread a connection of its own")
         try:
+            if self._is_waiting and not in_wait:
+                message = f"the connection to {self.compositor} is in the middle of a wait"
+                hint = "a signal handler may call wake(), or stop() of a stream"
+                raise ConcurrentUseError(message, hint=hint)
             yield
         finally:
             self._user.release()
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Note that a wait is under way: one inside it would wait for it, or take all away."""
+        try:
+            self._is_waiting = True
+            yield
+        finally:
+            self._is_waiting = False
 
     def _wait(self, done: Callable[[], bool], what: str, deadline: float) -> None:
         if self.is_closed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -89,7 +90,7 @@ def read_in_another_thread(
     assert all(map(is_right, frames))
 
 
-@pytest.mark.parametrize(
+each_use = pytest.mark.parametrize(
     "use",
     [
         lambda connection: wayshot.shot(connection=connection),
@@ -101,6 +102,9 @@ def read_in_another_thread(
     ],
     ids=["shot", "outputs", "windows", "stream", "roundtrip", "close"],
 )
+
+
+@each_use
 def test_a_connection_that_another_thread_uses_says_so(
     use: Callable[[Connection], object], compositor: FakeCompositor
 ) -> None:
@@ -125,6 +129,57 @@ def test_a_stream_that_another_thread_reads_says_so_and_goes_on(
                     use()
             assert not stream.is_closed
         assert stream.is_closed
+
+
+def read_and_be_interrupted(stream: wayshot.FrameStream, use: Callable[[], object]) -> None:
+    """Wait for what an idle screen does not give, and use things in a signal handler meanwhile."""
+    refused: list[ConcurrentUseError] = []
+
+    def handle(*_: object) -> None:
+        with pytest.raises(ConcurrentUseError, match="in the middle of a wait") as caught:
+            use()
+        refused.append(caught.value)
+
+    while stream.read(0.1):  # screencopy has two
+        pass
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        assert stream.read(0.5) is None
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert [error.hint for error in refused if error.hint]
+
+
+@each_use
+@pytest.mark.usefixtures("compositor")
+def test_a_signal_handler_cannot_use_a_connection_that_waits(
+    use: Callable[[Connection], object],
+) -> None:
+    with Connection() as connection:
+        with wayshot.stream(connection=connection) as stream:
+            read_and_be_interrupted(stream, lambda: use(connection))
+        assert is_right(wayshot.shot(connection=connection))
+
+
+@pytest.mark.usefixtures("compositor")
+def test_nor_a_stream_that_waits() -> None:
+    with wayshot.stream() as stream:
+        for use in (stream.read, stream.close):
+            read_and_be_interrupted(stream, use)
+            assert not stream.is_closed
+
+
+@pytest.mark.usefixtures("compositor")
+def test_a_stream_may_go_out_of_scope_while_its_connection_waits() -> None:
+    with Connection() as connection:
+        streams = [wayshot.stream(connection=connection)]
+        assert is_right(next(streams[0]))
+        before = len(connection.proxies)
+        connection.call_at(0, streams.clear)
+        connection.sleep(0.1)
+        assert streams == []
+        assert len(connection.proxies) < before
 
 
 @pytest.mark.usefixtures("compositor")

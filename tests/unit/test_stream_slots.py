@@ -43,7 +43,9 @@ class Screen:
         self.asked: float | None = None
         self.last = -1
         self.captured = 0
-        self.connection = SimpleNamespace(in_use=contextlib.nullcontext, is_forked=False)
+        self.connection = SimpleNamespace(
+            in_use=lambda **_: contextlib.nullcontext(), is_forked=False
+        )
 
     def rest(self, _link: object, until: float, _done: object = None) -> bool:
         self.now = max(self.now, until)

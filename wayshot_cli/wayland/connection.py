@@ -143,7 +143,7 @@ class Connection(Waiter):
 
     def flush(self, what: str) -> None:
         """Send all queued requests, waiting for the compositor to take them if need be."""
-        with self.in_use():
+        with self.in_use(), self._waiting():
             self._require_open()
             self._unflushed_binds = 0
             deadline = self.deadline()
@@ -186,7 +186,8 @@ class Connection(Waiter):
     def close(self) -> None:
         """Free every object and the connection, sending what is queued. Harmless twice.
 
-        Raises ConcurrentUseError while another thread waits: ``wake()`` ends that.
+        Raises ConcurrentUseError while another thread waits, or this one, which a signal handler
+        has interrupted: ``wake()`` ends that.
         """
         if self.is_forked:
             return  # it is the parent's, whose threads may have held libwayland's locks
