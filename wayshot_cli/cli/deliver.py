@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from wayshot_cli import encode, sinks
 from wayshot_cli.cli import before_leaving, leave, printable, say
 from wayshot_cli.cli.children import ending_children
+from wayshot_cli.cli.names import say_path
 from wayshot_cli.cli.options import refuse
 from wayshot_cli.cli.shot import Writing, write
-from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError
+from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError, WriteError
 from wayshot_cli.geometry import Size
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Delivery:
         self._clipboard = clipboard
         self._notify = notify
         self._leaves_file = leaves_file
+        self._unsaid: WriteError | None = None
         with self.telling_errors():
             self._editor = _find_editor(editor) if edit else None
             self._command = _find(exec_, "--exec") if exec_ else None
@@ -111,6 +113,8 @@ class Delivery:
         if self._clipboard and png:
             self._copy(png, path)
         self._finish("Screenshot", path, "camera-photo", preview)
+        if self._unsaid:
+            raise self._unsaid
 
     def deliver_recording(self, path: str | None) -> None:
         """Do the rest for a recording that is complete, in a file or elsewhere."""
@@ -134,7 +138,7 @@ class Delivery:
         """Write and edit; return the path of the file that is left, and the PNG, if at hand."""
         png: bytes | None = None
         if self._leaves_file:
-            path = write(frame, writing)
+            path = write(frame, writing, say_name=self._say_name)
             if path and self._editor:
                 png = self._edit(_read(path))
                 sinks.write_file(path, [png])
@@ -146,6 +150,13 @@ class Delivery:
         if self._file is not None:
             write(frame, writing, png)
         return None, png
+
+    def _say_name(self, path: str) -> None:
+        """Print the name of the file; where stdout takes nothing, that is told after all else."""
+        try:
+            say_path(path)
+        except WriteError as error:
+            self._unsaid = error
 
     def _edit(self, png: bytes) -> bytes:
         """Return what the editor makes of a picture, in a copy: until then all stays as it is."""
