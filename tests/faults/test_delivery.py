@@ -247,6 +247,18 @@ def test_braces_need_a_file(folder: Path, words: tuple[str, ...]) -> None:
         assert compositor.connections == 0
 
 
+@pytest.mark.parametrize(("words", "files"), [((), []), (("a.png",), ["a.png"])])
+def test_a_picture_that_could_only_be_lost_is_not_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], files: list[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    editor = shlex.join([sys.executable, "-c", "open('../edited', 'w')"])
+    result = shoot(folder, "--clipboard", "--edit", "--editor", editor, *words)
+    assert (result.code, result.files) == (4, files)
+    assert "wl-copy cannot be run" in result.complaint
+    assert (folder.parent / "edited").exists() == bool(files)
+
+
 def test_the_clipboard_alone_takes_no_other_format(folder: Path) -> None:
     result = shoot(folder, "--clipboard", "-t", "jpeg")
     assert (result.code, result.files) == (2, [])

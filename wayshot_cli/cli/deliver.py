@@ -66,7 +66,8 @@ class Delivery:
     ) -> None:
         """Check the words, for a picture in a format or a recording.
 
-        Raises click.UsageError, and UnsupportedError for a program that is missing.
+        Raises click.UsageError, UnsupportedError for a program that is missing, and what
+        ``clipboard.require`` does.
         """
         leaves_file = not clipboard if file is None else _is_file(file)
         if edit and format_ != "png":
@@ -86,6 +87,10 @@ class Delivery:
         with self.telling_errors():
             self._editor = _find_editor(editor) if edit else None
             self._command = _find(exec_, "--exec") if exec_ else None
+            if clipboard and file is None:
+                from wayshot_cli.clipboard import require  # noqa: PLC0415 - for this alone
+
+                require(timeout=timeout)  # or the picture would be lost
 
     @contextlib.contextmanager
     def telling_errors(self) -> Iterator[None]:
