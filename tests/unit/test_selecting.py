@@ -1,13 +1,14 @@
 """The lines of a menu, and what a frozen screen shows."""
 
 import os
+import signal
 import subprocess
 import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wayshot_cli.cli.children import descendants
+from wayshot_cli.cli.children import descendants, ending_children
 from wayshot_cli.cli.selecting import _told_apart
 from wayshot_cli.freeze import _pixels_of
 from wayshot_cli.geometry import Size
@@ -57,3 +58,13 @@ def test_what_a_child_has_started_is_found() -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_what_was_there_before_is_not_ended() -> None:
+    with subprocess.Popen(["sleep", "60"]) as before:
+        end_children = ending_children()
+        with subprocess.Popen(["sh", "-c", "sleep 60; true"]) as ours:
+            end_children()
+            assert ours.wait(20) == -signal.SIGTERM
+        assert before.poll() is None
+        before.kill()

@@ -4,17 +4,26 @@ import contextlib
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from time import monotonic
 
 _GRACE = 0.5  # seconds that programs have to end by themselves
 
 
-def end_children() -> None:
-    """End what we have started and what that has: a selector may be a script that runs slurp."""
+def ending_children() -> Callable[[], None]:
+    """Return what ends all that we start from now on, and what that has started.
+
+    A selector may be a script that runs slurp. But a script that became us by exec may have
+    started others, which are none of ours.
+    """
+    return partial(_end_descendants, [*descendants(os.getpid())])
+
+
+def _end_descendants(others: Collection[int]) -> None:
     with contextlib.ExitStack() as stack:
         fds = []
-        for pid in descendants(os.getpid()):
+        for pid in descendants(os.getpid(), others):
             with contextlib.suppress(ProcessLookupError):
                 fds.append(os.pidfd_open(pid))
                 stack.callback(os.close, fds[-1])
@@ -37,8 +46,8 @@ def _wait_for_all(pidfds: list[int]) -> None:
             left.discard(fd)
 
 
-def descendants(pid: int) -> Iterator[int]:
-    """Yield the processes that come from one, children before theirs."""
+def descendants(pid: int, others: Collection[int] = ()) -> Iterator[int]:
+    """Yield the processes that come from one, children before theirs, without others and theirs."""
     parents: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdecimal():
@@ -47,5 +56,5 @@ def descendants(pid: int) -> Iterator[int]:
                 parents.setdefault(parent, []).append(int(entry))
     pids = [pid]
     for one in pids:
-        pids += parents.get(one, [])
+        pids += [child for child in parents.get(one, []) if child not in others]
     yield from pids[1:]

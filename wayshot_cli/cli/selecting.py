@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from wayshot_cli import backends, layout
 from wayshot_cli.cli import before_leaving, printable
-from wayshot_cli.cli.children import end_children
+from wayshot_cli.cli.children import ending_children
 from wayshot_cli.errors import (
     CancelledError,
     InvalidArgumentError,
@@ -240,6 +240,7 @@ def _run(link: Connection, command: Sequence[str], lines: Sequence[str] = ()) ->
 
     However this ends, the program has ended, too.
     """
+    end_children = ending_children()
     before_leaving.append(end_children)
     # Or a signal between Python's last look and the poll would have to wait for the user.
     signal.set_wakeup_fd(link.wake_fd, warn_on_full_buffer=False)

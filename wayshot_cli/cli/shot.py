@@ -41,6 +41,7 @@ from wayshot_cli.cli.options import (
 from wayshot_cli.still import shot as take_shot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from fractions import Fraction
 
     from wayshot_cli.cli.templates import Template
@@ -178,8 +179,13 @@ class Writing(NamedTuple):
     mkdir: bool = False
 
 
-def write(frame: "Frame", writing: Writing, png: bytes | None = None) -> str | None:
-    """Write a picture and return its path, None for stdout; print a name that is chosen here.
+def write(
+    frame: "Frame",
+    writing: Writing,
+    png: bytes | None = None,
+    say_name: "Callable[[str], object]" = say_path,
+) -> str | None:
+    """Write a picture and return its path, None for stdout; say a name that is chosen here.
 
     ``png`` is the picture where it has been encoded before.
     """
@@ -199,7 +205,7 @@ def write(frame: "Frame", writing: Writing, png: bytes | None = None) -> str | N
         else:
             names = file.names(extension, frame.upright_size)
         path = sinks.write_new(names, chunks, mkdir=mkdir)
-    say_path(path)
+    say_name(path)
     return path
 
 
