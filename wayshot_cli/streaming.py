@@ -165,7 +165,7 @@ class FrameStream:
         until = math.inf if timeout is None else monotonic() + max(timeout, _LOOK)
         try:
             if not self._stop.is_wished:
-                with self._source.connection.in_use():
+                with self._source.connection.in_use(), self._stop:
                     return self._read_at_rate(until) if self._pacer else self._read(until)
         except ConcurrentUseError:
             raise  # the other thread goes on
@@ -273,7 +273,7 @@ class FrameStream:
 
 
 class _Stop:
-    """The wish to end a stream, which cuts short a wait in another thread.
+    """The wish to end a stream, which cuts short its wait, that of the block, in another thread.
 
     A descriptor of its own, not the connection's ``wake()``: that may be handed in, and its next
     user has not been told to stop.
@@ -289,7 +289,12 @@ class _Stop:
         except OSError as error:
             message = f"cannot make an eventfd: {error.strerror}"
             raise CaptureError(message) from error
-        waiter.watch(self._fd, self._cut_short)
+
+    def __enter__(self) -> None:
+        self._waiter.watch(self._fd, self._cut_short)
+
+    def __exit__(self, *_: object) -> None:
+        self._waiter.unwatch(self._fd)
 
     def wish(self) -> None:
         self.is_wished = True
@@ -299,7 +304,6 @@ class _Stop:
 
     def close(self) -> None:
         with self._lock:
-            self._waiter.unwatch(self._fd)
             os.close(self._fd)
             self._fd = -1
 

@@ -446,6 +446,22 @@ def test_stopping_cuts_short_no_other_wait_of_a_connection_that_was_handed_in() 
         assert not connection.is_closed
 
 
+@pytest.mark.parametrize("fps", [None, 50])
+def test_nor_another_stream_of_that_connection(fps: int | None) -> None:
+    with (
+        serving(moving()),
+        Connection() as connection,
+        wayshot.stream(connection=connection) as stopped,
+        wayshot.stream(connection=connection, fps=fps) as other,
+    ):
+        next(stopped)
+        stopped.stop()
+        assert len(list(itertools.islice(other, 3))) == 3
+        assert wayshot.shot(connection=connection).size == next(other).size
+        assert stopped.read() is None
+        next(other)
+
+
 def test_waking_the_connection_loses_nothing() -> None:
     with (
         serving(still()) as compositor,

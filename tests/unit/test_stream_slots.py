@@ -80,7 +80,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Shown]]:
 def open_stream(patch: pytest.MonkeyPatch, screen: Screen, rate: float | Fraction) -> FrameStream:
     patch.setattr(streaming, "monotonic", lambda: screen.now)
     patch.setattr(streaming, "rest", screen.rest)
-    stop: Any = SimpleNamespace(is_wished=False)
+    stop: Any = contextlib.nullcontext()
+    stop.is_wished = False
     source: Any = screen
     return FrameStream(source, Fraction(rate), stop, lambda: None)
 
