@@ -140,7 +140,8 @@ def _run(
     def ready() -> None:
         die_with_parent(still=False)
         os.write(status_fd, _READY)  # raises BrokenPipeError when nobody waits any more
-        os.dup2(0, status_fd)  # which keeps the number taken: what follows is told to nobody
+        # Which keeps the number taken: what follows is told to nobody.
+        os.dup2(0, status_fd, inheritable=False)
 
     code = 1
     try:
@@ -173,6 +174,8 @@ def _leave_parent(name: str, status_fd: int, mask: set[int]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     gc.freeze()  # what the parent has left behind is not to close descriptors that are ours now
     gc.enable()
+    with contextlib.suppress(AttributeError):  # not every C library has it
+        ctypes.CDLL(None).malloc_trim(0)  # or tens of MiB that the parent has freed stay ours
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)

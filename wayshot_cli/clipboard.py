@@ -4,11 +4,13 @@ Through ext-data-control-v1, else wlr-data-control-unstable-v1, which ask for ne
 the focus; where there is neither, wl-copy does it with a window of its own.
 """
 
+import errno
 import math
 import os
 import select
 from collections.abc import Callable, Mapping
 from functools import partial
+from shutil import which
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from wayshot_cli.wayland.proxy import Proxy
+
+_MANAGERS = EXT_DATA_CONTROL_MANAGER_V1, ZWLR_DATA_CONTROL_MANAGER_V1
+_WL_COPY = "wl-copy"
 
 _WHAT = "setting the clipboard"
 _ANSWERS = 4  # that are waited for: a connection, its globals, the clipboard, and the work between
@@ -56,6 +61,18 @@ def file(path: "str | os.PathLike[str]") -> dict[str, bytes]:
     return {"text/uri-list": uri + b"\r\n", "x-special/gnome-copied-files": b"copy\n" + uri}
 
 
+def require(*, timeout: float = DEFAULT_TIMEOUT) -> None:
+    """Find out in advance whether ``copy`` has a way, for what would be lost without.
+
+    Raises what that does.
+    """
+    if which(_WL_COPY) or "WAYLAND_SOCKET" in os.environ:  # that serves one connection
+        return
+    with Connection(timeout=timeout) as connection:
+        if not any(map(connection.find, _MANAGERS)):
+            raise _no_way(connection.compositor, os.strerror(errno.ENOENT))
+
+
 def copy(offers: "Mapping[str, Buffer]", *, timeout: float = DEFAULT_TIMEOUT) -> None:
     """Put data on the clipboard of the first seat; return when it can be pasted.
 
@@ -78,7 +95,7 @@ def copy(offers: "Mapping[str, Buffer]", *, timeout: float = DEFAULT_TIMEOUT) ->
 
 def _hold(offers: "Mapping[str, Buffer]", timeout: float, ready: Callable[[], None]) -> None:
     with Connection(timeout=timeout) as connection:
-        for interface in (EXT_DATA_CONTROL_MANAGER_V1, ZWLR_DATA_CONTROL_MANAGER_V1):
+        for interface in _MANAGERS:
             if manager := connection.singleton(interface):
                 break
         else:
@@ -205,15 +222,18 @@ class _Reader:
 def _run_wl_copy(compositor: str, mime_type: str, data: "Buffer", timeout: float) -> None:
     """Hand one kind of data to wl-copy, which stays in the background by itself."""
     import subprocess  # noqa: PLC0415 - where nothing else is left
-    from tempfile import TemporaryFile  # noqa: PLC0415
 
-    # Files: what stays in the background would keep a pipe, and take a torn one for all.
-    with TemporaryFile() as given, TemporaryFile() as said:
+    # In memory, but no pipes: what stays in the background would keep one, and takes a torn one
+    # for all.
+    with (
+        open(os.memfd_create("wayshot-copied"), "w+b") as given,
+        open(os.memfd_create("wayshot-said"), "w+b") as said,
+    ):
         given.write(data)
         given.seek(0)
         try:
             done = subprocess.run(  # noqa: S603 - a list of words
-                ["wl-copy", "--type", mime_type],  # noqa: S607 - the user's own
+                [_WL_COPY, "--type", mime_type],
                 stdin=given,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
@@ -222,11 +242,7 @@ def _run_wl_copy(compositor: str, mime_type: str, data: "Buffer", timeout: float
                 preexec_fn=die_with_parent,
             )
         except OSError as error:
-            message = (
-                f"{compositor} offers neither ext-data-control nor wlr-data-control, "
-                f"and wl-copy cannot be run: {error.strerror}"
-            )
-            raise UnsupportedError(message, hint="install wl-clipboard") from error
+            raise _no_way(compositor, error.strerror) from error
         except subprocess.TimeoutExpired as error:
             message = f"wl-copy did not end in time while {_WHAT}"
             raise CaptureTimeoutError(message) from error
@@ -235,3 +251,11 @@ def _run_wl_copy(compositor: str, mime_type: str, data: "Buffer", timeout: float
             words = said.read(_LONGEST_COMPLAINT).decode(errors="replace").strip()
             message = f"wl-copy failed while {_WHAT}: {words or done.returncode}"
             raise WayshotError(message)
+
+
+def _no_way(compositor: str, reason: str | None) -> UnsupportedError:
+    message = (
+        f"{compositor} offers neither ext-data-control nor wlr-data-control, "
+        f"and wl-copy cannot be run: {reason}"
+    )
+    return UnsupportedError(message, hint="install wl-clipboard")

@@ -10,7 +10,7 @@ from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, UnsupportedError
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Box, Size, Transform, round_half_up, true_scale
-from wayshot_cli.still import capture, choose, noted
+from wayshot_cli.still import capture, choose, noted, report_pieces
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output
 from wayshot_cli.wayland.protocols.core import WL_COMPOSITOR, WL_SHM
@@ -78,7 +78,8 @@ def freeze(  # noqa: PLR0913 - as for still.shot
         target = Target(cursor=cursor)
         outputs = target.plan(chosen.read_outputs(target)).outputs
         opening = [partial(chosen.open, output, cursor=cursor) for output in outputs]
-        pieces = capture(link, opening, stack, report)
+        pieces = capture(link, opening, stack)
+        report_pieces(pieces, report)
         stills: list[_Still] = []
         for output, piece in zip(outputs, pieces, strict=True):
             stills.append(_Still(screen, output, piece.frame))

@@ -146,13 +146,6 @@ class Transform(IntEnum):
         """Return the size after the transform (or its inverse: it is the same)."""
         return Size(size.height, size.width) if self.swaps_axes else size
 
-    def upright(self, pixel: tuple[int, int], size: Size) -> tuple[int, int]:
-        """Return where a pixel of a buffer of that size lies in the upright picture."""
-        a, b, c, d = self.matrix  # whose inverse is its transpose
-        x, y = (2 * at - length + 1 for at, length in zip(pixel, size, strict=True))
-        width, height = self.apply(size)
-        return (a * x + c * y + width - 1) // 2, (b * x + d * y + height - 1) // 2
-
     def y_inverted(self) -> "Transform":
         """Return the transform of a buffer whose rows, besides, run from bottom to top."""
         a, b, c, d = self.matrix

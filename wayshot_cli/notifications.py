@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from html import escape
 from pathlib import Path
-from signal import SIGPIPE, SIGUSR1, SIGUSR2
+from signal import SIGPIPE, SIGUSR1, SIGUSR2, SIGXFSZ
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -145,5 +145,6 @@ def _open(path: str, token: str) -> None:
     environment = {**os.environ, **({"XDG_ACTIVATION_TOKEN": token} if token else {})}
     with contextlib.suppress(OSError):  # there is nobody left to tell
         os.posix_spawnp(
-            "xdg-open", ["xdg-open", path], environment, setsigdef=[SIGPIPE, SIGUSR1, SIGUSR2]
-        )
+            "xdg-open", ["xdg-open", path], environment,
+            setsigdef=[SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2],
+        )  # fmt: skip

@@ -91,7 +91,8 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
             subject = find()
         if note:
             note(subject)
-        pieces = capture(link, subject.open_sessions, stack, report, meanwhile)
+        pieces = capture(link, subject.open_sessions, stack, meanwhile)
+    report_pieces(pieces, report)
     return layout.render(subject.box or pieces[0].box, pieces, scale)
 
 
@@ -99,7 +100,6 @@ def capture(
     link: Waiter,
     open_sessions: Sequence[Callable[[], backends.Session]],
     stack: contextlib.ExitStack,
-    report: Callable[[str], object],
     meanwhile: Callable[[], object] | None = None,
 ) -> list[layout.Piece]:
     """Capture one moment by sessions, which are left to the stack to close."""
@@ -115,9 +115,13 @@ def capture(
         meanwhile()
     deadline = link.deadline()
     frames = [session.finish(deadline) for session in sessions]
-    for session, frame in zip(sessions, frames, strict=True):
-        report(f"{session.box} captured as {frame!r}, stride {frame.stride}")
     return [layout.Piece(it.box, frame) for it, frame in zip(sessions, frames, strict=True)]
+
+
+def report_pieces(pieces: Sequence[layout.Piece], report: Callable[[str], object]) -> None:
+    """Report what was captured, a line for each."""
+    for piece in pieces:
+        report(f"{piece.box} captured as {piece.frame!r}, stride {piece.frame.stride}")
 
 
 class Subject(NamedTuple):

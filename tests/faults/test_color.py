@@ -133,6 +133,7 @@ def test_a_point_outside_all_outputs_is_not_found(point: str, tmp_path: Path) ->
         (["-f", "cmyk", "1,2"], "'cmyk'"),
         (["--json", "-f", "hex", "1,2"], "--json"),
         (["--freeze", "1,2"], "--freeze"),
+        (["--selector", "slurp", "1,2"], "--selector"),
     ],
 )
 def test_what_makes_no_sense_is_refused(words: list[str], complaint: str, tmp_path: Path) -> None:

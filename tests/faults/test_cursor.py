@@ -44,17 +44,6 @@ def test_it_has_an_image_a_place_and_a_hotspot() -> None:
     assert frame.cursor.image.alpha is Alpha.PREMULTIPLIED
 
 
-@pytest.mark.parametrize("transform", range(8))
-def test_its_image_may_be_turned(transform: int) -> None:
-    image = replace(IMAGE, transform=transform)
-    cursor = take(replace(CONFIG, cursor=replace(CURSOR, image=image))).cursor
-    assert cursor
-    (x, y), at = cursor.hotspot, cursor.image
-    left, top = CURSOR.hotspot  # in the buffer
-    assert at.origin + x * at.step_x + y * at.step_y == (top * IMAGE.width + left) * 4
-    assert cursor.box.size == cursor.image.upright_size == image.upright_size
-
-
 def test_it_is_not_painted_as_well() -> None:
     with FakeCompositor(CONFIG) as compositor:
         with Connection(str(compositor.socket_path)) as connection:
@@ -96,6 +85,7 @@ def test_every_version_of_seats_will_do(version: int) -> None:
 
 
 def test_no_seat_stays_bound() -> None:
+    """But as long as its pointer is used: wlroots forgets that with the seat."""
     with FakeCompositor(CONFIG) as compositor:
         with Connection(str(compositor.socket_path)) as connection:
             assert shot(connection=connection, cursor="separate").cursor
@@ -103,6 +93,8 @@ def test_no_seat_stays_bound() -> None:
             (client,) = compositor.clients
             kinds = {resource.interface.name for resource in client.objects.values()}
             assert not {"wl_seat", "wl_pointer"} & kinds
+        names = [request.name for request in compositor.requests]
+        assert names.index("create_pointer_cursor_session") < names.index("release")
         assert compositor.violations == []
 
 

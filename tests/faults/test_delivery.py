@@ -247,6 +247,24 @@ def test_braces_need_a_file(folder: Path, words: tuple[str, ...]) -> None:
         assert compositor.connections == 0
 
 
+@pytest.mark.parametrize(("words", "files"), [((), []), (("a.png",), ["a.png"])])
+def test_a_picture_that_could_only_be_lost_is_not_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], files: list[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    editor = shlex.join([sys.executable, "-c", "open('../edited', 'w')"])
+    result = shoot(folder, "--clipboard", "--edit", "--editor", editor, *words)
+    assert (result.code, result.files) == (4, files)
+    assert "wl-copy cannot be run" in result.complaint
+    assert (folder.parent / "edited").exists() == bool(files)
+
+
+def test_the_clipboard_alone_takes_no_other_format(folder: Path) -> None:
+    result = shoot(folder, "--clipboard", "-t", "jpeg")
+    assert (result.code, result.files) == (2, [])
+    assert "name a FILE for jpeg" in result.complaint
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [("sys.exit(3)", "exit code 3"), ("os.kill(os.getpid(), 9)", "signal 9")],
@@ -292,7 +310,15 @@ def wait_for(done: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("words", [("--exec", "{program}"), ("--edit", "--editor", "{program}")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--exec", "{program}"),
+        ("--edit", "--editor", "{program}"),
+        ("--exec", 'sh -c "{program}; true"'),
+        ("--edit", "--editor", 'sh -c "{program}; true # {{}}"'),
+    ],
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_both_and_leaves_nothing_but_the_picture(
     folder: Path, words: tuple[str, ...], number: int
@@ -303,6 +329,19 @@ def test_a_signal_ends_both_and_leaves_nothing_but_the_picture(
     pid = int((folder.parent / "pid").read_text())
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
     assert os.listdir(folder) == ["a.png"]
+
+
+def test_all_of_it_is_done_where_stdout_takes_no_name(folder: Path) -> None:
+    words = "--edit", "--editor", edit_red(folder), "--exec", "cp {} ../copy.png", "."
+    with session(folder) as compositor, open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "wayshot_cli", *words],
+            env=compositor.env, cwd=folder, stdout=full, stderr=subprocess.PIPE, timeout=LIMIT,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert b"cannot write 'stdout': No space left on device" in done.stderr
+    assert is_red(folder.parent / "copy.png")
 
 
 # The editor

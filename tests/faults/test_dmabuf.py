@@ -37,6 +37,9 @@ from wayshot_cli.wayland.connection import Connection
 
 XR24 = 0x34325258
 SOURCE = Path(__file__).parents[1] / "fake" / "gbm.c"
+SHORT = 0.3
+"""A time-out for what is asked again until then."""
+
 NODE = "/dev/null"
 """Stands in for a render node; the fake libgbm does not touch it."""
 
@@ -181,7 +184,7 @@ def test_no_way_leaves_an_fd(libraries: Path, monkeypatch: pytest.MonkeyPatch) -
             for _ in range(3):
                 with (
                     contextlib.suppress(WayshotError),
-                    Connection(str(compositor.socket_path), timeout=TIMEOUT) as connection,
+                    Connection(str(compositor.socket_path), timeout=SHORT) as connection,
                 ):
                     shot(connection=connection, backend=backend, device=NODE)
                 compositor.wait_until_gone()

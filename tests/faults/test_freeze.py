@@ -18,7 +18,8 @@ from tests.faults.command import (
     wayshot,
 )
 from tests.faults.selecting import LAYERS, is_running, select, selecting, shoot, wait_until
-from wayshot_cli.cli.selecting import Programs, _descendants, select_point, select_region
+from wayshot_cli.cli.children import descendants
+from wayshot_cli.cli.selecting import Programs, select_point, select_region
 from wayshot_cli.errors import CancelledError, SelectionError, UnsupportedError
 from wayshot_cli.freeze import freeze
 from wayshot_cli.geometry import Box
@@ -254,11 +255,11 @@ def test_freezing_again_and_again_leaves_no_descriptor_and_no_process() -> None:
     with FakeCompositor(LAYERS) as compositor:
         select()
         compositor.wait_until_gone()
-        before = sorted(os.listdir("/proc/self/fd")), list(_descendants(os.getpid()))
+        before = sorted(os.listdir("/proc/self/fd")), list(descendants(os.getpid()))
         for _ in range(5):
             select()
         compositor.wait_until_gone()
-        assert (sorted(os.listdir("/proc/self/fd")), list(_descendants(os.getpid()))) == before
+        assert (sorted(os.listdir("/proc/self/fd")), list(descendants(os.getpid()))) == before
         assert (compositor.violations, compositor.leaks) == ([], [])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fake import Config, FakeCompositor, Fault, Mode, Output, Step, faults
+from tests.fake.resources import Copy
 from tests.faults.command import (
     LONG,
     assert_failed,
@@ -319,6 +320,8 @@ def test_an_output_whose_frame_fails_before_it_is_gone_went_away(
             return faults.failed(moment)
         # Left in the buffer, for the removal to push it out: the client gets both at once.
         moment.client.outgoing += moment.resource.event("failed")
+        assert isinstance(moment.resource, Copy)
+        moment.resource.ended = True  # and no copy is answered
         moment.compositor.remove_output("FAKE-1", fail_frames=False)
         return False
 

@@ -61,7 +61,7 @@ def record_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
             return Video(file, kind, frame, None, VideoOptions())
 
         try:
-            with Connection(timeout=0.2) as link, OutputSource(link, Screencopy(link)) as source:
+            with Connection(timeout=1.0) as link, OutputSource(link, Screencopy(link)) as source:
                 recorder = Recorder(
                     source,
                     open_stream,

@@ -202,8 +202,14 @@ LAST_LINE = 'while read -r line; do last=$line; done; echo "$last"'
 SIDE_BY_SIDE_LAYERS = replace(LAYERS, outputs=SIDE_BY_SIDE)
 
 
-@pytest.mark.parametrize("words", [[], ["--freeze"], ["--freeze", "--menu", "no-menu"]])
-def test_slurp_asks_for_an_output(folder: Path, programs: Path, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "menu"), [([], ""), (["--freeze"], ""), (["--freeze"], "no-menu")]
+)
+def test_slurp_asks_for_an_output(
+    folder: Path, programs: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], menu: str
+) -> None:
+    if menu:
+        monkeypatch.setenv("WAYSHOT_MENU", menu)
     install(programs, "slurp", "printf FAKE-2")
     install(programs, "fuzzel", LAST_LINE)
     words = ["--select", "output", "--selector", "slurp -b #0008", *words]

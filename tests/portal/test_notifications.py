@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -123,6 +124,23 @@ def test_a_click_opens_the_file(bus: SessionBus, folder: Path, key: str) -> None
         assert opened(folder) == f"token-1 {folder}/a.png\n"
         service.wait_until_gone(it)
         assert service.closed == [(it.number,)]
+
+
+def test_what_opens_it_has_no_descriptors_and_no_ignored_signals_of_ours(
+    bus: SessionBus, folder: Path
+) -> None:
+    script = (
+        "#!/bin/sh\n"
+        "{ ls /proc/self/fd | tr '\\n' ' '; grep SigIgn /proc/self/status; } >../seen\n"
+        "mv ../seen ../opened\n"
+    ).replace("..", str(folder.parent))
+    (folder.parent / "bin" / "xdg-open").write_text(script)
+    with notified(bus, folder, "a.png") as (service, it):
+        service.press(it, "open")
+        *fds, _, ignored = opened(folder).split()
+    assert fds == ["0", "1", "2", "3"]  # the last is the listing's own
+    numbers = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGUSR1, signal.SIGUSR2}
+    assert not int(ignored, 16) & sum(1 << number - 1 for number in numbers)
 
 
 def test_a_button_shows_the_file_in_its_folder(bus: SessionBus, folder: Path) -> None:

@@ -93,6 +93,21 @@ def test_the_child_keeps_nothing_of_its_parents() -> None:
     assert os.getsid(child) != child  # so that no terminal becomes its own
 
 
+def resident_mib(pid: int) -> float:
+    return (
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    )
+
+
+def test_the_child_does_not_keep_what_the_parent_has_freed() -> None:
+    blocks = [os.urandom(100_000) for _ in range(500)]
+    blocks = blocks[::10]  # freed lies between what is not, so that the C library keeps it
+    detach(sleep_on)
+    (child,) = children()
+    assert resident_mib(child) < resident_mib(os.getpid()) - 35
+    assert len(blocks) == 50
+
+
 def test_signals_do_in_the_child_what_they_do_by_default_or_stay_ignored() -> None:
     old = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:

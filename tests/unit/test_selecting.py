@@ -1,13 +1,15 @@
 """The lines of a menu, and what a frozen screen shows."""
 
 import os
+import signal
 import subprocess
 import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wayshot_cli.cli.selecting import _descendants, _told_apart
+from wayshot_cli.cli.children import descendants, ending_children
+from wayshot_cli.cli.selecting import _told_apart
 from wayshot_cli.freeze import _pixels_of
 from wayshot_cli.geometry import Size
 
@@ -48,11 +50,21 @@ def test_what_a_child_has_started_is_found() -> None:
     script = "import subprocess, sys; subprocess.run(['sleep', '60'])"
     child = subprocess.Popen([sys.executable, "-c", script])
     try:
-        while len(found := list(_descendants(child.pid))) < 1:
+        while len(found := list(descendants(child.pid))) < 1:
             assert child.poll() is None
         (grandchild,) = found
-        assert {child.pid, grandchild} <= set(_descendants(os.getpid()))
+        assert {child.pid, grandchild} <= set(descendants(os.getpid()))
         os.kill(grandchild, 9)
     finally:
         child.kill()
         child.wait()
+
+
+def test_what_was_there_before_is_not_ended() -> None:
+    with subprocess.Popen(["sleep", "60"]) as before:
+        end_children = ending_children()
+        with subprocess.Popen(["sh", "-c", "sleep 60; true"]) as ours:
+            end_children()
+            assert ours.wait(20) == -signal.SIGTERM
+        assert before.poll() is None
+        before.kill()

@@ -9,6 +9,7 @@ from wayshot_cli.frame import Cursor
 from wayshot_cli.wayland.pointer import create_pointer
 
 if TYPE_CHECKING:
+    from wayshot_cli.wayland.pointer import Pointer
     from wayshot_cli.wayland.proxy import Handler, Proxy
 
 
@@ -24,7 +25,7 @@ class CursorSession(Session):
     As long as the cursor does not lie over the target, there is nothing to capture.
     """
 
-    def __init__(self, backend: ImageCopy, target: Target, pointer: "Proxy") -> None:
+    def __init__(self, backend: ImageCopy, target: Target, pointer: "Pointer") -> None:
         """Take the pointer, to destroy it."""
         what = f"the cursor over {target.what}"
         self._hotspot = self._next_hotspot = (0, 0)  # of the image, and what was said last
@@ -44,9 +45,7 @@ class CursorSession(Session):
         self._settle()
         if self._is_over:
             with contextlib.suppress(TargetLostError):  # it may leave, a pointer may be unplugged
-                image = self.finish(deadline)
-                hotspot = image.transform.upright(self._hotspot, image.size)
-                return Cursor(image, self._position, hotspot)
+                return Cursor(self.finish(deadline), self._position, self._hotspot)
         self.cancel()
         return None
 
@@ -65,7 +64,7 @@ class CursorSession(Session):
         self._cursor_session = self._backend.manager.create(
             "create_pointer_cursor_session",
             source,
-            self._pointer,
+            self._pointer.proxy,
             enter=self._on_enter,
             leave=self._on_leave,
             position=self._on_position,
@@ -108,6 +107,7 @@ class CursorSession(Session):
         self._position = (x, y)
 
     def _on_hotspot(self, x: int, y: int) -> None:
+        # The protocol has it in the buffer; wlroots, which turns that as the output, upright.
         self._next_hotspot = (x, y)
         if not self._ready:  # what comes later is about the next image
             self._hotspot = (x, y)

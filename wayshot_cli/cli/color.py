@@ -84,8 +84,8 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     """Check the words, take the pixel, print its colour, and copy that."""
     if as_json and format_:
         refuse("--json prints all formats: leave --format out", "format_")
-    if freeze and point:
-        refuse("--freeze is for pointing: leave X,Y out", "freeze")
+    if point:
+        refuse("--freeze and --selector are for pointing: leave X,Y out", "freeze", "selector")
         freeze = False
     ask = partial(_ask, selector=selector)
     how: dict[str, Any] = {"backend": backend, "buffer": buffer, "device": device}

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wayshot_cli import encode, sinks
 from wayshot_cli.cli import before_leaving, leave, printable, say
+from wayshot_cli.cli.children import ending_children
+from wayshot_cli.cli.names import say_path
 from wayshot_cli.cli.options import refuse
 from wayshot_cli.cli.shot import Writing, write
-from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError
+from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError, WriteError
 from wayshot_cli.geometry import Size
 
 if TYPE_CHECKING:
@@ -64,12 +66,15 @@ class Delivery:
     ) -> None:
         """Check the words, for a picture in a format or a recording.
 
-        Raises click.UsageError, and UnsupportedError for a program that is missing.
+        Raises click.UsageError, UnsupportedError for a program that is missing, and what
+        ``clipboard.require`` does.
         """
         leaves_file = not clipboard if file is None else _is_file(file)
         if edit and format_ != "png":
             refuse(f"--edit is for png, not {format_}", "edit")
             edit = False
+        if clipboard and file is None and format_ != "png":
+            refuse(f"the clipboard gets PNG: name a FILE for {format_}", "format_")
         if exec_ and not leaves_file and any(_PLACE in word for word in exec_):
             refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
             exec_ = None
@@ -78,9 +83,14 @@ class Delivery:
         self._clipboard = clipboard
         self._notify = notify
         self._leaves_file = leaves_file
+        self._unsaid: WriteError | None = None
         with self.telling_errors():
             self._editor = _find_editor(editor) if edit else None
             self._command = _find(exec_, "--exec") if exec_ else None
+            if clipboard and file is None:
+                from wayshot_cli.clipboard import require  # noqa: PLC0415 - for this alone
+
+                require(timeout=timeout)  # or the picture would be lost
 
     @contextlib.contextmanager
     def telling_errors(self) -> Iterator[None]:
@@ -108,6 +118,8 @@ class Delivery:
         if self._clipboard and png:
             self._copy(png, path)
         self._finish("Screenshot", path, "camera-photo", preview)
+        if self._unsaid:
+            raise self._unsaid
 
     def deliver_recording(self, path: str | None) -> None:
         """Do the rest for a recording that is complete, in a file or elsewhere."""
@@ -131,7 +143,7 @@ class Delivery:
         """Write and edit; return the path of the file that is left, and the PNG, if at hand."""
         png: bytes | None = None
         if self._leaves_file:
-            path = write(frame, writing)
+            path = write(frame, writing, say_name=self._say_name)
             if path and self._editor:
                 png = self._edit(_read(path))
                 sinks.write_file(path, [png])
@@ -143,6 +155,13 @@ class Delivery:
         if self._file is not None:
             write(frame, writing, png)
         return None, png
+
+    def _say_name(self, path: str) -> None:
+        """Print the name of the file; where stdout takes nothing, that is told after all else."""
+        try:
+            say_path(path)
+        except WriteError as error:
+            self._unsaid = error
 
     def _edit(self, png: bytes) -> bytes:
         """Return what the editor makes of a picture, in a copy: until then all stays as it is."""
@@ -218,9 +237,10 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
     """Run a program to its end, with the path in place of ``{}``.
 
     Where it may not have our stdout it prints to stderr. Raises WayshotError when it fails. A
-    signal that ends us ends it, too.
+    signal that ends us ends it, too, and what it has started.
     """
     words = [word.replace(_PLACE, os.path.abspath(path)) if path else word for word in words]
+    end_children = ending_children()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or nobody would know how it ended
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _LEAVING)
     for number in _LEAVING:
@@ -232,8 +252,7 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
             file_actions=[] if has_stdout else [(os.POSIX_SPAWN_DUP2, 2, 1)],
             setsigmask=mask, setsigdef=_IGNORED,
         )  # fmt: skip
-        end = partial(_end, pid)
-        before_leaving.insert(0, end)  # before what it works on goes
+        before_leaving.insert(0, end_children)  # before what it works on goes
     except OSError as error:
         message = f"{option}: cannot run {words[0]!r}: {error.strerror}"
         raise WayshotError(message) from error
@@ -242,16 +261,11 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
     try:
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     finally:
-        before_leaving.remove(end)
+        before_leaving.remove(end_children)
     if code:
         how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
         message = f"{option}: {words[0]!r} {how}"
         raise WayshotError(message)
-
-
-def _end(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
 
 
 @contextlib.contextmanager

@@ -264,6 +264,8 @@ after_recording_options = _together(_exec_option, _notify_option)
 
 def read_delivery(file: str | None, timeout: float, **wishes: Any) -> "Delivery | None":
     """Return what happens to a picture when it is there, None where nothing does."""
+    if not wishes.get("edit"):
+        refuse("--editor is for --edit", "editor")
     if not any(wish for option, wish in wishes.items() if option not in {"editor", "format_"}):
         return None
     from wayshot_cli.cli.deliver import Delivery  # noqa: PLC0415 - for these options alone
@@ -369,6 +371,16 @@ def refuse_node(select: str | None, pipewire_node: int | None) -> None:
     if select is not None and pipewire_node is not None:
         message = "--select is not for --pipewire-node"
         raise click.UsageError(message)
+
+
+def refuse_programs(select: str | None, *, is_frozen: bool = False) -> None:
+    """Refuse commands that nobody would run."""
+    if select not in {"region", "output"}:
+        refuse("--selector is for --select region and output", "selector")
+    if select not in {"output", "window"}:
+        refuse("--menu is for --select output and window", "menu")
+    if is_frozen:
+        refuse("a --menu would lie below what --freeze shows", "menu")
 
 
 def refuse_terminal(file: str | None) -> None:

@@ -41,6 +41,7 @@ from wayshot_cli.cli.options import (
     read_target,
     refuse,
     refuse_node,
+    refuse_programs,
     refuse_terminal,
     select_options,
     target_options,
@@ -236,6 +237,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     report = (lambda _line: None) if quiet else say
     box = read_target(outputs, region, window, select)
     refuse_node(select, pipewire_node)
+    refuse_programs(select)
     options = VideoOptions(
         **video,
         pixel_format=pixel_format,

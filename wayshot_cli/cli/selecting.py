@@ -3,16 +3,15 @@
 import contextlib
 import math
 import os
-import select
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from time import monotonic
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from wayshot_cli import backends, layout
 from wayshot_cli.cli import before_leaving, printable
+from wayshot_cli.cli.children import ending_children
 from wayshot_cli.errors import (
     CancelledError,
     InvalidArgumentError,
@@ -41,7 +40,6 @@ _MENUS = (
 _LONGEST_ANSWER = 1 << 16  # bytes that a program may print
 _LONGEST_LINE = 256  # characters of a menu
 _LONGEST_EXCERPT = 80  # characters in an error
-_GRACE = 0.5  # seconds that programs have to end by themselves
 
 
 class Programs(NamedTuple):
@@ -242,7 +240,8 @@ def _run(link: Connection, command: Sequence[str], lines: Sequence[str] = ()) ->
 
     However this ends, the program has ended, too.
     """
-    before_leaving.append(_end_children)
+    end_children = ending_children()
+    before_leaving.append(end_children)
     # Or a signal between Python's last look and the poll would have to wait for the user.
     signal.set_wakeup_fd(link.wake_fd, warn_on_full_buffer=False)
     try:
@@ -250,11 +249,11 @@ def _run(link: Connection, command: Sequence[str], lines: Sequence[str] = ()) ->
             try:
                 answer = _read_answer(link, process, command[0])
             except BaseException:
-                _end_children()
+                end_children()
                 raise
     finally:
         signal.set_wakeup_fd(-1)
-        before_leaving.remove(_end_children)
+        before_leaving.remove(end_children)
     if process.returncode < 0:
         message = f"{command[0]} was ended by signal {-process.returncode}"
         raise SelectionError(message)
@@ -303,44 +302,3 @@ def _read_answer(link: Connection, process: subprocess.Popen[bytes], name: str) 
         link.unwatch(pidfd)
         os.close(pidfd)
     return answer.decode(errors="replace").strip()
-
-
-def _end_children() -> None:
-    """End what we have started and what that has: a selector may be a script that runs slurp."""
-    with contextlib.ExitStack() as stack:
-        fds = []
-        for pid in _descendants(os.getpid()):
-            with contextlib.suppress(ProcessLookupError):
-                fds.append(os.pidfd_open(pid))
-                stack.callback(os.close, fds[-1])
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for fd in fds:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    signal.pidfd_send_signal(fd, number)
-            _wait_for_all(fds)
-
-
-def _wait_for_all(pidfds: list[int]) -> None:
-    """Wait a moment for the end of processes."""
-    poll = select.poll()
-    for fd in pidfds:
-        poll.register(fd, select.POLLIN)
-    left, deadline = set(pidfds), monotonic() + _GRACE
-    while left and (remaining := deadline - monotonic()) > 0:
-        for fd, _ in poll.poll(remaining * 1000):
-            poll.unregister(fd)
-            left.discard(fd)
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    """Yield the processes that come from one, children before theirs."""
-    parents: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal():
-            with contextlib.suppress(OSError), open(f"/proc/{entry}/stat", "rb") as stat:
-                parent = int(stat.read().rpartition(b")")[2].split()[1])  # proc(5)
-                parents.setdefault(parent, []).append(int(entry))
-    pids = [pid]
-    for one in pids:
-        pids += parents.get(one, [])
-    yield from pids[1:]

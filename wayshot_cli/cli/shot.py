@@ -31,6 +31,7 @@ from wayshot_cli.cli.options import (
     read_target,
     refuse,
     refuse_node,
+    refuse_programs,
     refuse_terminal,
     select_options,
     target_options,
@@ -40,6 +41,7 @@ from wayshot_cli.cli.options import (
 from wayshot_cli.still import shot as take_shot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from fractions import Fraction
 
     from wayshot_cli.cli.templates import Template
@@ -131,6 +133,7 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
         reason = ": a window's pixels are not what the screen shows" if select else ""
         refuse(f"--freeze is for --select region and output{reason}", "freeze")
         freeze = False
+    refuse_programs(select, is_frozen=freeze)
     if (window is not None or select == "window") and scale is not None:
         message = "--scale is not for windows"
         raise click.UsageError(message)
@@ -176,8 +179,13 @@ class Writing(NamedTuple):
     mkdir: bool = False
 
 
-def write(frame: "Frame", writing: Writing, png: bytes | None = None) -> str | None:
-    """Write a picture and return its path, None for stdout; print a name that is chosen here.
+def write(
+    frame: "Frame",
+    writing: Writing,
+    png: bytes | None = None,
+    say_name: "Callable[[str], object]" = say_path,
+) -> str | None:
+    """Write a picture and return its path, None for stdout; say a name that is chosen here.
 
     ``png`` is the picture where it has been encoded before.
     """
@@ -197,7 +205,7 @@ def write(frame: "Frame", writing: Writing, png: bytes | None = None) -> str | N
         else:
             names = file.names(extension, frame.upright_size)
         path = sinks.write_new(names, chunks, mkdir=mkdir)
-    say_path(path)
+    say_name(path)
     return path
 
 
