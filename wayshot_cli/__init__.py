@@ -111,3 +111,8 @@ def __getattr__(name: str) -> object:
     value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    """Name what is public, used already or not: prompts complete by this."""
+    return sorted({*globals(), *__all__})

@@ -363,7 +363,11 @@ def _connect(waiter: "Waiter", deadline: float) -> socket.socket:
     except (ValueError, RuntimeError, KeyError) as error:
         message = f"DBUS_SESSION_BUS_ADDRESS is no address that can be used: {address!r}"
         raise UnsupportedError(message) from error
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        message = f"cannot make a socket: {error.strerror}"
+        raise CaptureError(message) from error
     try:
         while (number := _try_to_connect(link, path)) == errno.EAGAIN and monotonic() < deadline:
             waiter.sleep(_RETRY)  # its backlog is full, and no poll tells when it is not

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import select
 import signal
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from tests.fake.pipewire import BGRX, RGB, PipeWire, Producer, picture
 from wayshot_cli import errors
 from wayshot_cli.backends.pipewire import chunks, memory, offers
+from wayshot_cli.backends.pipewire.library import Remote, library
 from wayshot_cli.backends.pipewire.memory import Copied, Reader
 from wayshot_cli.backends.pipewire.session import Session
 from wayshot_cli.backends.pipewire.stream import MOST_LENT, Stream
@@ -752,3 +754,17 @@ def test_what_is_lent_goes_back_whatever_ends_meanwhile(
         monkeypatch.undo()
         for _ in range(2 * MOST_LENT):  # all of its buffers are there again
             take().close()
+
+
+@pytest.mark.parametrize("spare", range(8))
+def test_too_few_descriptors_are_an_error_of_the_family(spare: int) -> None:
+    library()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first_free = os.dup(0)
+    os.close(first_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free + spare, limits[1]))
+    try:
+        with pytest.raises(errors.WayshotError, match=r"Too many open files|no PipeWire"):
+            Remote(None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 from contextlib import contextmanager
@@ -194,3 +195,17 @@ def test_a_bus_that_ends_fails_whoever_waits(
         with pytest.raises(CaptureError, match="closed the connection while waiting for the echo"):
             client.wait(lambda: False, DOING)
         assert client.failure
+
+
+def test_too_few_descriptors_are_told_as_such(waiter: Waiter) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first_free = os.dup(0)
+    os.close(first_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, limits[1]))
+    try:
+        with pytest.raises(CaptureError, match="cannot make a socket: Too many open files"):
+            Bus(waiter, "echo")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with Bus(waiter, "echo") as client:
+        assert client.unique_name

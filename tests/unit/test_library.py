@@ -58,6 +58,12 @@ def test_every_public_name_is_there_and_no_other() -> None:
         wayshot_cli.nonsense  # noqa: B018
 
 
+def test_a_prompt_completes_names_that_nobody_has_used() -> None:
+    script = "import wayshot_cli as w; assert {*w.__all__, '__version__'} <= {*dir(w)}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 @pytest.mark.parametrize(
     "script",
     [

@@ -60,7 +60,7 @@ class Remote:
         self._context = self._core = ffi.NULL
         self._loop = self.lib.pw_thread_loop_new(b"wayshot pipewire", ffi.NULL)
         if self._loop == ffi.NULL:
-            raise MemoryError
+            raise _cannot_start()
         try:
             self._start()
             self._connect(fd)
@@ -112,8 +112,7 @@ class Remote:
         loop = self.lib.pw_thread_loop_get_loop(self._loop)
         self._context = self.lib.pw_context_new(loop, properties, 0)
         if self._context == ffi.NULL or self.lib.pw_thread_loop_start(self._loop) < 0:
-            message = f"libpipewire cannot start: {os.strerror(ffi.errno)}"
-            raise CaptureError(message)
+            raise _cannot_start()
 
     def _connect(self, fd: int | None) -> None:
         with self.locked():
@@ -126,3 +125,7 @@ class Remote:
             if self._core == ffi.NULL:
                 message = f"there is no PipeWire to talk to: {os.strerror(ffi.errno)}"
                 raise UnsupportedError(message, hint=_HINT)
+
+
+def _cannot_start() -> CaptureError:
+    return CaptureError(f"libpipewire cannot start: {os.strerror(ffi.errno)}")
