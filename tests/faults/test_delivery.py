@@ -331,17 +331,20 @@ def test_a_signal_ends_both_and_leaves_nothing_but_the_picture(
     assert os.listdir(folder) == ["a.png"]
 
 
-def test_all_of_it_is_done_where_stdout_takes_no_name(folder: Path) -> None:
-    words = "--edit", "--editor", edit_red(folder), "--exec", "cp {} ../copy.png", "."
+@pytest.mark.parametrize("record", [False, True], ids=["still", "recording"])
+def test_all_of_it_is_done_where_stdout_takes_no_name(folder: Path, record: bool) -> None:  # noqa: FBT001 - a parameter
+    words = RECORD if record else ("--edit", "--editor", edit_red(folder))
     with session(folder) as compositor, open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "wayshot_cli", *words],
+            [sys.executable, "-m", "wayshot_cli", *words, "--exec", "cp {} ../copy", "."],
             env=compositor.env, cwd=folder, stdout=full, stderr=subprocess.PIPE, timeout=LIMIT,
             check=False,
         )  # fmt: skip
     assert done.returncode == 1
     assert b"cannot write 'stdout': No space left on device" in done.stderr
-    assert is_red(folder.parent / "copy.png")
+    (path,) = folder.iterdir()
+    assert (folder.parent / "copy").read_bytes() == path.read_bytes()
+    assert record or is_red(path)
 
 
 # The editor

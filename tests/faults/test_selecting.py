@@ -73,6 +73,15 @@ def test_a_selector_that_prints_nonsense_is_told(folder: Path, script: str) -> N
     assert_failed(select(Config(), folder, script), 1, "sh printed", "no region")
 
 
+def test_a_selector_that_is_there_and_cannot_be_run_need_not_be_installed(folder: Path) -> None:
+    selector = folder.parent / "selector"
+    selector.write_bytes(b"\x7fno program")
+    selector.chmod(0o755)
+    result = shoot(Config(), folder, "--select", "--selector", str(selector))
+    assert_failed(result, 1, f"cannot run {selector}: Exec format error")
+    assert "install" not in result.stderr
+
+
 def test_a_selector_that_prints_without_end_is_ended(folder: Path) -> None:
     result = shoot(Config(), folder, "--select", "--selector", "yes")
     assert_failed(result, 1, "yes prints more than")

@@ -302,6 +302,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             stage.when_over(recorder.stop)
         for line in description:
             report(line)
+        unsaid: WriteError | None = None
         gc.freeze()
         gc.enable()  # a recording may take hours
         try:
@@ -311,7 +312,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             stills.wait()
             if recorder.statistics.written:
                 report(statistics_line(recorder.statistics, destination.nbytes))
-                _say_name(destination, file)
+                unsaid = _say_name(destination, file)
     if recorder.new_size:
         report(f"the picture's size became {recorder.new_size}: stopped (--on-resize)")
     if signals.first and not recorder.statistics.written:
@@ -320,13 +321,22 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
         return 1  # an encoder has taken frames, the reader nothing; who went away knows it
     with _telling_errors(delivery):
         _check_taken(recorder, destination)
-        if delivery:
-            delivery.deliver_recording(destination.path if destination.is_file else None)
+        _hand_on(delivery, destination, unsaid)
     return 0
 
 
 def _telling_errors(delivery: "Delivery | None") -> contextlib.AbstractContextManager[None]:
     return delivery.telling_errors() if delivery else contextlib.nullcontext()
+
+
+def _hand_on(
+    delivery: "Delivery | None", destination: Destination, unsaid: WriteError | None
+) -> None:
+    """Do what is to come after a recording; raise then what its name could not be printed for."""
+    if delivery:
+        delivery.deliver_recording(destination.path if destination.is_file else None)
+    if unsaid:
+        raise unsaid
 
 
 def _check_taken(recorder: Recorder, destination: Destination) -> None:
@@ -375,10 +385,14 @@ def _open_after(delay: float, link: Waiter, open_source: Callable[[], Source]) -
     return open_source()
 
 
-def _say_name(destination: Destination, file: str | None) -> None:
-    """Print the name of a file that is there and that we chose."""
+def _say_name(destination: Destination, file: str | None) -> WriteError | None:
+    """Print the name of a file that is there and that we chose; return what keeps it from that."""
     if file not in (destination.path, STDOUT) and os.path.lexists(destination.path):
-        say_path(destination.path)
+        try:
+            say_path(destination.path)
+        except WriteError as error:  # the recording is there, and what is to come after comes
+            return error
+    return None
 
 
 @contextlib.contextmanager

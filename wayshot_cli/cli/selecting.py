@@ -270,10 +270,13 @@ def _start(command: Sequence[str], lines: Sequence[str]) -> subprocess.Popen[byt
         stdin.seek(0)
         try:
             return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE)  # noqa: S603 - what the user wants run
-        except OSError as error:
+        except (FileNotFoundError, PermissionError) as error:
             message = f"cannot run {command[0]}: {error.strerror}"
             hint = f"install {command[0]}, or name another command by --selector or --menu"
             raise UnsupportedError(message, hint=hint) from error
+        except OSError as error:
+            message = f"cannot run {command[0]}: {error.strerror}"
+            raise SelectionError(message) from error
 
 
 def _read_answer(link: Connection, process: subprocess.Popen[bytes], name: str) -> str:
