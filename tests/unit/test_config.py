@@ -275,6 +275,7 @@ def test_a_stage_is_not_recorded_as_a_session_is(config: Path) -> None:
         ("scale = 2", "-w active", {"scale": None, "window": "active"}),
         ("scale = 2", "--pipewire-node 7", {"scale": None, "pipewire_node": 7}),
         ("pipewire-node = 7", "-o B", {"pipewire_node": None, "outputs": ("B",)}),
+        ("pipewire-node = 7", "-g 1,2+3x4", {"pipewire_node": None}),
         ('backend = "screencopy"', "--pipewire-node 7", {"backend": "auto", "pipewire_node": 7}),
         ('backend = "screencopy"', "--portal-source window", {"backend": "auto"}),
         ('portal-source = "window"', "--backend screencopy", {"portal": None}),
@@ -341,6 +342,13 @@ def test_json_and_a_format_of_a_color_give_way_to_each_other(config: Path) -> No
         color = parsed("color", [*words, "1,2"])
         assert (color["format_"], color["as_json"]) == ("None", "True")
     assert parsed("color", ["--profile", "p", "-f", "hex", "1,2"])["as_json"] == "False"
+
+
+def test_ffmpeg_gives_way_to_what_only_pyav_is_told(config: Path) -> None:
+    config.write_text('[record]\nencoder = "ffmpeg"\n[profile.p.record]\ncrf = 20\n')
+    assert parsed("record", ["a.mp4"])["encoder"] == "'ffmpeg'"
+    for words in (["--codec", "libx265"], ["--gop", "30"], ["--profile", "p"]):
+        assert parsed("record", [*words, "a.mp4"])["encoder"] == "'auto'"
 
 
 def test_what_the_line_says_wrongly_stays_an_error(

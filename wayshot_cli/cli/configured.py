@@ -28,7 +28,7 @@ _PORTAL = {"portal_source", "portal_size", "portal_remote_desktop"}
 # would contradict each other, or the one would mean nothing beside the other.
 _GIVES_WAY_TO: dict[str, set[str]] = {
     **{name: _TARGETS - {name} for name in _TARGETS},
-    "pipewire_node": {"outputs", "window", "select", "backend", *_PORTAL},
+    "pipewire_node": {*_TARGETS - {"pipewire_node"}, "backend", *_PORTAL},
     "backend": {"pipewire_node", *_PORTAL},
     **{name: {"pipewire_node", "backend"} for name in _PORTAL},
     "buffer": {"device"},
@@ -42,6 +42,7 @@ _GIVES_WAY_TO: dict[str, set[str]] = {
     "bitrate": {"crf"},
     "preset": {"codec"},
     "codec_options": {"codec"},
+    "encoder": {"codec", "crf", "preset", "bitrate", "gop", "codec_options"},  # they are PyAV's
     "save": {"record"},
     "record": {"save"},
 }
