@@ -117,11 +117,11 @@ class Waiter:
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
         """Note that a wait is under way: one inside it would wait for it, or take all away."""
+        was_waiting, self._is_waiting = self._is_waiting, True
         try:
-            self._is_waiting = True
             yield
         finally:
-            self._is_waiting = False
+            self._is_waiting = was_waiting
 
     def _wait(self, done: Callable[[], bool], what: str, deadline: float) -> None:
         if self.is_closed:

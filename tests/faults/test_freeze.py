@@ -208,9 +208,12 @@ def test_what_changes_meanwhile_changes_no_picture(folder: Path, change: str) ->
         assert (compositor.violations, compositor.leaks) == ([], [])
 
 
-def test_an_output_is_cut_out_of_what_was_frozen(folder: Path) -> None:
+def test_an_output_is_cut_out_of_what_was_frozen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # No menu can be seen over a frozen screen; a single output needs none.
-    result = shoot(LAYERS, folder, "--select", "output", "--freeze", "--menu", "touch ../asked")
+    monkeypatch.setenv("WAYSHOT_MENU", "touch ../asked")
+    result = shoot(LAYERS, folder, "--select", "output", "--freeze")
     assert_shot(result, Output().upright(0))
     assert not (folder.parent / "asked").exists()
 

@@ -18,9 +18,12 @@ import wayshot_cli as wayshot
 from tests.fake import Config, FakeCompositor, Output
 from wayshot_cli.errors import ClosedError, ConcurrentUseError
 from wayshot_cli.wayland.connection import Connection
+from wayshot_cli.wayland.protocols.core import WL_SHM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from wayshot_cli.wayland.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 5.0
@@ -160,6 +163,24 @@ def test_a_signal_handler_cannot_use_a_connection_that_waits(
         with wayshot.stream(connection=connection) as stream:
             read_and_be_interrupted(stream, lambda: use(connection))
         assert is_right(wayshot.shot(connection=connection))
+
+
+@pytest.mark.usefixtures("compositor")
+def test_a_handler_of_events_may_bind_any_number_of_globals() -> None:
+    """Which sends what is queued, every now and then."""
+    with Connection(timeout=PATIENCE) as connection:
+        offer = connection.find(WL_SHM)
+        assert offer
+        bound: list[Proxy] = []
+
+        def on_format(_format: int) -> None:
+            if not bound:
+                bound.extend(connection.bind(offer, WL_SHM) for _ in range(100))
+
+        connection.bind(offer, WL_SHM).on(format=on_format)
+        connection.roundtrip("asking for formats")
+        connection.roundtrip("binding")
+    assert len(bound) == 100
 
 
 @pytest.mark.usefixtures("compositor")

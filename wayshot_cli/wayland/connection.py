@@ -143,7 +143,8 @@ class Connection(Waiter):
 
     def flush(self, what: str) -> None:
         """Send all queued requests, waiting for the compositor to take them if need be."""
-        with self.in_use(), self._waiting():
+        # Handlers of events bind globals, too, in the middle of a wait.
+        with self.in_use(in_wait=True), self._waiting():
             self._require_open()
             self._unflushed_binds = 0
             deadline = self.deadline()
