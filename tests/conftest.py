@@ -2,7 +2,9 @@
 
 import os
 import signal
+from collections.abc import Generator
 
+import pytest
 from hypothesis import settings
 
 # The machine may be busy.
@@ -16,3 +18,15 @@ for number in (signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, default)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Take back what a command, run in this process, has done to the signals that end it."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+    before = [signal.getsignal(number) for number in ending]
+    try:
+        return (yield)
+    finally:
+        for number, handler in zip(ending, before, strict=True):
+            signal.signal(number, handler)
