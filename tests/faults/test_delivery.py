@@ -138,7 +138,7 @@ def test_a_title_that_is_longer_than_names_is_cut(folder: Path) -> None:
     assert 240 <= len(os.fsencode(name)) <= 255
 
 
-@pytest.mark.parametrize("file", ["100%.png", "{titel}.png", "{counter}/a.png", "%Q"])
+@pytest.mark.parametrize("file", ["100%.png", "{titel}.png", "{counter}/a.png", "%Q", "../%Y.png"])
 def test_a_template_that_means_nothing_is_refused_before_anything(folder: Path, file: str) -> None:
     with FakeCompositor(Config()) as compositor:
         assert_failed(wayshot(compositor, folder, file), 2)

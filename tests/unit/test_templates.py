@@ -51,7 +51,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         ("%Y-%m-%d/{output}.png", "2024-02-03/DP-1.png"),
         ("{app_id} - {title}.png", "org.foot - ~ in a shell.png"),
         ("{width}x{height}.jpeg", "640x480.jpeg"),
-        ("../{output}%%{{}}.png", "../DP-1%{}.png"),
+        ("./{output}%%{{}}.png", "./DP-1%{}.png"),
         ("/a//{output}.png", "/a//DP-1.png"),
         ("%Y/", "2024/wayshot-20240203-040506.png"),
         # What has no extension gets one, and what is captured says none.
@@ -87,6 +87,13 @@ def test_what_means_nothing_is_refused_with_the_fields_and_the_way_out(text: str
     for field in FIELDS:
         assert f"{{{field}}}" in info.value.hint
     assert "twice" in info.value.hint
+
+
+@pytest.mark.parametrize("text", ["../%Y.png", "{title}/../a.png", "/a/../{output}", "%Y/.."])
+def test_no_template_leads_up(text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"may not lead up by \.\.$") as info:
+        Template(text)
+    assert (info.value.exit_code, info.value.hint) == (2, "name that folder itself")
 
 
 def test_a_field_that_is_not_known_yet_is_refused_with_those_that_are() -> None:
@@ -158,7 +165,7 @@ texts = st.text(st.characters() | st.sampled_from("/.-\0\n\u202e{}%"), max_size=
     "text",
     [
         "{title}", "{title}.png", "a/{app_id}/{title}-{output}", "{output}.{title}.", "{counter}",
-        ".{title}", "../{app_id}/..{title}{counter:03}", "/{title}/%Y", "{title}{title}{app_id}",
+        ".{title}", "./{app_id}/..{title}{counter:03}", "/{title}/%Y", "{title}{title}{app_id}",
         "{title}/.{app_id}./..{output}..",
     ],
 )  # fmt: skip

@@ -52,6 +52,9 @@ class Template:
     def __init__(self, text: str, known: Collection[str] = FIELDS) -> None:
         """Read it. Raises InvalidArgumentError for what is no field, or is not ``known`` here."""
         *self._folders, self._name = _parts(text + DEFAULT_NAME * text.endswith("/"))
+        if [".."] in [*self._folders, self._name]:
+            message = "FILE is a template, which may not lead up by .."
+            raise InvalidArgumentError(message, hint="name that folder itself")
         in_folders = _fields(self._folders)
         self.fields = in_folders | _fields([self._name])
         if late := self.fields - {*known}:
