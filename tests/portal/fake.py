@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from jeepney import (
     DBusAddress,
@@ -22,12 +21,13 @@ from jeepney import (
     Message,
     MessageType,
     new_error,
-    new_method_call,
     new_method_return,
     new_signal,
 )
 from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import DBusConnection, open_dbus_connection
+from jeepney.io.blocking import open_dbus_connection
+
+from tests.portal.service import PATIENCE, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,6 @@ PATH = "/org/freedesktop/portal/desktop"
 SCREEN_CAST = "org.freedesktop.portal.ScreenCast"
 REMOTE_DESKTOP = "org.freedesktop.portal.RemoteDesktop"
 SCREENSHOT = "org.freedesktop.portal.Screenshot"
-PATIENCE = 10.0
 
 Variant = tuple[str, Any]
 
@@ -98,38 +97,23 @@ class Call:
     body: tuple[Any, ...]
 
 
-class FakePortal:
+class FakePortal(Service):
     """The portal, from ``__enter__`` to ``__exit__``."""
 
     def __init__(self, address: str, behaviour: Behaviour | None = None) -> None:
+        super().__init__(address, NAME)
         self.behaviour = behaviour or Behaviour()
         self.calls: list[Call] = []
         self.closed: list[str] = []  # sessions, by their clients
         self.gone: list[str] = []  # clients that have hung up
         self.remotes: list[socket.socket] = []  # the portal's ends
-        self._address = address
         self.session = ""  # the last one
         self._tokens = 0
         self._restored = ""
-        self._bus: DBusConnection
-        self._stopping = False
-        self._changed = threading.Condition()
         self._client = ""
 
-    def __enter__(self) -> Self:
-        self._bus = open_dbus_connection(self._address, enable_fds=True)
-        self._bus.send_and_get_reply(message_bus.RequestName(NAME), timeout=PATIENCE)
-        rule = "type='signal',member='NameOwnerChanged'"
-        add = new_method_call(message_bus, "AddMatch", "s", (rule,))
-        self._bus.send_and_get_reply(add, timeout=PATIENCE)
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self._stopping = True
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive()
+        super().__exit__()
         for remote in self.remotes:
             remote.close()
 
@@ -141,11 +125,6 @@ class FakePortal:
     def call(self, method: str) -> Call:
         """Return the last call of a method."""
         return next(call for call in reversed(self.calls) if call.method == method)
-
-    def wait_for(self, done: Callable[[], bool]) -> None:
-        """Wait until something is true of what has come."""
-        with self._changed:
-            assert self._changed.wait_for(done, PATIENCE), self.methods
 
     def close_session(self) -> None:
         """Say that the session was closed, as the user can at any time."""
@@ -175,17 +154,6 @@ class FakePortal:
     @property
     def _sender(self) -> str:
         return self._client[1:].replace(".", "_")
-
-    def _serve(self) -> None:
-        with self._bus:
-            while not self._stopping:
-                try:
-                    message = self._bus.receive(timeout=0.02)
-                except TimeoutError:
-                    continue
-                with self._changed:
-                    self._handle(message)
-                    self._changed.notify_all()
 
     def _handle(self, message: Message) -> None:
         fields = message.header.fields

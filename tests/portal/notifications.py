@@ -7,9 +7,8 @@ with SessionBus() as bus, FakeService(bus.address) as service:
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 from jeepney import (
     DBusAddress,
@@ -20,15 +19,11 @@ from jeepney import (
     new_method_return,
     new_signal,
 )
-from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.portal.service import Service
 
 NAME = "org.freedesktop.Notifications"
 FILES = "org.freedesktop.FileManager1"
-PATIENCE = 10.0
 CLOSED_BY_USER = 2
 
 
@@ -47,7 +42,7 @@ class Notified:
     timeout: int
 
 
-class FakeService:
+class FakeService(Service):
     """The service, from ``__enter__`` to ``__exit__``.
 
     ``mute`` are methods without an answer, ``failing`` those with an error.
@@ -62,42 +57,14 @@ class FakeService:
         failing: tuple[str, ...] = (),
         names: tuple[str, ...] = (NAME, FILES),
     ) -> None:
+        super().__init__(address, *names)
         self.notified: list[Notified] = []
         self.shown: list[tuple[list[str], str]] = []  # items in the file manager, and the token
         self.closed: list[tuple[int]] = []  # by who showed them
         self.gone: set[str] = set()  # clients that have hung up
-        self._address = address
-        self._names = names
         self._capabilities = capabilities
         self._mute = mute
         self._failing = failing
-        self._changed = threading.Condition()
-        self._stopping = False
-        self._bus: DBusConnection
-
-    def __enter__(self) -> Self:
-        self._bus = open_dbus_connection(self._address)
-        for name in self._names:
-            self._bus.send_and_get_reply(message_bus.RequestName(name), timeout=PATIENCE)
-        rule = "type='signal',member='NameOwnerChanged'"
-        self._bus.send_and_get_reply(message_bus.AddMatch(rule), timeout=PATIENCE)
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """Leave the bus. Harmless twice."""
-        self._stopping = True
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive()
-
-    def wait_for(self, done: Callable[[], bool]) -> None:
-        """Wait until something is true of what has come."""
-        with self._changed:
-            assert self._changed.wait_for(done, PATIENCE), self.notified
 
     def wait_until_gone(self, notified: Notified) -> None:
         """Wait until who showed a notification has hung up."""
@@ -126,17 +93,6 @@ class FakeService:
         if client:
             signal.header.fields[HeaderFields.destination] = client
         self._bus.send(signal)
-
-    def _serve(self) -> None:
-        with self._bus:
-            while not self._stopping:
-                try:
-                    message = self._bus.receive(timeout=0.02)
-                except TimeoutError:
-                    continue
-                with self._changed:
-                    self._handle(message)
-                    self._changed.notify_all()
 
     def _handle(self, message: Message) -> None:
         fields = message.header.fields

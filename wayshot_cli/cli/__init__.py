@@ -9,16 +9,16 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a command to end."""
+
 before_leaving: list[Callable[[], None]] = []
 """What ``leave`` must still do."""
 
 
 def run_and_exit() -> NoReturn:
     """Run the command line of sys.argv; the process ends here, with the documented code."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # What nohup or a background shell has us ignore, stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, leave)
+    handle_ending(leave)
     # Importing allocates much and frees nothing: looking for garbage meanwhile costs 2 ms.
     gc.disable()
     _open_standard_descriptors()
@@ -78,6 +78,16 @@ def say(message: str, *, hint: str | None = None) -> None:
 def printable(text: str) -> str:
     """Escape control characters: names come from compositors and are not to be trusted."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def handle_ending(handler: Callable[[int, object], object]) -> None:
+    """Have a handler called for the signals of ``ENDING``.
+
+    What nohup or a background shell has us ignore, stays ignored.
+    """
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def leave(number: int, _frame: object = None) -> NoReturn:

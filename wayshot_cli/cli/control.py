@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from wayshot_cli import encode, sinks
-from wayshot_cli.cli import before_leaving, leave, say
+from wayshot_cli.cli import before_leaving, handle_ending, leave, say
 from wayshot_cli.cli.names import generated_names, user_folder
 from wayshot_cli.errors import WayshotError
 from wayshot_cli.pacing import SECOND
@@ -34,14 +34,12 @@ class Signals:
     """
 
     def __init__(self, link: "Waiter", recorder: "Recorder", stills: "Stills") -> None:
-        """Install the handlers. What nohup or a background shell has us ignore, stays ignored."""
+        """Install the handlers."""
         # Or a signal between Python's last look and the poll would have to wait for its end.
         signal.set_wakeup_fd(link.wake_fd, warn_on_full_buffer=False)
         self.first: int | None = None
         self._recorder = recorder
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._end)
+        handle_ending(self._end)
         signal.signal(signal.SIGUSR1, lambda *_: recorder.toggle_pause())
         signal.signal(signal.SIGUSR2, lambda *_: recorder.with_latest(stills.take))
 

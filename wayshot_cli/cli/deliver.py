@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from wayshot_cli import encode, sinks
-from wayshot_cli.cli import before_leaving, leave, printable, say
+from wayshot_cli.cli import ENDING, before_leaving, handle_ending, leave, printable, say
 from wayshot_cli.cli.children import ending_children
 from wayshot_cli.cli.names import say_path
 from wayshot_cli.cli.options import refuse
@@ -36,8 +36,6 @@ _EDITORS = {
 """The editors that are looked for, in this order; each saves where it has read."""
 
 _THUMBNAIL = 256  # pixels a side, at most
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What Python and __main__ ignore, which others would inherit.
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -165,13 +163,15 @@ class Delivery:
 
     def _edit(self, png: bytes) -> bytes:
         """Return what the editor makes of a picture, in a copy: until then all stays as it is."""
+        from wayshot_cli.encode.png import SIGNATURE  # noqa: PLC0415 - for this alone
+
         assert self._editor  # noqa: S101 - the callers have looked
         with _private_folder() as folder:
             path = os.path.join(folder, "wayshot.png")
             sinks.write_file(path, [png])
             _run(self._editor, path, "--edit", has_stdout=False)
             edited = _read(path)
-        if not edited.startswith(_SIGNATURE):
+        if not edited.startswith(SIGNATURE):
             message = f"--edit: {self._editor[0]} has left no PNG"
             raise WayshotError(message)
         return edited
@@ -242,10 +242,8 @@ def _run(words: list[str], path: str | None, option: str, *, has_stdout: bool) -
     words = [word.replace(_PLACE, os.path.abspath(path)) if path else word for word in words]
     end_children = ending_children()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or nobody would know how it ended
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _LEAVING)
-    for number in _LEAVING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, leave)  # not that of a recording, which is over
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    handle_ending(leave)  # not as a recording does, which is over
     try:
         pid = os.posix_spawnp(
             words[0], words, os.environ,
