@@ -92,6 +92,21 @@ def test_a_selector_that_is_killed_is_told(folder: Path) -> None:
     assert_failed(select(Config(), folder, "kill -9 $$"), 1, "signal 9")
 
 
+def test_a_selector_that_crashes_is_asked_once_more(folder: Path) -> None:
+    script = "[ -e ../crashed ] || { touch ../crashed; kill -SEGV $$; }; echo 1,2 3x4"
+    result = select(Config(), folder, script)
+    assert_shot(result, PART)
+    assert result.stderr == "wayshot: sh crashed (SIGSEGV): asking once more\n"
+
+
+def test_a_selector_that_crashes_again_is_told(folder: Path) -> None:
+    script = "echo >>../asked; kill -ABRT $$"
+    result = select(Config(), folder, script)
+    assert (result.code, result.files) == (1, [])
+    assert result.stderr.splitlines()[1:] == ["wayshot: sh was ended by signal 6"]
+    assert (folder.parent / "asked").read_text() == "\n\n"
+
+
 def test_a_selector_that_is_missing_is_named(folder: Path) -> None:
     result = shoot(Config(), folder, "--select", "--selector", "no-such-selector -x")
     assert_failed(result, 4, "no-such-selector", "No such file")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LEFT_BUTTON = 0x110  # linux/input-event-codes.h
 ESCAPE = 1
+REST = 0.15  # seconds
 XKB_V1 = 1  # wl_keyboard.keymap_format
 
 KEYMAP = """\
@@ -64,9 +65,18 @@ class Hand:
         self._client.request(self._pointer, 4)
         self._client.roundtrip()
 
+    def rest(self) -> None:
+        """Stay, until what followed the pointer has been drawn.
+
+        slurp up to 1.5 may crash when it ends while its last picture waits for the screen: one
+        callback of two is forgotten, and called after what it was for has been freed.
+        """
+        time.sleep(REST)
+
     def click(self, x: int, y: int) -> None:
         """Click on a place."""
         self.move(x, y)
+        self.rest()
         self.press(is_down=True)
         self.press(is_down=False)
 
@@ -76,10 +86,12 @@ class Hand:
         self.press(is_down=True)
         self.move((left + right) // 2, bottom)
         self.move(right, bottom)
+        self.rest()
         self.press(is_down=False)
 
     def escape(self) -> None:
         """Press Escape."""
+        self.rest()
         for is_down in (1, 0):
             self._client.request(self._keyboard, 1, _now(), ESCAPE, is_down)
         self._client.roundtrip()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from wayshot_cli import backends, layout
-from wayshot_cli.cli import before_leaving, printable
+from wayshot_cli.cli import before_leaving, printable, say
 from wayshot_cli.cli.children import ending_children
 from wayshot_cli.errors import (
     CancelledError,
@@ -36,6 +36,8 @@ _MENUS = (
     ("tofi",),
 )
 """Where no menu is configured, the first of these that is installed."""
+
+_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
 
 _LONGEST_ANSWER = 1 << 16  # bytes that a program may print
 _LONGEST_LINE = 256  # characters of a menu
@@ -238,8 +240,25 @@ def _excerpt(answer: str) -> str:
 def _run(link: Connection, command: Sequence[str], lines: Sequence[str] = ()) -> str:
     """Run a program that reads the lines, and return what it prints, without space around it.
 
-    However this ends, the program has ended, too.
+    One that crashes is run once more: slurp up to 1.5 may when the button is let go while
+    it draws (use after free), and the moment that a frozen screen shows would be lost. However
+    this ends, the program has ended, too.
     """
+    status, answer = _run_once(link, command, lines)
+    if -status in _CRASHES:
+        say(f"{command[0]} crashed ({signal.Signals(-status).name}): asking once more")
+        status, answer = _run_once(link, command, lines)
+    if status < 0:
+        message = f"{command[0]} was ended by signal {-status}"
+        raise SelectionError(message)
+    if status or not answer:
+        message = f"{command[0]} selected nothing: selection cancelled"
+        raise CancelledError(message)
+    return answer
+
+
+def _run_once(link: Connection, command: Sequence[str], lines: Sequence[str]) -> tuple[int, str]:
+    """Run a program to its end. Returns the status (below 0: the signal's) and what it prints."""
     end_children = ending_children()
     before_leaving.append(end_children)
     # Or a signal between Python's last look and the poll would have to wait for the user.
@@ -254,13 +273,7 @@ def _run(link: Connection, command: Sequence[str], lines: Sequence[str] = ()) ->
     finally:
         signal.set_wakeup_fd(-1)
         before_leaving.remove(end_children)
-    if process.returncode < 0:
-        message = f"{command[0]} was ended by signal {-process.returncode}"
-        raise SelectionError(message)
-    if process.returncode or not answer:
-        message = f"{command[0]} selected nothing: selection cancelled"
-        raise CancelledError(message)
-    return answer
+    return process.returncode, answer
 
 
 def _start(command: Sequence[str], lines: Sequence[str]) -> subprocess.Popen[bytes]:
