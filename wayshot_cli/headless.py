@@ -92,6 +92,7 @@ class Compositor(NamedTuple):
 
     ``{folder}`` in arguments and variables is the stage's: the files are in it, which nobody may
     change; ``{folder}/compositor`` is the compositor's own. The program has the variables as well.
+    ``if_known`` are arguments for a version whose ``-h`` tells of the first of them.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Compositor(NamedTuple):
     variables: Mapping[str, str] = {}
     files: Mapping[str, str] = {}
     ends_with_stdin: bool = False
+    if_known: tuple[str, ...] = ()
 
 
 # Some refuse to start where there is no Xwayland, which here nobody asks for.
@@ -112,8 +114,11 @@ COMPOSITORS = (
         {"sway": _SWAY},
     ),
     Compositor("labwc", ("-C", "{folder}"), _NO_XWAYLAND, {"rc.xml": _LABWC}),
-    # It ends with the program that it is given, and (0.1.4) crashes of SIGTERM.
-    Compositor("cage", ("--", "cat"), _NO_XWAYLAND, ends_with_stdin=True),
+    # It ends with the program that it is given, and (0.1.4) crashes of SIGTERM. Those that can be
+    # turned (up to 0.1.4) hand a window of the screen's size to the screen undrawn while nobody
+    # captures, and wlroots 0.15 counts that as drawn: later pictures lack it. With the screen
+    # upside down they have to draw all windows.
+    Compositor("cage", ("--", "cat"), _NO_XWAYLAND, ends_with_stdin=True, if_known=("-r", "-r")),
 )
 """Those that can be told to, in the order in which ``auto`` looks for them."""
 
@@ -315,7 +320,7 @@ class Stage:
         self._wait_for(lambda: self._folder, "wayshot's keeper")
 
     def _start_compositor(self) -> None:
-        name, arguments, _, files, _ = self.compositor
+        name, arguments, _, files, *_ = self.compositor
         for file, text in files.items():
             path = self._path(file)
             with sinks.errors_named(path), open(path, "w", encoding="utf-8") as config:
@@ -330,8 +335,27 @@ class Stage:
         }
         if os.geteuid() == 0:
             variables["HOME"] = self._path("compositor")
-        self._spawn("compositor", [name, *map(self._filled, arguments)], variables)
+        argv = [name, *self._known(), *map(self._filled, arguments)]
+        self._spawn("compositor", argv, variables)
         self._wait_for(self._display, name)
+
+    def _known(self) -> tuple[str, ...]:
+        """Return the arguments that only some versions have, if this one has them."""
+        wish = self.compositor.if_known
+        if not wish:
+            return ()
+        try:
+            told = subprocess.run(  # noqa: S603 - what is started next
+                [self.compositor.name, "-h"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=self._timeout,
+                check=False,
+            ).stdout
+        except (OSError, subprocess.TimeoutExpired):
+            return ()  # it fails once more in a moment, and is told of then
+        return wish if wish[0].encode() in told.split() else ()
 
     def _connect(self) -> Connection:
         """Connect to the socket, which is there a moment before anybody listens."""

@@ -192,9 +192,14 @@ class TestPictures:
         assert filled(picture, bytes(picture[1, 1]).hex())
         assert picture[1, 1, 0] > 20
 
-    def test_a_delay_counts_from_when_something_is_shown(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("compositor", ["sway", "cage"])
+    def test_a_delay_counts_from_when_something_is_shown(
+        self, tmp_path: Path, compositor: str
+    ) -> None:
+        """Cage up to 0.1.4 would forget what is drawn meanwhile, which nobody captures."""
+        words = ("--compositor", compositor, "-d", "2.5", "--")
         changes = filler("110000@1", "220000@2", "330000@6")
-        assert filled(shoot(tmp_path / "a.png", "-d", "2.5", "--", *changes), "220000")
+        assert filled(shoot(tmp_path / "a.png", *words, *changes), "220000")
 
     def test_a_program_may_leave_its_window_to_another_process(self, tmp_path: Path) -> None:
         launcher = ["sh", "-c", 'setsid "$@" & exit 0', "sh", *filler("3366cc@0.7")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from wayshot_cli import cli
+from wayshot_cli import cli, headless
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Size
@@ -184,6 +184,31 @@ def test_configurations_leave_windows_all_the_room() -> None:
     assert (rule.get("identifier"), rule.get("serverDecoration")) == ("*", "no")
     assert [action.get("name") for action in rule] == ["Maximize"]
     assert cage.arguments[0] == "--"
+
+
+@pytest.mark.parametrize(
+    ("script", "known"),
+    [
+        ("echo ' -r\t Rotate' >&2", ("-r", "-r")),
+        ("echo ' -d\t It has no -rotation'", ()),
+        ("exec sleep 600", ()),
+        ("kill -9 $$", ()),
+    ],
+)
+def test_cage_is_turned_where_it_can_be(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, script: str, known: tuple[str, ...]
+) -> None:
+    program = installed / "cage"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{installed}:/usr/bin:/bin")
+    timeout = 0.5 if "sleep" in script else 30.0
+    assert headless.Stage(compositor="cage", timeout=timeout)._known() == known
+
+
+def test_a_compositor_without_arguments_of_some_versions_is_not_asked(installed: Path) -> None:
+    install(installed, "sway")  # an empty file
+    assert headless.Stage(compositor="sway")._known() == ()
 
 
 # Their environment
