@@ -134,6 +134,13 @@ def frames(path: Path, matrix: str | None = None) -> Iterator[Picture]:
         assert not data
 
 
+def ends_otherwise(path: Path, frame: int) -> bool:
+    """Whether raw video, of so many bytes a frame, ends with another picture than its first."""
+    data = path.read_bytes()
+    end = len(data) // frame * frame
+    return data[end - frame : end] != data[:frame]
+
+
 def _probe(path: Path, *show: str) -> Any:
     command = ["ffprobe", *QUIET, "-of", "json", *show, str(path)]
     with _explaining("ffprobe"):

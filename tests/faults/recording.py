@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests import y4m
+from tests import probe, y4m
 from tests.fake import Config, FakeCompositor, Fault, Film, Output, Step, faults, read_counter
 from tests.faults.command import HARMLESS_CONTROLS, LIMIT, TIMEOUT
 from tests.statistics import Statistics, read_statistics, without_statistics
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MANAGER = "zwlr_screencopy_manager_v1"
 FRAME = "zwlr_screencopy_frame_v1"
 
-SOON = 2.0
+SOON = 5.0
 """Seconds within which a recording must have ended that was told to; it should take a tenth."""
 
 STATIC = Config(idle=True)
@@ -144,6 +144,10 @@ class Recording:
         """Wait until a file has that many bytes: the recording runs, signals are its own."""
         path = self.folder / name
         self.wait_until(lambda: path.exists() and path.stat().st_size >= count)
+
+    def wait_for_another(self, name: str, frame: int) -> None:
+        """Wait until raw video shows another picture than at first; a frame has so many bytes."""
+        self.wait_until(lambda: probe.ends_otherwise(self.folder / name, frame))
 
     def wait_until(self, happened: Callable[[], bool]) -> None:
         """Wait for something, as long as the recording runs."""

@@ -16,6 +16,7 @@ from tests.fake import FORMATS, Config, FakeCompositor, Fault, Film, Output, Ste
 from tests.fake.resources import WlOutput, XdgOutput
 from tests.faults.recording import (
     FRAME,
+    SOON,
     Recording,
     Result,
     assert_in_order,
@@ -69,13 +70,13 @@ def record_change(
     folder: Path,
     change: Callable[[Recording], object],
     *arguments: str,
-    after: str = "a.raw",
 ) -> Result:
-    """Record static outputs, which change in the middle."""
+    """Record a static output, which changes in the middle."""
     with recording(Config(outputs, idle=True), folder, *RAW, *arguments, "a.raw") as running:
         let_run(running)
+        running.compositor.wait_for(FRAME, "copy_with_damage", 1)
         change(running)
-        running.wait_for_bytes(after)
+        running.compositor.wait_for(FRAME, "copy_with_damage", 2)  # it has what is shown now
         time.sleep(0.15)
         result = running.told(signal.SIGINT)
     assert result.code == 0, result.stderr
@@ -187,7 +188,7 @@ def test_nothing_is_lost_of_a_moving_screen_whose_mode_changes(policy: str, tmp_
     assert len(numbers) == 36
     assert_in_order(numbers)
     for slot, number in enumerate(numbers):
-        assert abs(number - numbers[0] - slot) <= 6
+        assert abs(number - numbers[0] - slot) <= 12  # 0.4 s, for a busy machine
 
 
 # The same size, in another way.
@@ -298,7 +299,7 @@ def test_an_output_that_went_away_ends_a_complete_recording(
     with recording(Config((ONE,), idle=True), tmp_path, *RAW, *target, "a.raw") as running:
         let_run(running, size=size)
         running.compositor.remove_output("FAKE-1", fail_frames=fail_frames)
-        result = running.result(2)
+        result = running.result(SOON)
     assert result.code == 6
     assert "went away" in result.complaint
     assert len(pictures(result, size=size)) == result.whole_statistics.written
@@ -312,7 +313,9 @@ def test_everything_goes_on_without_one_of_its_outputs(policy: str, tmp_path: Pa
     one[:, :64] = ONE.upright(0)
     with recording(Config((ONE, TWO), idle=True), tmp_path, *RAW, *arguments, "a.raw") as running:
         let_run(running, size=(128, 48))
+        running.compositor.wait_for(FRAME, "copy_with_damage", 2)
         running.compositor.remove_output("FAKE-2")
+        running.compositor.wait_for(FRAME, "copy_with_damage", 3)
         time.sleep(0.3)
         let_run(running, size=(128, 48))
         running.compositor.damage("FAKE-1")
@@ -414,7 +417,7 @@ def test_the_wait_for_an_output_ends_as_a_recording_does(
             running.send(signal.SIGUSR1)
         time.sleep(0.1)
         assert running.process.poll() is None
-        result = running.result(2) if arguments else running.told(signal.SIGINT)
+        result = running.result(SOON) if arguments else running.told(signal.SIGINT)
     assert result.code == 0
     assert result.words == ""
     frames = pictures(result)
@@ -438,8 +441,9 @@ def test_all_outputs_may_go_and_come_back_again_and_again(tmp_path: Path) -> Non
             running.compositor.add_output(TWO)
             time.sleep(0.02)
         let_run(running, size=(128, 48))
-        time.sleep(0.2)
-        assert running.descriptors() <= descriptors + 2  # of what is just being asked
+        running.wait_until(  # of what is just being asked
+            lambda: running.descriptors() <= descriptors + 2
+        )
         result = running.told(signal.SIGINT)
     assert result.code == 0
     assert result.words == ""

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-STUCK = 2.5
-"""Seconds after which a recording whose reader is stuck must have ended: a multiple of half one."""
+STUCK = 5.0
+"""Seconds after which a recording whose reader is stuck has ended: ten times what it takes."""
 
 LARGE = Config((Output(width=1024, height=768),), idle=True)
 """A screen of which no frame goes into a pipe as a whole, be it ever so wide."""
@@ -84,7 +84,7 @@ def test_a_moving_screen_is_recorded_in_its_own_time(tmp_path: Path) -> None:
     assert_in_order(numbers)
     assert len(set(numbers)) > 40
     for slot, number in enumerate(numbers):
-        assert abs(number - numbers[0] - slot) <= 6  # 0.2 s, for a busy machine
+        assert abs(number - numbers[0] - slot) <= 12  # 0.4 s, for a busy machine
 
 
 # Too slow.
@@ -106,7 +106,7 @@ def test_a_slow_reader_costs_frames_but_neither_memory_nor_time(tmp_path: Path) 
         elapsed = time.monotonic() - started
         result = running.result()
     assert result.code == 0
-    assert elapsed < duration + 2.5
+    assert elapsed < duration + STUCK
     assert_in_order(numbers)
     statistics = result.whole_statistics
     assert statistics.written == len(numbers) < 5 * duration + 10

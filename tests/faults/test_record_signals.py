@@ -128,7 +128,7 @@ def test_what_was_to_be_ignored_stays_ignored(number: signal.Signals, tmp_path: 
 
 
 def test_what_comes_before_the_first_frame_is_ignored(tmp_path: Path) -> None:
-    arguments = ("-d", "0.5", "--duration", "0.5", "a.y4m")
+    arguments = ("-d", "2", "--duration", "0.5", "a.y4m")
     with recording(STATIC, tmp_path, *arguments) as running:
         running.compositor.wait_for("wl_display", "sync", 2)
         for _ in range(3):
@@ -142,7 +142,7 @@ def test_what_comes_before_the_first_frame_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_pause_is_cut_out_in_real_time(tmp_path: Path) -> None:
-    with recording(moving(30), tmp_path, "--duration", "1.5", "a.y4m") as running:
+    with recording(moving(30), tmp_path, "--duration", "2.5", "a.y4m") as running:
         running.wait_for_bytes("a.y4m", 10_000)
         time.sleep(0.5)
         running.send(signal.SIGUSR1)
@@ -151,11 +151,11 @@ def test_a_pause_is_cut_out_in_real_time(tmp_path: Path) -> None:
         result = running.result()
     assert result.code == 0
     numbers = result.counters()
-    assert len(numbers) == 45
+    assert len(numbers) == 75
     assert_in_order(numbers)
     steps = np.diff(numbers)
     assert steps.max() > 25, "a second was cut out"
-    assert (steps > 10).sum() == 1, "and nothing else"
+    assert np.sort(steps)[-2] < 20, "and nothing else"
 
 
 def test_a_still_is_the_current_picture_beside_the_recording(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_many_signals_at_once_do_no_harm(tmp_path: Path) -> None:
 
 def test_a_second_signal_while_an_encoder_finishes_ends_at_once(tmp_path: Path) -> None:
     """An ffmpeg that never does."""
-    (tmp_path / "ffmpeg").write_text("#!/bin/sh\ncat >/dev/null\nexec sleep 3\n")
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\ncat >/dev/null\nexec sleep 20\n")
     (tmp_path / "ffmpeg").chmod(0o755)
     arguments = ("--encoder", "ffmpeg", "a.mp4")
     with recording(STATIC, tmp_path, *arguments, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}) as one:

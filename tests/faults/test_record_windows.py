@@ -93,9 +93,7 @@ class TestResize:
         with recording(STATIC, tmp_path, *options) as running:
             let_run(running, size=SIZE)
             grow(running)
-            let_run(running, size=SIZE)
-            time.sleep(0.15)
-            let_run(running, size=SIZE)
+            running.wait_for_another("a.raw", SIZE[0] * SIZE[1] * 3)
             result = running.told(signal.SIGINT)
         assert result.code == 0
         frames = pictures(result, size=SIZE)
@@ -183,8 +181,7 @@ class TestLost:
             running.compositor.open_window(TWO)
             let_run(running, size=SIZE)
             running.compositor.open_window(again)
-            time.sleep(0.2)
-            let_run(running, size=SIZE)
+            running.wait_for_another("a.raw", SIZE[0] * SIZE[1] * 3)
             result = running.told(signal.SIGINT)
         assert (result.code, result.words) == (0, "")
         shown_two = premultiplied(desktop(first, TWO, again), "again")
@@ -231,13 +228,13 @@ class TestLost:
                 running.compositor.open_window(replace(ONE, name=name, identifier=name))
                 time.sleep(0.03)
                 running.compositor.close_window(name)
-            time.sleep(0.2)
-            assert running.descriptors() <= descriptors + 2
             for handle in (
                 "ext_foreign_toplevel_handle_v1",
                 "zwlr_foreign_toplevel_handle_v1",
             ):
+                running.compositor.wait_for(handle, "destroy", 21)
                 assert running.compositor.count(handle, "destroy") == 21
+            running.wait_until(lambda: running.descriptors() <= descriptors + 2)
             result = running.told(signal.SIGINT)
             assert running.compositor.leaks == []
         assert (result.code, result.words) == (0, "")
@@ -245,7 +242,7 @@ class TestLost:
 
 def test_the_active_window_is_the_one_that_is_so_after_the_delay(tmp_path: Path) -> None:
     config = desktop(replace(ONE, states=(ACTIVATED,)), TWO, idle=True)
-    options = ("-w", "active", "-d", "1", "--duration", "0.5", "a.raw")
+    options = ("-w", "active", "-d", "2", "--duration", "0.5", "a.raw")
     with recording(config, tmp_path, *RAW, *options) as running:
         running.compositor.wait_for("wl_registry", "bind", 8)
         time.sleep(0.3)

@@ -410,7 +410,7 @@ def test_a_narrow_terminal_shows_one_line_as_well(tmp_path: Path) -> None:
 
 
 def test_the_cursor_is_back_after_a_second_signal(tmp_path: Path) -> None:
-    (tmp_path / "ffmpeg").write_text("#!/bin/sh\ncat >/dev/null\nexec sleep 3\n")
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\ncat >/dev/null\nexec sleep 20\n")
     (tmp_path / "ffmpeg").chmod(0o755)
     with on_terminal(tmp_path, "--encoder", "ffmpeg", "a.mp4") as (running, terminal):
         running.compositor.wait_for(FRAME, "copy_with_damage", 3)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Self
 
 from tests.live.client import Client, Fd
+from tests.live.command import PATIENCE
+from wayshot_cli.cli.children import descendants
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
     from tests.stage import Stage
 
 LEFT_BUTTON = 0x110  # linux/input-event-codes.h
 ESCAPE = 1
 REST = 0.15  # seconds
 XKB_V1 = 1  # wl_keyboard.keymap_format
+
+_CRASHED = re.compile(rb"wayshot: slurp crashed \(SIG\w+\): asking once more\n")
 
 KEYMAP = """\
 xkb_keymap {
@@ -95,6 +103,30 @@ class Hand:
         for is_down in (1, 0):
             self._client.request(self._keyboard, 1, _now(), ESCAPE, is_down)
         self._client.roundtrip()
+
+
+def answer(
+    process: subprocess.Popen[bytes], is_dimmed: Callable[[], bool], act: Callable[[], object]
+) -> tuple[bytes, bytes]:
+    """Act when slurp, run by the process, has dimmed the screen; return stdout and stderr.
+
+    It may crash on a busy machine, see ``Hand.rest``. Then there is another one, for which this
+    acts once more; that it was so is left out of stderr.
+    """
+    answered: list[int] = []
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while process.poll() is None:
+            assert time.monotonic() < deadline
+            slurp = [*descendants(process.pid)]
+            if slurp and slurp != answered and is_dimmed():
+                act()
+                answered = slurp
+            time.sleep(0.01)
+    finally:
+        process.terminate()
+    stdout, stderr = process.communicate(timeout=PATIENCE)
+    return stdout, _CRASHED.sub(b"", stderr, count=1)
 
 
 def _now() -> int:

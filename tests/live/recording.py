@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests import y4m
+from tests import probe, y4m
 from tests.live.command import PATIENCE, start
 from tests.statistics import Statistics, read_statistics, without_statistics
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 
-PROMPT = 2.0
+PROMPT = 5.0
 """Seconds within which a recording must end once it has been told to."""
 
 UNNAMED = (".gif", ".apng", ".webp")
@@ -101,9 +101,17 @@ class Recording:
         What appears only at the end is not waited for, but that the recording begins.
         """
         if path.suffix in UNNAMED:
-            until(self._catches_signals, self.process)
+            self.wait_until_it_catches_signals()
         else:
             until(lambda: path.exists() and path.stat().st_size >= size, self.process)
+
+    def wait_for_another(self, path: Path, frame: int) -> None:
+        """Wait until raw video shows another picture than at first; a frame has so many bytes."""
+        until(lambda: probe.ends_otherwise(path, frame), self.process)
+
+    def wait_until_it_catches_signals(self) -> None:
+        """Wait until signals are its own."""
+        until(self._catches_signals, self.process)
 
     def descriptors(self) -> list[str]:
         """Return what its file descriptors lead to, see proc(5)."""

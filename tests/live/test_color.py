@@ -7,7 +7,6 @@ import json
 import math
 import os
 import subprocess
-import time
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ import pytest
 from tests.live.client import BOTTOM_LAYER, Client
 from tests.live.command import PATIENCE, error, start, wayshot
 from tests.live.conftest import ODD, on_every_compositor
-from tests.live.hand import Hand
+from tests.live.hand import Hand, answer
 from tests.orphans import adopted
 from tests.stage import TRANSFORMS, pattern
 
@@ -120,17 +119,13 @@ class TestPointing:
             hand.move(150, 100)  # sway 1.7 paints the cursor into whatever is captured
             before = one_output.dump("HEADLESS-1")
             process = stack.enter_context(start(one_output, "color", *words))
-            try:
-                deadline = time.monotonic() + PATIENCE
-                # More has changed than a cursor's pixels: slurp has dimmed the screen.
-                while (one_output.dump("HEADLESS-1") != before).any(axis=2).mean() < 0.5:
-                    assert process.poll() is None
-                    assert time.monotonic() < deadline
-                    time.sleep(0.01)
-                hand.click(60, 40)
-                out, said = process.communicate(timeout=PATIENCE)
-            finally:
-                process.terminate()
+
+            def is_dimmed() -> bool:
+                """Whether more has changed than a cursor's pixels."""
+                changed = (one_output.dump("HEADLESS-1") != before).any(axis=2)
+                return bool(changed.mean() >= 0.5)
+
+            out, said = answer(process, is_dimmed, lambda: hand.click(60, 40))
         assert (process.returncode, said) == (0, b"")
         assert out.decode() == hex_at(pattern(*SIZE), 60, 40) + "\n"
 

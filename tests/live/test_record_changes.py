@@ -172,7 +172,7 @@ class TestModeChange:
                     change(wide, size)
                 for extension, running in recordings.items():
                     running.wait_for(files[extension][number])
-                time.sleep(0.4)
+                time.sleep(0.6)
             results = {
                 extension: running.end(signal.SIGINT) for extension, running in recordings.items()
             }

@@ -172,7 +172,8 @@ class TestPipes:
         """A signal ends the waiting; not a frame was written."""
         os.mkfifo(tmp_path / "a.y4m")
         with recording(static, tmp_path / "a.y4m") as running:
-            time.sleep(0.7)
+            running.wait_until_it_catches_signals()
+            time.sleep(0.5)
             result = running.end(signal.SIGINT)
         assert (result.status, result.said) == (130, "")
 

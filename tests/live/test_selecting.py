@@ -15,7 +15,7 @@ import pytest
 from tests.live.client import BOTTOM_LAYER, Client
 from tests.live.command import PATIENCE, WAYSHOT, error, read, shoot, wayshot
 from tests.live.conftest import on_every_compositor
-from tests.live.hand import Hand
+from tests.live.hand import Hand, answer
 from tests.stage import TRANSFORMS, Output, pattern
 from wayshot_cli.freeze import freeze
 from wayshot_cli.geometry import Box
@@ -69,19 +69,14 @@ def select(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command; act when slurp has dimmed the screen (but for an output pointed at)."""
     before = stage.dump("HEADLESS-2")
-    deadline = time.monotonic() + PATIENCE
+
+    def is_dimmed() -> bool:
+        return bool((stage.dump("HEADLESS-2") != before).any(axis=2).mean() >= MOST)
+
     with subprocess.Popen(
         words, env=stage.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        try:
-            while (stage.dump("HEADLESS-2") != before).any(axis=2).mean() < MOST:
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            act()
-            stdout, stderr = process.communicate(timeout=PATIENCE)
-        finally:
-            process.terminate()
+        stdout, stderr = answer(process, is_dimmed, act)
     return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
 
 

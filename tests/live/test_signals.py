@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOMENTS = 25
 """How many moments of a shot's life are tried for each signal."""
 
-PROMPT = 2.0
+PROMPT = 5.0
 """Seconds within which a waiting command must give way."""
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
@@ -95,7 +95,7 @@ def test_while_another_library_encodes(tmp_path: Path) -> None:
         before = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=PATIENCE)
-        assert time.monotonic() - before < 1.5
+        assert time.monotonic() - before < 3
     assert (process.returncode, stderr) == (STATUS[signal.SIGINT], b"")
     assert not list(tmp_path.iterdir())
 
@@ -112,7 +112,11 @@ def test_at_any_moment(
     duration = time.monotonic() - before
     picture = read(path)
     statuses = set()
-    for moment in np.linspace(0, 2 * duration, MOMENTS):
+    moments = np.linspace(0, 2 * duration, MOMENTS)
+    later = moments[-1] * 2.0 ** np.arange(1, 6)  # where it has become slower meanwhile
+    for moment in (*moments, *later):
+        if moment in later and 0 in statuses:
+            break
         path.unlink()
         if existing:
             path.write_text("old")
