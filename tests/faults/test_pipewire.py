@@ -441,7 +441,7 @@ def test_a_stream_that_rests_wakes_nobody_and_has_the_newest_at_once(producer: P
         consumer.stream.on_news()
         for seed in range(3):
             producer.send(seed=seed)
-            sleep(0.1)
+            sleep(0.2)
         assert not select.select([consumer.stream.fd], [], [], 0)[0]
         consumer.session.set_active(True)
         taken = consumer.stream.take(consumer.waiter, 0)

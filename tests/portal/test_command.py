@@ -145,7 +145,7 @@ def test_a_signal_ends_the_dialog_at_once(
         asked = time.monotonic()
         process.send_signal(number)
         assert process.wait(PATIENCE) == 128 + number
-        assert time.monotonic() - asked < 2
+        assert time.monotonic() - asked < 5
         portal.wait_for(lambda: bool(portal.gone))  # which ends the dialog
     assert os.listdir(run.folder) == []
 

@@ -13,7 +13,7 @@ from wayshot_cli import clipboard
 from wayshot_cli.errors import CaptureTimeoutError
 from wayshot_cli.waiting import Waiter
 
-PATIENCE = 0.3
+PATIENCE = 0.6
 
 
 def test_a_text_has_the_names_that_applications_ask_for() -> None:
@@ -65,7 +65,7 @@ def test_who_takes_a_little_now_and_then_gets_all(waiter: Waiter) -> None:
     clipboard._Reader(waiter, writing_fd, bytes(1 << 19), ended.append)
     taken = 0
     while not ended:
-        waiter.sleep(PATIENCE / 5)
+        waiter.sleep(PATIENCE / 10)
         taken += len(os.read(reading_fd, 1 << 15))
     with open(reading_fd, "rb") as file:
         assert taken + len(file.read()) == 1 << 19

@@ -215,7 +215,7 @@ def test_an_interrupt_ends_the_work_and_the_threads(
         if first and first.pop():
             while threading.active_count() < before + 3:
                 time.sleep(0.001)
-            time.sleep(0.05)  # now the main thread is past starting the others
+            time.sleep(0.2)  # now the main thread is past starting the others
             signal.pthread_kill(main, signal.SIGINT)
             time.sleep(0.05)
             over.set()

@@ -159,9 +159,12 @@ class TestAsItComes:
         file = RecordingFile(f"/dev/fd/{write}")
         assert file.blocked_for == 0
         thread = threading.Thread(target=file.write, args=(bytes(1 << 22),))
+        began = time.monotonic()
         thread.start()
-        time.sleep(0.2)
-        assert 0.1 < file.blocked_for < 5
+        while file.blocked_for <= 0.1:
+            assert time.monotonic() - began < 10
+            time.sleep(0.01)
+        assert file.blocked_for <= time.monotonic() - began
         left = 1 << 22
         while left:
             left -= len(os.read(read, left))
@@ -274,9 +277,12 @@ class TestWhole:
         file = WholeRecordingFile(f"/dev/fd/{write}")
         file.write(bytes(1 << 22))
         thread = threading.Thread(target=file.close)
+        began = time.monotonic()
         thread.start()
-        time.sleep(0.2)
-        assert 0.1 < file.blocked_for < 5
+        while file.blocked_for <= 0.1:
+            assert time.monotonic() - began < 10
+            time.sleep(0.01)
+        assert file.blocked_for <= time.monotonic() - began
         left = 1 << 22
         while left:
             left -= len(os.read(read, left))
