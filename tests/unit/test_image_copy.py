@@ -335,7 +335,7 @@ trouble = st.sampled_from(["resize", "describe", "stop", "fail"])
 steps = st.tuples(usual | usual | single | single | single | trouble, boxes)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(steps, min_size=30, max_size=60))
 def test_every_pixel_of_every_frame_is_right_whatever_happens(
     happening: list[tuple[str, Box]],

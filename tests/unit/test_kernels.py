@@ -144,7 +144,7 @@ def test_big_endian_rows_are_the_same_values() -> None:
     assert packed == expected(frame, whole(frame), target, ">")[9 * 6 : 3 * 9 * 6]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     width=st.one_of(st.integers(1, 40), st.sampled_from([63, 64, 65, 127, 128, 200])),
     height=st.integers(1, 36),

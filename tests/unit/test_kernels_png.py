@@ -66,7 +66,7 @@ def filtered(filters: PngFilter, y: int, rows: int, above: bytes | None) -> tupl
     return bytes(data), zeros
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     width=st.one_of(st.integers(1, 50), st.sampled_from([341, 342, 343, 400, 683])),
     height=st.integers(1, 9),

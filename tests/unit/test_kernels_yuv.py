@@ -251,7 +251,7 @@ def test_the_smallest_pictures(
     check(frames(XRGB8888, Size(*size), transform), plain_target(name, siting), padding=1)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     width=st.one_of(st.integers(1, 70), st.sampled_from([127, 128, 129, 1023, 1024, 1025, 2049])),
     height=st.integers(1, 70),

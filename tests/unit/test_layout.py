@@ -460,7 +460,6 @@ def assert_part_of_everything(region: Box, pieces: list[Piece], tolerance: int =
     assert np.abs(part.astype(int) - expected.astype(int)).max() <= tolerance
 
 
-@settings(deadline=None)
 @given(regions_that_touch_all(at_one_scale))
 def test_a_region_is_that_part_of_the_picture_of_everything(
     case: tuple[Box, list[tuple[Box, Size]]],
@@ -474,7 +473,6 @@ def test_a_region_is_that_part_of_the_picture_of_everything(
     assert_part_of_everything(region, pieces)
 
 
-@settings(deadline=None)
 @given(regions_that_touch_all(neighbours(st.sampled_from(STEPS))))
 @example(  # an edge at half a pixel: 771 times 13/6
     (
@@ -500,7 +498,6 @@ def test_resampling_only_what_is_wanted_gives_what_resampling_all_gives(
     assert_part_of_everything(region, pieces, tolerance=2)
 
 
-@settings(deadline=None)
 @given(neighbours(st.sampled_from(STEPS)) | at_one_scale)
 def test_neighbours_leave_no_gap_and_do_not_overlap(outputs: list[tuple[Box, Size]]) -> None:
     """Flat colours: each pixel of an output's place is its own, whoever is painted last."""
@@ -519,7 +516,6 @@ def test_neighbours_leave_no_gap_and_do_not_overlap(outputs: list[tuple[Box, Siz
         assert np.array_equal(as_rgba(picture), expected)
 
 
-@settings(deadline=None)
 @given(neighbours(st.just(120)))
 def test_outputs_at_scale_1_come_through_pixel_for_pixel(outputs: list[tuple[Box, Size]]) -> None:
     pieces = [piece(box, native, seed) for seed, (box, native) in enumerate(outputs)]

@@ -581,7 +581,7 @@ def test_reading_the_windows_again_makes_nothing_new() -> None:
         assert len(connection.proxies) == objects
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.sets(st.integers(0, 4))),
