@@ -228,14 +228,14 @@ class FakeCompositor:
         """How often a request was made."""
         return sum((r.interface, r.name) == (interface, name) for r in list(self.requests))
 
-    def wait_for(self, interface: str, name: str, count: int = 1, timeout: float = 5.0) -> None:
+    def wait_for(self, interface: str, name: str, count: int = 1, timeout: float = 20.0) -> None:
         """Wait until a request has been made ``count`` times."""
         with self._changed:
             if not self._changed.wait_for(lambda: self.count(interface, name) >= count, timeout):
                 message = f"no {interface}.{name} in {timeout} s"
                 raise TimeoutError(message)
 
-    def wait_until_gone(self, timeout: float = 5.0) -> None:
+    def wait_until_gone(self, timeout: float = 20.0) -> None:
         """Wait until no client is left, so that violations and leaks are complete."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self.clients, timeout):
