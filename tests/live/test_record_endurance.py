@@ -46,9 +46,12 @@ def test_memory_and_descriptors(sway: Sway, tmp_path: Path) -> None:
             name: stack.enter_context(recording(sway, "-r", str(RATE), tmp_path / name))
             for name in used
         }
+        for name, running in recordings.items():
+            running.wait_for(tmp_path / name)
+        begun = {name: (tmp_path / name).stat().st_size for name in frame_bytes}
         for frames in (EARLY, LATE):
             for name, size in frame_bytes.items():
-                recordings[name].wait_for(tmp_path / name, frames * size)
+                recordings[name].wait_for(tmp_path / name, begun[name] + frames * size)
             for name, running in recordings.items():
                 used[name].append((len(running.descriptors()), running.memory()))
         results = [running.end(signal.SIGINT) for running in recordings.values()]

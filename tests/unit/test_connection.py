@@ -586,6 +586,7 @@ def test_nothing_is_left_over_of_200_connections() -> None:
         path = compositor.environ["WAYLAND_DISPLAY"]
         Connection(path).close()
         compositor.wait_until_gone()
+        gc.collect()  # what earlier tests have left
         before = open_fds()
         for _ in range(200):
             with Connection(path) as connection:
@@ -597,6 +598,7 @@ def test_nothing_is_left_over_of_200_connections() -> None:
 
 
 def test_nothing_is_left_over_of_a_connection_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()  # what earlier tests have left
     before = open_fds()
     for _ in range(20):
         with Peer() as peer:
@@ -705,6 +707,7 @@ def test_no_compositor_is_an_error_with_a_way_out(
 ) -> None:
     monkeypatch.delenv("WAYLAND_SOCKET", raising=False)
     arrange(monkeypatch, tmp_path)
+    gc.collect()  # what earlier tests have left
     before = open_fds()
     with pytest.raises(UnsupportedError, match="no Wayland") as caught:
         Connection(timeout=1)

@@ -190,6 +190,7 @@ def test_memory_that_cannot_be_had_is_an_error(
     def refuse(_fd: int, _offset: int, _length: int) -> None:
         raise OSError(12, "Cannot allocate memory")
 
+    gc.collect()  # what earlier tests have left
     before = os.listdir("/proc/self/fd")
     monkeypatch.setattr(os, "posix_fallocate", refuse)
     with pytest.raises(CaptureError, match="cannot allocate 60 bytes"):
