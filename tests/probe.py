@@ -138,7 +138,7 @@ def ends_otherwise(path: Path, frame: int) -> bool:
     """Whether raw video, of so many bytes a frame, ends with another picture than its first."""
     data = path.read_bytes()
     end = len(data) // frame * frame
-    return data[end - frame : end] != data[:frame]
+    return end > 0 and data[end - frame : end] != data[:frame]
 
 
 def _probe(path: Path, *show: str) -> Any:
