@@ -21,6 +21,7 @@ from wayshot_cli import Box, backends
 from wayshot_cli.errors import (
     CaptureError,
     CaptureTimeoutError,
+    ClosedError,
     InvalidArgumentError,
     NotFoundError,
     TargetLostError,
@@ -222,6 +223,15 @@ def test_a_backend_that_does_not_exist_is_never_served_by_another(
 def test_nonsense_is_an_error_of_the_family(wishes: dict[str, Any], kind: type[Exception]) -> None:
     with pytest.raises(kind):
         shoot(Config(outputs=(LEFT,)), **wishes)
+
+
+@pytest.mark.parametrize("use", ["shot", "stream", "outputs", "windows"])
+def test_a_connection_that_has_been_closed_is_said_to_be(use: str) -> None:
+    with FakeCompositor(Config(outputs=(LEFT,))) as compositor:
+        connection = connected(compositor)
+        connection.close()
+        with pytest.raises(ClosedError, match="the connection has been closed"):
+            getattr(wayshot_cli, use)(connection=connection)
 
 
 @pytest.mark.parametrize("timeout", [float("nan"), float("inf"), -1.0])

@@ -145,7 +145,7 @@ class Connection(Waiter):
         """Send all queued requests, waiting for the compositor to take them if need be."""
         # Handlers of events bind globals, too, in the middle of a wait.
         with self.in_use(in_wait=True), self._waiting():
-            self._require_open()
+            self.require_open()
             self._unflushed_binds = 0
             deadline = self.deadline()
             while not self._flush():
@@ -170,7 +170,7 @@ class Connection(Waiter):
 
         Raises what ``wait`` does, and CaptureError for a hang-up or protocol error.
         """
-        self._require_open()
+        self.require_open()
         self._dispatch(what)
         while not done():
             if lib.wl_display_prepare_read(self._display) == 0:
@@ -202,7 +202,8 @@ class Connection(Waiter):
                 self._display = ffi.NULL
             super().close()
 
-    def _require_open(self) -> None:
+    def require_open(self) -> None:
+        """Raise ClosedError after ``close()``."""
         if self.is_closed:
             message = "the connection has been closed"
             raise ClosedError(message)
