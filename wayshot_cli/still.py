@@ -289,6 +289,9 @@ def _names(output: str | Sequence[str] | None) -> list[str] | None:
     if not output:  # a list that came out empty does not mean everything
         message = "no output is named"
         raise InvalidArgumentError(message)
+    if not all(isinstance(name, str) for name in output):
+        message = f"not a name of an output, nor several: {output!r}"
+        raise InvalidArgumentError(message, hint="an Output has its name in .name")
     return list(output)
 
 

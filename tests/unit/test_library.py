@@ -204,6 +204,8 @@ def test_a_backend_that_does_not_exist_is_never_served_by_another(
         ({"output": ["FAKE-1", "FAKE-9"]}, NotFoundError),
         ({"output": []}, InvalidArgumentError),
         ({"output": ()}, InvalidArgumentError),
+        ({"output": b"FAKE-1"}, InvalidArgumentError),
+        ({"output": ["FAKE-1", 2]}, InvalidArgumentError),
         ({"region": ()}, InvalidArgumentError),
         ({"region": (1, 2, 3)}, InvalidArgumentError),
         ({"region": (0.5, 0, 10, 10)}, InvalidArgumentError),
@@ -223,6 +225,14 @@ def test_a_backend_that_does_not_exist_is_never_served_by_another(
 def test_nonsense_is_an_error_of_the_family(wishes: dict[str, Any], kind: type[Exception]) -> None:
     with pytest.raises(kind):
         shoot(Config(outputs=(LEFT,)), **wishes)
+
+
+def test_an_output_in_place_of_its_name_is_told_where_that_is() -> None:
+    with FakeCompositor(Config(outputs=(LEFT,))) as compositor, connected(compositor) as connection:
+        output = wayshot_cli.outputs(connection=connection)[0]
+        with pytest.raises(InvalidArgumentError, match="not a name of an output") as caught:
+            wayshot_cli.shot(output, connection=connection)  # type: ignore[arg-type]
+    assert caught.value.hint == "an Output has its name in .name"
 
 
 @pytest.mark.parametrize("use", ["shot", "stream", "outputs", "windows"])
