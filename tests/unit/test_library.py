@@ -291,6 +291,12 @@ def test_a_region_is_that_part_whether_the_compositor_serves_it_or_not(
     assert len(asked) == 1 + refused
 
 
+def test_a_region_of_numpys_integers_is_one() -> None:
+    region = tuple(np.array([10, 20, 30, 7]))
+    pixels = shoot(Config(outputs=(LEFT,)), region=region)
+    assert np.array_equal(pixels, LEFT.upright(0)[20:27, 10:40])
+
+
 def test_all_outputs_are_asked_for_before_any_is_awaited() -> None:
     with FakeCompositor(Config(outputs=(LEFT, RIGHT))) as compositor:
         with connected(compositor) as connection:
