@@ -45,6 +45,8 @@ def run(args: list[str]) -> int:
         code = app.main(args, prog_name="wayshot", standalone_mode=False)
         sys.stdout.flush()  # lets a full disk show while we can still say so
     except click.UsageError as error:
+        if isinstance(error, click.NoSuchOption) and error.possibilities:
+            _keep_like(error.option_name, error.possibilities)
         command = error.ctx.command_path if error.ctx else "wayshot"
         is_configured = error.ctx is not None and error.ctx.default_map
         configured = "; wayshot config show tells what is configured" if is_configured else ""
@@ -63,6 +65,14 @@ def run(args: list[str]) -> int:
         say("out of memory")
         return 1
     return int(code or 0)
+
+
+def _keep_like(option: str, suggestions: list[str]) -> None:
+    """Drop the options that have little but the dashes in common with what was typed."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for this alone
+
+    word = option.lstrip("-")
+    suggestions[:] = (name for name in suggestions if get_close_matches(word, [name.lstrip("-")]))
 
 
 def say(message: str, *, hint: str | None = None) -> None:
