@@ -211,6 +211,15 @@ def test_nonsense_is_refused_before_anything_is_done(
     assert said.err.startswith("wayshot: ")
 
 
+def test_the_choices_for_a_word_that_is_missing_stand_in_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run(["completions"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith("Choose from: bash, fish, zsh")
+    assert len(said) == 2
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [

@@ -50,7 +50,8 @@ def run(args: list[str]) -> int:
         command = error.ctx.command_path if error.ctx else "wayshot"
         is_configured = error.ctx is not None and error.ctx.default_map
         configured = "; wayshot config show tells what is configured" if is_configured else ""
-        say(error.format_message(), hint=f"see {command} --help{configured}")
+        message = error.format_message().replace("\n\t", " ")  # click lists choices so
+        say(message, hint=f"see {command} --help{configured}")
         return error.exit_code
     except WayshotError as error:
         if not isinstance(error.__cause__, BrokenPipeError):
