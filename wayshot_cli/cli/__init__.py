@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 from typing import NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -14,6 +16,15 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 before_leaving: list[Callable[[], None]] = []
 """What ``leave`` must still do."""
+
+
+class _Later(ModuleType):
+    """Stands for a module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(import_module(self.__name__), name)
 
 
 def run_and_exit() -> NoReturn:
@@ -32,6 +43,8 @@ def run_and_exit() -> NoReturn:
 
 def run(args: list[str]) -> int:
     """Run a command line, words to stderr, and return the exit code (wayshot(1))."""
+    # click imports it, for help pages: that is a tenth of a small shot.
+    sys.modules.setdefault("inspect", _Later("inspect"))
     import click  # noqa: PLC0415 - all of these after the signal handlers: they take a while
 
     from wayshot_cli import sinks  # noqa: PLC0415
