@@ -18,7 +18,7 @@ from wayshot_cli import encode, sinks
 from wayshot_cli.cli import ENDING, before_leaving, handle_ending, leave, printable, say
 from wayshot_cli.cli.children import ending_children
 from wayshot_cli.cli.names import say_path
-from wayshot_cli.cli.options import refuse
+from wayshot_cli.cli.options import refuse, require_command
 from wayshot_cli.cli.shot import Writing, write
 from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError, WriteError
 from wayshot_cli.geometry import Size
@@ -71,6 +71,8 @@ class Delivery:
         if edit and format_ != "png":
             refuse(f"--edit is for png, not {format_}", "edit")
             edit = False
+        if edit:
+            require_command("editor")
         if clipboard and file is None and format_ != "png":
             refuse(f"the clipboard gets PNG: name a FILE for {format_}", "format_")
         if exec_ and not leaves_file and any(_PLACE in word for word in exec_):
