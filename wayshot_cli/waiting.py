@@ -124,9 +124,7 @@ class Waiter:
             self._is_waiting = was_waiting
 
     def _wait(self, done: Callable[[], bool], what: str, deadline: float) -> None:
-        if self.is_closed:
-            message = f"{what}: this has been closed"
-            raise ClosedError(message)
+        self.require_open()
         while not done():
             remaining = min(deadline - monotonic(), LONGEST_TIMEOUT)
             if remaining <= 0:
@@ -174,6 +172,12 @@ class Waiter:
     def is_closed(self) -> bool:
         """Whether ``close()`` has been called."""
         return self.wake_fd < 0
+
+    def require_open(self) -> None:
+        """Raise ClosedError after ``close()``."""
+        if self.is_closed:
+            message = f"the connection to {self.compositor} has been closed"
+            raise ClosedError(message)
 
     @property
     def is_forked(self) -> bool:
