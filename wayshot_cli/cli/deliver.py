@@ -18,7 +18,7 @@ from wayshot_cli import encode, sinks
 from wayshot_cli.cli import ENDING, before_leaving, handle_ending, leave, printable, say
 from wayshot_cli.cli.children import ending_children
 from wayshot_cli.cli.names import say_path
-from wayshot_cli.cli.options import refuse, require_command
+from wayshot_cli.cli.options import is_default, refuse, require_command
 from wayshot_cli.cli.shot import Writing, write
 from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError, WriteError
 from wayshot_cli.geometry import Size
@@ -67,6 +67,10 @@ class Delivery:
         Raises click.UsageError, UnsupportedError for a program that is missing, and what
         ``clipboard.require`` does.
         """
+        has_place = any(_PLACE in word for word in exec_ or ())
+        if file is None and is_default("clipboard"):  # it gives way to the line's wish for a file
+            wishes = {"format_": format_ != "png", "exec_": has_place}
+            clipboard &= not any(wishes[name] and not is_default(name) for name in wishes)
         leaves_file = not clipboard if file is None else _is_file(file)
         if edit and format_ != "png":
             refuse(f"--edit is for png, not {format_}", "edit")
@@ -75,7 +79,7 @@ class Delivery:
             require_command("editor")
         if clipboard and file is None and format_ != "png":
             refuse(f"the clipboard gets PNG: name a FILE for {format_}", "format_")
-        if exec_ and not leaves_file and any(_PLACE in word for word in exec_):
+        if has_place and not leaves_file:
             refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
             exec_ = None
         self._file = file
