@@ -20,7 +20,13 @@ from wayshot_cli.cli.children import ending_children
 from wayshot_cli.cli.names import say_path
 from wayshot_cli.cli.options import is_default, refuse, require_command
 from wayshot_cli.cli.shot import Writing, write
-from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError, WriteError
+from wayshot_cli.errors import (
+    CancelledError,
+    InvalidArgumentError,
+    UnsupportedError,
+    WayshotError,
+    WriteError,
+)
 from wayshot_cli.geometry import Size
 
 if TYPE_CHECKING:
@@ -68,9 +74,11 @@ class Delivery:
         ``clipboard.require`` does.
         """
         has_place = any(_PLACE in word for word in exec_ or ())
-        if file is None and is_default("clipboard"):  # it gives way to the line's wish for a file
-            wishes = {"format_": format_ != "png", "exec_": has_place}
-            clipboard &= not any(wishes[name] and not is_default(name) for name in wishes)
+        if clipboard and file is None and is_default("clipboard"):
+            # It gives way to what the line says of a file.
+            is_format_typed = format_ != "png" and not is_default("format_")
+            is_place_typed = has_place and not is_default("exec_")
+            clipboard = not (is_format_typed or is_place_typed)
         leaves_file = not clipboard if file is None else _is_file(file)
         if edit and format_ != "png":
             refuse(f"--edit is for png, not {format_}", "edit")
@@ -104,8 +112,13 @@ class Delivery:
         except CancelledError:
             raise
         except WayshotError as error:
-            self._tell("wayshot failed", f"{error}\n{error.hint or ''}", "dialog-error")
+            if not isinstance(error, InvalidArgumentError) or is_default("notify"):
+                self.tell_error(str(error), error.hint)  # else ``run`` does, as of all misuse
             raise
+
+    def tell_error(self, message: str, hint: str | None) -> None:
+        """Notify of an error, if a notification is wished for."""
+        self._tell("wayshot failed", f"{message}\n{hint or ''}", "dialog-error")
 
     def deliver(self, frame: "Frame", writing: Writing) -> None:
         """Write a picture, and do the rest; the frame is closed then.
