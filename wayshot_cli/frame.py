@@ -2,7 +2,7 @@
 
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from wayshot_cli.errors import ClosedError, InvalidArgumentError
 from wayshot_cli.geometry import Box, Size, Transform
@@ -284,6 +284,11 @@ class Frame:
     ) -> None:
         """Close the frame."""
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: the memory is the compositor's, too."""
+        message = "a Frame cannot be pickled or copied: hand on to_numpy().copy(), or encode()"
+        raise TypeError(message)
 
     def __repr__(self) -> str:
         """Say size, format and transform."""

@@ -245,7 +245,7 @@ class Stage:
 
     def run(self, command: Sequence[str]) -> None:
         """Start the program, the only one of this stage."""
-        if shutil.which(command[0]) is None:
+        if shutil.which(command[0], os.F_OK) is None:  # what may not be run, the keeper finds out
             message = f"cannot run {command[0]!r}: there is no such command"
             raise CaptureError(message)
         self._program = os.path.basename(command[0])

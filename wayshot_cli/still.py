@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -290,16 +291,20 @@ def _names(output: str | Sequence[str] | None) -> list[str] | None:
     if not output:  # a list that came out empty does not mean everything
         message = "no output is named"
         raise InvalidArgumentError(message)
+    if not all(isinstance(name, str) for name in output):
+        message = f"not a name of an output, nor several: {output!r}"
+        raise InvalidArgumentError(message, hint="an Output has its name in .name")
     return list(output)
 
 
 def _box(region: str | Box | tuple[int, int, int, int] | None) -> Box | None:
     if region is None or isinstance(region, str):
         return None if region is None else parse_region(region)
-    if len(region) != 4 or not all(isinstance(number, int) for number in region):  # noqa: PLR2004 - x, y, width, height
+    try:
+        box = Box(*map(operator.index, region))  # NumPy's integers are no int
+    except TypeError as error:
         message = f"not a region: {region!r}"
-        raise InvalidArgumentError(message)
-    box = Box(*region)
+        raise InvalidArgumentError(message) from error
     if min(box.size) <= 0:
         message = f"the region has no area: {box}"
         raise InvalidArgumentError(message)

@@ -183,7 +183,7 @@ class Waiter:
     def require_open(self) -> None:
         """Raise ClosedError after ``close()``."""
         if self.is_closed:
-            message = f"the connection to {self.compositor} has been closed"
+            message = "the connection has been closed"
             raise ClosedError(message)
 
     @property

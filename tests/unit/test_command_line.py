@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -208,6 +209,33 @@ def test_nonsense_is_refused_before_anything_is_done(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("wayshot: ")
+
+
+def test_the_choices_for_a_word_that_is_missing_stand_in_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run(["completions"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith("Choose from: bash, fish, zsh")
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--selct", ["select", "selector"]),
+        ("--clip", ["clipboard"]),
+        ("--ex", ["exec"]),
+        ("--x", []),
+    ],
+)
+def test_options_are_suggested_by_more_than_their_dashes(
+    captures: Captures, typed: str, meant: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([typed, "a.png"]) == 2
+    assert not captures.asked
+    message = capsys.readouterr().err.splitlines()[0].partition(typed)[2]
+    assert re.findall(r"--([a-z-]+)", message) == meant
 
 
 def test_an_unknown_extension_is_refused_with_the_known_ones(

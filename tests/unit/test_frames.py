@@ -1,8 +1,10 @@
 """Frames: transforms and crops as pointer arithmetic, bounds, and the life of the memory."""
 
+import copy
 import gc
+import pickle
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -238,6 +240,14 @@ def test_a_closed_frame_refuses_to_be_read(tmp_path: Path) -> None:
         frame.crop(Box(0, 0, 1, 1)).to_numpy()
     assert "closed" in repr(frame)
     assert read(part) == [[6, 7], [10, 11]]  # it holds the memory for itself
+
+
+@pytest.mark.parametrize("use", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_frame_that_is_to_be_pickled_or_copied_says_what_can_be(
+    use: Callable[[object], object],
+) -> None:
+    with pytest.raises(TypeError, match=r"a Frame cannot be pickled or copied.*to_numpy"):
+        use(frame_of(numbered(4, 3), Transform.NORMAL))
 
 
 def test_leaving_the_block_closes_the_frame() -> None:

@@ -45,10 +45,13 @@ def run(args: list[str]) -> int:
         code = app.main(args, prog_name="wayshot", standalone_mode=False)
         sys.stdout.flush()  # lets a full disk show while we can still say so
     except click.UsageError as error:
+        if isinstance(error, click.NoSuchOption) and error.possibilities:
+            _keep_like(error.option_name, error.possibilities)
         command = error.ctx.command_path if error.ctx else "wayshot"
         is_configured = error.ctx is not None and error.ctx.default_map
         configured = "; wayshot config show tells what is configured" if is_configured else ""
-        _say_misuse(args, error.format_message(), f"see {command} --help{configured}")
+        message = error.format_message().replace("\n\t", " ")  # click lists choices so
+        _say_misuse(args, message, f"see {command} --help{configured}")
         return error.exit_code
     except WayshotError as error:
         if isinstance(error, InvalidArgumentError):
@@ -75,6 +78,14 @@ def _say_misuse(args: list[str], message: str, hint: str | None) -> None:
         from wayshot_cli.waiting import DEFAULT_TIMEOUT  # noqa: PLC0415 - loaded already by then
 
         Delivery(None, DEFAULT_TIMEOUT, notify=True).tell_error(message, hint)
+
+
+def _keep_like(option: str, suggestions: list[str]) -> None:
+    """Drop the options that have little but the dashes in common with what was typed."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for this alone
+
+    word = option.lstrip("-")
+    suggestions[:] = (name for name in suggestions if get_close_matches(word, [name.lstrip("-")]))
 
 
 def say(message: str, *, hint: str | None = None) -> None:

@@ -189,7 +189,7 @@ class Delivery:
             path = os.path.join(folder, "wayshot.png")
             sinks.write_file(path, [png])
             _run(self._editor, path, "--edit", has_stdout=False)
-            edited = _read(path)
+            edited = _read(path) if os.path.exists(path) else b""
         if not edited.startswith(SIGNATURE):
             message = f"--edit: {self._editor[0]} has left no PNG"
             raise WayshotError(message)
