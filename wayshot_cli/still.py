@@ -63,8 +63,9 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     that with what is captured.
 
     The frame outlives the connection. Raises the errors of ``wayshot_cli.errors``:
-    NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError, and
-    CancelledError when the user says no in a dialog.
+    NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError,
+    CancelledError when the user says no in a dialog, and ClosedError and ConcurrentUseError for
+    a connection that cannot be used.
     """
     names, box = read_target(output, region, window)
     _check_scale(scale, window)
@@ -213,7 +214,7 @@ def outputs(
     """Return the outputs of the session, in the compositor's order.
 
     An open ``connection`` can be handed in, as to ``shot``. Raises UnsupportedError when there is
-    no compositor, CaptureError when it misbehaves.
+    no compositor, CaptureError when it misbehaves, ClosedError for a connection that was closed.
     """
     if connection:
         return read_outputs(connection)

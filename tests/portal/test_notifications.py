@@ -249,6 +249,55 @@ def test_an_error_is_notified_of(bus: SessionBus, folder: Path) -> None:
     assert it.actions == []
 
 
+MISUSE = [
+    ("", ["-l", "99", "a.png"], "99 is not from 0 to 9"),
+    ("", ["-l", "3", "a.jpg"], "--level"),
+    ("", ["-g", "nonsense", "a.png"], "not a region: 'nonsense'"),
+    ("", ["record", "--fps", "fast", "a.mp4"], "'fast'"),
+    ("curser = true", ["a.png"], "config.toml:1: unknown key 'curser'"),
+    ("", ["--profile", "p", "a.png"], "no profile 'p'"),
+    ("", ["--portal-source", "window", "--backend", "screencopy", "a.png"], "screencopy"),
+]
+
+
+@pytest.mark.parametrize(("config", "words", "complaint"), MISUSE, ids=str)
+def test_misuse_is_notified_of_once(  # noqa: PLR0913, PLR0917 - a row of the table
+    bus: SessionBus,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: str,
+    words: list[str],
+    complaint: str,
+) -> None:
+    path = folder.parent / "config.toml"
+    path.write_text(config)
+    monkeypatch.setenv("WAYSHOT_CONFIG", str(path))
+    with FakeService(bus.address) as service:
+        *command, file = words
+        code, _, said = run(bus.address, folder, *command, "--notify", file)
+        (it,) = service.notified
+    assert code == 2
+    assert said.count("wayshot: ") == 1
+    assert it.summary == "wayshot failed"
+    assert complaint in it.body
+    assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_misuse_is_notified_of_by_nobody_else(
+    bus: SessionBus, folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_configured: bool
+) -> None:
+    path = folder.parent / "config.toml"
+    path.write_text(f"notify = {str(is_configured).lower()}\n")
+    monkeypatch.setenv("WAYSHOT_CONFIG", str(path))
+    with FakeService(bus.address) as service:
+        words = "--portal-source", "window", "--backend", "screencopy"
+        assert run(bus.address, folder, *words, "a.png")[0] == 2
+        assert len(service.notified) == is_configured
+        assert run(bus.address, folder, "--level=99", "--", "--notify")[0] == 2
+        assert len(service.notified) == is_configured
+
+
 def test_what_was_cancelled_is_not_notified_of(bus: SessionBus, folder: Path) -> None:
     with FakeService(bus.address) as service:
         words = "--notify", "-w", "", "a.png"

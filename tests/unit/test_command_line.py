@@ -649,6 +649,12 @@ def test_select_may_have_no_file_behind_it(
         ["--select", "--selector", "", "a.png"],
         ["--select", "--selector", "'", "a.png"],
         ["--select", "--menu", "''", "a.png"],
+        ["--select", "--selector", "a\0b", "a.png"],
+        ["--select", "window", "--menu", "a 'b", "a.png"],
+        ["--edit", "--editor", "a 'b", "a.png"],
+        ["--exec", "", "a.png"],
+        ["--exec", "a 'b", "a.png"],
+        ["--exec", "a\0b", "a.png"],
         ["--selector", "slurp", "a.png"],
         ["--menu", "wofi", "a.png"],
         ["--select", "--menu", "wofi", "a.png"],
@@ -678,3 +684,46 @@ def test_commands_that_ask_are_split_into_words(
     assert selected.wishes["programs"].selector == ["slurp", "-b", "#0008", "$x"]
     assert selected.wishes["programs"].menu == ["fuzzel", "--dmenu", "-p", "which one? "]
     assert selected.wishes["is_frozen"] is True
+
+
+UNREADABLE = ("WAYSHOT_SELECTOR", "WAYSHOT_MENU", "WAYSHOT_EDITOR")
+
+
+@pytest.mark.parametrize(
+    ("words", "variable"),
+    [
+        (["--select"], "WAYSHOT_SELECTOR"),
+        (["--select", "output"], "WAYSHOT_SELECTOR"),
+        (["--select", "output", "--selector", "slurp"], "WAYSHOT_MENU"),
+        (["--select", "window"], "WAYSHOT_MENU"),
+        (["--edit"], "WAYSHOT_EDITOR"),
+        (["record", "--select"], "WAYSHOT_SELECTOR"),
+        (["color"], "WAYSHOT_SELECTOR"),
+        (["color", "--freeze"], "WAYSHOT_SELECTOR"),
+        ([], None),
+        (["--select", "--selector", "slurp"], None),
+        (["--select", "output", "--freeze", "--selector", "slurp"], None),
+        (["--select", "window", "--menu", "fuzzel"], None),
+        (["--edit", "--editor", "true"], None),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("command", ["slurp '", " ", "''"])
+def test_a_variable_that_cannot_be_read_matters_where_it_is_used(  # noqa: PLR0913, PLR0917 - fixtures
+    selected: Captures,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    variable: str | None,
+    command: str,
+) -> None:
+    for name in UNREADABLE:
+        monkeypatch.setenv(name, command)
+    code = cli.run([*words, *([] if "color" in words else ["a.png"])])
+    if variable is None:
+        assert code == 0
+        assert selected.asked
+    else:
+        assert code == 2
+        assert f"{variable}: {command!r}" in capsys.readouterr().err
+        assert not selected.asked

@@ -49,7 +49,7 @@ def run(args: list[str]) -> int:
 
     from wayshot_cli import sinks  # noqa: PLC0415
     from wayshot_cli.cli.app import app  # noqa: PLC0415
-    from wayshot_cli.errors import WayshotError  # noqa: PLC0415
+    from wayshot_cli.errors import InvalidArgumentError, WayshotError  # noqa: PLC0415
     from wayshot_cli.wayland.connection import take_over_log  # noqa: PLC0415
 
     before_leaving.append(sinks.remove_temporaries)
@@ -64,10 +64,12 @@ def run(args: list[str]) -> int:
         is_configured = error.ctx is not None and error.ctx.default_map
         configured = "; wayshot config show tells what is configured" if is_configured else ""
         message = error.format_message().replace("\n\t", " ")  # click lists choices so
-        say(message, hint=f"see {command} --help{configured}")
+        _say_misuse(args, message, f"see {command} --help{configured}")
         return error.exit_code
     except WayshotError as error:
-        if not isinstance(error.__cause__, BrokenPipeError):
+        if isinstance(error, InvalidArgumentError):
+            _say_misuse(args, str(error), error.hint)
+        elif not isinstance(error.__cause__, BrokenPipeError):
             say(str(error), hint=error.hint)
         return error.exit_code
     except BrokenPipeError:
@@ -79,6 +81,16 @@ def run(args: list[str]) -> int:
         say("out of memory")
         return 1
     return int(code or 0)
+
+
+def _say_misuse(args: list[str], message: str, hint: str | None) -> None:
+    """Say what is wrong with the words or the config, in a notification, too, if they have it."""
+    say(message, hint=hint)
+    if "--notify" in args[: [*args, "--"].index("--")]:
+        from wayshot_cli.cli.deliver import Delivery  # noqa: PLC0415 - for this alone
+        from wayshot_cli.waiting import DEFAULT_TIMEOUT  # noqa: PLC0415 - loaded already by then
+
+        Delivery(None, DEFAULT_TIMEOUT, notify=True).tell_error(message, hint)
 
 
 def _keep_like(option: str, suggestions: list[str]) -> None:

@@ -18,9 +18,15 @@ from wayshot_cli import encode, sinks
 from wayshot_cli.cli import ENDING, before_leaving, handle_ending, leave, printable, say
 from wayshot_cli.cli.children import ending_children
 from wayshot_cli.cli.names import say_path
-from wayshot_cli.cli.options import refuse
+from wayshot_cli.cli.options import is_default, refuse, require_command
 from wayshot_cli.cli.shot import Writing, write
-from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError, WriteError
+from wayshot_cli.errors import (
+    CancelledError,
+    InvalidArgumentError,
+    UnsupportedError,
+    WayshotError,
+    WriteError,
+)
 from wayshot_cli.geometry import Size
 
 if TYPE_CHECKING:
@@ -67,13 +73,21 @@ class Delivery:
         Raises click.UsageError, UnsupportedError for a program that is missing, and what
         ``clipboard.require`` does.
         """
+        has_place = any(_PLACE in word for word in exec_ or ())
+        if clipboard and file is None and is_default("clipboard"):
+            # It gives way to what the line says of a file.
+            is_format_typed = format_ != "png" and not is_default("format_")
+            is_place_typed = has_place and not is_default("exec_")
+            clipboard = not (is_format_typed or is_place_typed)
         leaves_file = not clipboard if file is None else _is_file(file)
         if edit and format_ != "png":
             refuse(f"--edit is for png, not {format_}", "edit")
             edit = False
+        if edit:
+            require_command("editor")
         if clipboard and file is None and format_ != "png":
             refuse(f"the clipboard gets PNG: name a FILE for {format_}", "format_")
-        if exec_ and not leaves_file and any(_PLACE in word for word in exec_):
+        if has_place and not leaves_file:
             refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
             exec_ = None
         self._file = file
@@ -98,8 +112,13 @@ class Delivery:
         except CancelledError:
             raise
         except WayshotError as error:
-            self._tell("wayshot failed", f"{error}\n{error.hint or ''}", "dialog-error")
+            if not isinstance(error, InvalidArgumentError) or is_default("notify"):
+                self.tell_error(str(error), error.hint)  # else ``run`` does, as of all misuse
             raise
+
+    def tell_error(self, message: str, hint: str | None) -> None:
+        """Notify of an error, if a notification is wished for."""
+        self._tell("wayshot failed", f"{message}\n{hint or ''}", "dialog-error")
 
     def deliver(self, frame: "Frame", writing: Writing) -> None:
         """Write a picture, and do the rest; the frame is closed then.

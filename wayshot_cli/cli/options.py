@@ -208,8 +208,11 @@ class _Select(Option):
         parser._match_long_opt = match  # noqa: SLF001
 
 
-def _command(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str] | None:
-    """Split a command into words, as a shell does, which is not asked."""
+def _command(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    """Split a command into words, as a shell does, which is not asked.
+
+    One of the environment that is none matters to ``require_command`` alone.
+    """
     if value is None:
         return None
     import shlex  # noqa: PLC0415 - for this alone
@@ -218,11 +221,24 @@ def _command(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
         words = shlex.split(value)
     except ValueError as error:
         message = f"{value!r} cannot be read: {error}"
-        raise click.BadParameter(message) from error
-    if not words or not words[0] or "\0" in value:
+    else:
+        if words and words[0] and "\0" not in value:
+            return words
         message = f"{value!r} is no command"
+    if ctx.get_parameter_source(param.name or "") is not click.core.ParameterSource.ENVIRONMENT:
         raise click.BadParameter(message)
-    return words
+    ctx.meta[_unreadable(param.name)] = f"{param.envvar}: {message}"
+    return None
+
+
+def require_command(name: str) -> None:
+    """Raise UsageError if what would be run now is the environment's, and cannot be read."""
+    if message := click.get_current_context().meta.get(_unreadable(name)):
+        raise click.UsageError(message)
+
+
+def _unreadable(name: str | None) -> str:
+    return f"{__name__}.{name}"
 
 
 selector_option = option(
@@ -385,13 +401,17 @@ def refuse_node(select: str | None, pipewire_node: int | None) -> None:
 
 
 def refuse_programs(select: str | None, *, is_frozen: bool = False) -> None:
-    """Refuse commands that nobody would run."""
-    if select not in {"region", "output"}:
+    """Refuse commands that nobody would run, or could."""
+    if select in {"region", "output"}:
+        require_command("selector")
+    else:
         refuse("--selector is for --select region and output", "selector")
-    if select not in {"output", "window"}:
-        refuse("--menu is for --select output and window", "menu")
     if is_frozen:
         refuse("a --menu would lie below what --freeze shows", "menu")
+    elif select in {"output", "window"}:
+        require_command("menu")
+    else:
+        refuse("--menu is for --select output and window", "menu")
 
 
 def refuse_terminal(file: str | None) -> None:

@@ -50,7 +50,7 @@ from wayshot_cli.cli.options import (
 from wayshot_cli.encode import rawvideo, y4m
 from wayshot_cli.encode.stream import ANIMATIONS, VIDEO_FORMATS, VideoOptions
 from wayshot_cli.encode.yuv import COLORSPACES
-from wayshot_cli.errors import InvalidArgumentError, WriteError
+from wayshot_cli.errors import InvalidArgumentError, WayshotError, WriteError
 from wayshot_cli.geometry import Box, Size
 from wayshot_cli.pacing import SECOND, default_rate, read_rate
 from wayshot_cli.pixels import YUV_FORMATS
@@ -245,11 +245,14 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
         full_range=None if color_range is None else color_range == "full",
     )
     template = read_template(file, _FIELDS)
-    kind = _format(file, template, format_, encoder)
-    encoder = _encoder(encoder, kind, file)
-    arguments = _encoder_arguments(encoder, encoder_args, format_)
-    wishes = Wishes(kind, rate, timestamps, options, arguments, not no_clobber, mkdir)
-    wishes = _checked(wishes, file, report)
+
+    def read_wishes(format_: str | None) -> Wishes:
+        kind = _format(file, template, format_, encoder)
+        arguments = _encoder_arguments(_encoder(encoder, kind, file), encoder_args, format_)
+        wishes = Wishes(kind, rate, timestamps, options, arguments, not no_clobber, mkdir)
+        return _checked(wishes, file, report)
+
+    wishes = _with_format(format_, read_wishes)
     refuse_terminal(file)
     # Said now if something is wrong with it; a name made of what is captured comes later.
     early = None if template else _destination(file, wishes)
@@ -434,6 +437,17 @@ def _format(
     message = f"unknown extension {extension!r}"
     known = " ".join(f".{name}" for name in FORMATS)
     raise InvalidArgumentError(message, hint=f"known are {known}; -t names a format")
+
+
+def _with_format(format_: str | None, read_wishes: Callable[[str | None], Wishes]) -> Wishes:
+    """Read the wishes for a format, which gives way to them if it merely is configured."""
+    try:
+        return read_wishes(format_)
+    except (click.UsageError, InvalidArgumentError):
+        if format_ and is_default("format_"):
+            with contextlib.suppress(click.UsageError, WayshotError):
+                return read_wishes(None)
+        raise
 
 
 def _encoder(encoder: str, format_: str, file: str | None) -> str:

@@ -14,7 +14,6 @@ from pywayland import ffi, lib
 from wayshot_cli.errors import (
     CaptureError,
     CaptureTimeoutError,
-    ClosedError,
     UnsupportedError,
 )
 from wayshot_cli.kernels._kernels import ffi as own_ffi
@@ -201,12 +200,6 @@ class Connection(Waiter):
                 lib.wl_display_disconnect(self._display)
                 self._display = ffi.NULL
             super().close()
-
-    def require_open(self) -> None:
-        """Raise ClosedError after ``close()``."""
-        if self.is_closed:
-            message = "the connection has been closed"
-            raise ClosedError(message)
 
     def _flush(self) -> bool:
         """Send what fits; False when the compositor has to read first."""
