@@ -92,6 +92,15 @@ class Destination:
         process = self._process.blocked_for if self._process else 0.0
         return max(self._file.blocked_for, times, process)
 
+    def start_up(self) -> float:
+        """Return for how many seconds an encoder has made us wait before it began."""
+        return self._process.start_up if self._process else 0.0
+
+    def leave(self) -> None:
+        """Have an encoder that is a process end, as the recording is left behind."""
+        if self._process:
+            self._process.leave()
+
     def is_gone(self) -> bool:
         """Whether the reader has left."""
         return self._file.is_gone

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wayshot_cli import backends, sinks
-from wayshot_cli.cli import exit_code_of, say
+from wayshot_cli.cli import before_leaving, exit_code_of, say
 from wayshot_cli.cli.control import Signals, Stills, show_status, statistics_line
 from wayshot_cli.cli.destination import Destination, Wishes
 from wayshot_cli.cli.names import (
@@ -292,12 +292,13 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             source, destination.open, rate=destination.rate,
             duration_ns=None if duration is None else round(duration * SECOND), frames=frames,
             on_resize=on_resize, on_lost=on_lost, stuck_for=destination.stuck_for,
-            is_gone=destination.is_gone,
+            is_gone=destination.is_gone, start_up=destination.start_up,
         )  # fmt: skip
         description = destination.describe(recorder.first())
         say_new()
         stills = Stills(destination, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
+        before_leaving.append(destination.leave)
         if stage:
             stage.when_over(recorder.stop)
         for line in description:
@@ -309,6 +310,8 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             with show_status(recorder, destination, quiet=quiet):
                 recorder.run()
         finally:
+            if recorder.was_abandoned:
+                destination.leave()
             stills.wait()
             if recorder.statistics.written:
                 report(statistics_line(recorder.statistics, destination.nbytes))
