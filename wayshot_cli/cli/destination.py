@@ -48,9 +48,8 @@ class Destination:
         self._wishes = wishes
         is_whole = wishes.format in ANIMATIONS and wishes.encoder_arguments is None
         self._kind = sinks.WholeRecordingFile if is_whole else sinks.RecordingFile
-        self._file = self._first = self._kind(
-            path, clobber=wishes.clobber, mkdir=wishes.mkdir, others=others
-        )
+        self._file = self._kind(path, clobber=wishes.clobber, mkdir=wishes.mkdir, others=others)
+        self._segments = [self._file]
         self._timestamps = None
         if wishes.timestamps:
             self._timestamps = sinks.RecordingFile(
@@ -74,7 +73,12 @@ class Destination:
     @property
     def path(self) -> str:
         """The path that is written to first, ``stdout`` for that."""
-        return self._first.name
+        return self.paths[0]
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths that have been written to, one for each segment, or the one that will be."""
+        return [file.name for file in self._segments]
 
     @property
     def nbytes(self) -> int:
@@ -111,6 +115,7 @@ class Destination:
             self._nbytes_before = self.nbytes
             clobber = self._wishes.clobber
             self._file = self._kind(_numbered(self.path, number), clobber=clobber)
+            self._segments.append(self._file)
             if self._timestamps and self._timestamps.is_file:
                 name = _numbered(str(self._wishes.timestamps), number)
                 self._timestamps = sinks.RecordingFile(name, clobber=clobber)

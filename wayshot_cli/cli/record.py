@@ -315,7 +315,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             stills.wait()
             if recorder.statistics.written:
                 report(statistics_line(recorder.statistics, destination.nbytes))
-                unsaid = _say_name(destination, file)
+                unsaid = _say_names(destination, file)
     if recorder.new_size:
         report(f"the picture's size became {recorder.new_size}: stopped (--on-resize)")
     if signals.first and not recorder.statistics.written:
@@ -337,7 +337,7 @@ def _hand_on(
 ) -> None:
     """Do what is to come after a recording; raise then what its name could not be printed for."""
     if delivery:
-        delivery.deliver_recording(destination.path if destination.is_file else None)
+        delivery.deliver_recording(destination.paths if destination.is_file else [])
     if unsaid:
         raise unsaid
 
@@ -388,13 +388,15 @@ def _open_after(delay: float, link: Waiter, open_source: Callable[[], Source]) -
     return open_source()
 
 
-def _say_name(destination: Destination, file: str | None) -> WriteError | None:
-    """Print the name of a file that is there and that we chose; return what keeps it from that."""
-    if file not in (destination.path, STDOUT) and os.path.lexists(destination.path):
-        try:
-            say_path(destination.path)
-        except WriteError as error:  # the recording is there, and what is to come after comes
-            return error
+def _say_names(destination: Destination, file: str | None) -> WriteError | None:
+    """Print the names of files that are there and that we chose; return what keeps it from that."""
+    if file in (destination.path, STDOUT):
+        return None
+    try:
+        for path in filter(os.path.lexists, destination.paths):
+            say_path(path)
+    except WriteError as error:  # the recording is there, and what is to come after comes
+        return error
     return None
 
 
