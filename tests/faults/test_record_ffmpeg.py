@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import probe
 from tests.fake import Config, Output
-from tests.faults.recording import SOON, STATIC, Recording, moving, recording
+from tests.faults.recording import FRAME, SOON, STATIC, Recording, moving, recording
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
 LARGE = Config((Output(width=1024, height=768),), idle=True)
 """A screen of which no frame goes into a pipe as a whole."""
@@ -50,6 +51,11 @@ def pid_of(folder: Path) -> int:
         return int((folder / "programs" / "pid").read_text() or 0)
     except FileNotFoundError:
         return 0
+
+
+def name_of(pid: int) -> str:
+    """Return what a process has become by its last exec, nothing for 0."""
+    return Path(f"/proc/{pid}/comm").read_text().rstrip() if pid else ""
 
 
 def assert_ended(folder: Path) -> None:
@@ -123,12 +129,55 @@ def test_an_interrupt_ends_a_recording_whose_ffmpeg_never_reads(tmp_path: Path) 
     assert_ended(tmp_path)
 
 
-def test_an_ffmpeg_that_stops_reading_does_not_hold_an_interrupt_up(tmp_path: Path) -> None:
-    with by_ffmpeg(LARGE, tmp_path, f"head -c 9000000 >/dev/null; {NEVER_READS}", "a.mp4") as it:
-        it.wait_until(lambda: pid_of(tmp_path) > 0)
-        time.sleep(1.5)
-        it.send(signal.SIGINT)
-        result = it.result(STUCK)
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["runs", "is stopped"])
+def test_an_ffmpeg_that_stops_reading_does_not_hold_an_interrupt_up(
+    tmp_path: Path, *, is_stopped: bool
+) -> None:
+    script = f"head -c 9000000 >/dev/null; {NEVER_READS}"
+    with by_ffmpeg(LARGE, tmp_path, script, "a.mp4") as running:
+        running.wait_until(lambda: name_of(pid_of(tmp_path)) == "sleep")
+        if is_stopped:
+            os.kill(pid_of(tmp_path), signal.SIGSTOP)
+        running.send(signal.SIGINT)
+        result = running.result(STUCK)
     assert result.code == 1
     assert "nobody took it" in result.complaint
     assert_ended(tmp_path)
+
+
+def test_an_ffmpeg_that_is_stopped_for_a_while_goes_on(tmp_path: Path) -> None:
+    script = 'PATH="${PATH#*:}"; exec ffmpeg "$@"'
+    with by_ffmpeg(moving(30), tmp_path, script, "--duration", "3", "a.mkv") as running:
+        running.wait_until(lambda: name_of(pid_of(tmp_path)) == "ffmpeg")
+        time.sleep(0.5)
+        os.kill(pid_of(tmp_path), signal.SIGSTOP)
+        time.sleep(1)
+        os.kill(pid_of(tmp_path), signal.SIGCONT)
+        result = running.result()
+    assert (result.code, result.words) == (0, "")
+    packets = probe.packets(tmp_path / "work" / "a.mkv")
+    assert len(packets) == result.whole_statistics.written >= 30
+
+
+def test_nothing_is_left_of_a_name_that_was_taken_for_an_ffmpeg_that_fails(
+    tmp_path: Path,
+) -> None:
+    with by_ffmpeg(STATIC, tmp_path, "exit 1", "--no-clobber", "a.mp4") as running:
+        result = running.result()
+    assert (result.code, result.files) == (1, [])
+
+
+@pytest.mark.parametrize("name", ["a.y4m", "a.mp4", "a.gif", "by ffmpeg.mp4"])
+def test_a_folder_that_is_removed_meanwhile_is_missed(name: str, tmp_path: Path) -> None:
+    arguments = ("--encoder", "ffmpeg") if "ffmpeg" in name else ()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with recording(STATIC, tmp_path, *arguments, f"folder/{name}") as running:
+        running.compositor.wait_for(FRAME, "copy_with_damage")
+        if not name.endswith("gif"):
+            running.wait_until((folder / name).exists)
+        shutil.rmtree(folder)
+        running.send(signal.SIGINT)
+        result = running.result()
+    assert (result.code, result.files) == (1, [])
+    assert f"cannot write 'folder/{name}': No such file" in result.complaint

@@ -120,7 +120,12 @@ class Destination:
                 name = _numbered(str(self._wishes.timestamps), number)
                 self._timestamps = sinks.RecordingFile(name, clobber=clobber)
         files = [self._file, *([self._timestamps] if self._timestamps else [])]
-        return _Closing(self._make(frame), files)
+        try:
+            return _Closing(self._make(frame), files)
+        except BaseException:
+            for file in files:
+                file.abandon()
+            raise
 
     def _make(self, frame: "Frame") -> "Stream":
         wishes, video = self._wishes, self._wishes.video

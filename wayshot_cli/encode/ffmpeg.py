@@ -66,7 +66,8 @@ class FfmpegProcess:
         said = tags(options.colorspace, self.size).items()
         self._process = _start(
             [
-                *("ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"),
+                # Without -xerror some versions take a trailer that did not fit for a success.
+                *("ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-xerror"),
                 # What y4m does not say of itself. Files are tagged with what is read.
                 *(word for option, value in said for word in (f"-{option}", value)),
                 *("-f", "yuv4mpegpipe", "-i", "pipe:0"),
