@@ -98,7 +98,7 @@ def test_an_ffmpeg_that_never_reads_is_given_up(tmp_path: Path) -> None:
         results = [one.result(START_UP + STUCK + SOON) for one in running]
     for result, folder in zip(results, folders.values(), strict=True):
         assert result.code == 1
-        assert "'a.mp4': nobody took it" in result.complaint
+        assert "'a.mp4': ffmpeg does not read" in result.complaint
         assert result.files == []
         assert_ended(folder)
 
@@ -141,7 +141,7 @@ def test_an_ffmpeg_that_stops_reading_does_not_hold_an_interrupt_up(
         running.send(signal.SIGINT)
         result = running.result(STUCK)
     assert result.code == 1
-    assert "nobody took it" in result.complaint
+    assert "ffmpeg does not read" in result.complaint
     assert_ended(tmp_path)
 
 

@@ -68,7 +68,12 @@ class Destination:
     @property
     def is_whole(self) -> bool:
         """Whether it is worth nothing unless it is completed."""
-        return self._kind is sinks.WholeRecordingFile or self._process is not None
+        return self._kind is sinks.WholeRecordingFile or self.is_piped
+
+    @property
+    def is_piped(self) -> bool:
+        """Whether the system's ffmpeg writes it."""
+        return self._process is not None
 
     @property
     def path(self) -> str:

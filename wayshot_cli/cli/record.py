@@ -345,7 +345,8 @@ def _hand_on(
 def _check_taken(recorder: Recorder, destination: Destination) -> None:
     """Tell of a recording that is worth nothing."""
     if not recorder.statistics.written or (recorder.was_abandoned and destination.is_whole):
-        message = f"cannot write {destination.path!r}: nobody took it"
+        why = "ffmpeg does not read" if destination.is_piped else "nobody took it"
+        message = f"cannot write {destination.path!r}: {why}"
         raise WriteError(message)
 
 
