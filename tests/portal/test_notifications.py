@@ -77,11 +77,16 @@ def notified(
 def opened(folder: Path) -> str:
     """Wait for what xdg-open is asked for, and return it."""
     path = folder.parent / "opened"
+    wait_for_file(path)
+    return path.read_text()
+
+
+def wait_for_file(path: Path) -> None:
+    """Wait until there is something in a file."""
     deadline = time.monotonic() + LIMIT
-    while not (path.exists() and path.read_text()):
+    while not (path.exists() and path.stat().st_size):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    return path.read_text()
 
 
 def test_a_notification_names_the_file_and_shows_it(bus: SessionBus, folder: Path) -> None:
@@ -324,6 +329,25 @@ def test_a_recording_is_notified_of_too(bus: SessionBus, folder: Path) -> None:
         assert (it.summary, it.body, it.icon) == ("Recording saved", "a.y4m", "camera-video")
         service.press(it, "default")
         assert opened(folder) == f" {folder}/a.y4m\n"
+
+
+def test_a_recording_in_several_files_is_notified_of_once(bus: SessionBus, folder: Path) -> None:
+    words = "record", "--quiet", "--on-resize", "segment", "--notify", "a.y4m"
+    with FakeService(bus.address) as service, FakeCompositor(Config(idle=True)) as compositor:
+        env = compositor.env | {"DBUS_SESSION_BUS_ADDRESS": bus.address}
+        with subprocess.Popen(
+            [sys.executable, "-m", "wayshot_cli", *words], env=env, cwd=folder
+        ) as recording:
+            wait_for_file(folder / "a.y4m")
+            compositor.change_output("FAKE-1", width=32, height=24)
+            wait_for_file(folder / "a-2.y4m")
+            recording.send_signal(signal.SIGINT)
+            assert recording.wait(LIMIT) == 0
+        (it,) = service.notified
+        assert (it.summary, it.body) == ("Recording saved", "a.y4m\nthe first of 2 files")
+        service.press(it, "folder")
+        service.wait_for(lambda: bool(service.shown))
+    assert service.shown == [([(folder / "a.y4m").as_uri()], "")]
 
 
 def test_the_error_of_a_recording_is_notified_of(bus: SessionBus, folder: Path) -> None:

@@ -134,27 +134,44 @@ class Delivery:
         frame.close()  # what goes on in the background keeps all that is in memory
         if self._clipboard and png:
             self._copy(png, path)
-        self._finish("Screenshot", path, "camera-photo", preview)
+        self._finish("Screenshot", [path] if path else [], "camera-photo", preview)
         if self._unsaid:
             raise self._unsaid
 
-    def deliver_recording(self, path: str | None) -> None:
-        """Do the rest for a recording that is complete, in a file or elsewhere."""
-        self._finish("Recording", path, "camera-video")
+    def deliver_recording(self, paths: list[str]) -> None:
+        """Do the rest for a recording that is complete, in files or elsewhere."""
+        self._finish("Recording", paths, "camera-video")
 
     def _finish(
-        self, what: str, path: str | None, icon: str, preview: _Preview | None = None
+        self, what: str, paths: list[str], icon: str, preview: _Preview | None = None
     ) -> None:
-        """Run the command, then notify."""
-        if self._command:
-            is_stdout_ours = self._file is not None and sinks.is_descriptor(self._file)
-            _run(self._command, path, "--exec", has_stdout=not is_stdout_ours)
-        done = "saved" if path else "copied" if self._clipboard else "done"
-        facts = [os.path.basename(path)] if path else []
+        """Run the command, for each file or without one, then notify.
+
+        One that fails keeps no other file from it, and is told in the end.
+        """
+        each: list[str | None] = [*paths] or [None]
+        failures = [error for path in each if (error := self._run_command(path))]
+        if failures:
+            raise failures[0]
+        done = "saved" if paths else "copied" if self._clipboard else "done"
+        facts = [os.path.basename(path) for path in paths[:1]]
+        if len(paths) > 1:
+            facts.append(f"the first of {len(paths)} files")
         if preview:
             facts.append(f"{preview.size.width}\N{MULTIPLICATION SIGN}{preview.size.height}")
         thumbnail = preview.thumbnail if preview else None
+        path = paths[0] if paths else None
         self._tell(f"{what} {done}", "\n".join(facts), icon, path, thumbnail)
+
+    def _run_command(self, path: str | None) -> WayshotError | None:
+        """Run what --exec names, if there is something; return how it failed."""
+        if self._command:
+            is_stdout_ours = self._file is not None and sinks.is_descriptor(self._file)
+            try:
+                _run(self._command, path, "--exec", has_stdout=not is_stdout_ours)
+            except WayshotError as error:
+                return error
+        return None
 
     def _write(self, frame: "Frame", writing: Writing) -> tuple[str | None, bytes | None]:
         """Write and edit; return the path of the file that is left, and the PNG, if at hand."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wayshot_cli import backends, sinks
-from wayshot_cli.cli import exit_code_of, say
+from wayshot_cli.cli import before_leaving, exit_code_of, say
 from wayshot_cli.cli.control import Signals, Stills, show_status, statistics_line
 from wayshot_cli.cli.destination import Destination, Wishes
 from wayshot_cli.cli.names import (
@@ -295,12 +295,13 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             source, destination.open, rate=destination.rate,
             duration_ns=None if duration is None else round(duration * SECOND), frames=frames,
             on_resize=on_resize, on_lost=on_lost, stuck_for=destination.stuck_for,
-            is_gone=destination.is_gone,
+            is_gone=destination.is_gone, start_up=destination.start_up,
         )  # fmt: skip
         description = destination.describe(recorder.first())
         say_new()
         stills = Stills(destination, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
+        before_leaving.append(destination.leave)
         if stage:
             stage.when_over(recorder.stop)
         for line in description:
@@ -312,10 +313,12 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             with show_status(recorder, destination, quiet=quiet):
                 recorder.run()
         finally:
+            if recorder.was_abandoned:
+                destination.leave()
             stills.wait()
             if recorder.statistics.written:
                 report(statistics_line(recorder.statistics, destination.nbytes))
-                unsaid = _say_name(destination, file)
+                unsaid = _say_names(destination, file)
     if recorder.new_size:
         report(f"the picture's size became {recorder.new_size}: stopped (--on-resize)")
     if signals.first and not recorder.statistics.written:
@@ -337,7 +340,7 @@ def _hand_on(
 ) -> None:
     """Do what is to come after a recording; raise then what its name could not be printed for."""
     if delivery:
-        delivery.deliver_recording(destination.path if destination.is_file else None)
+        delivery.deliver_recording(destination.paths if destination.is_file else [])
     if unsaid:
         raise unsaid
 
@@ -345,7 +348,8 @@ def _hand_on(
 def _check_taken(recorder: Recorder, destination: Destination) -> None:
     """Tell of a recording that is worth nothing."""
     if not recorder.statistics.written or (recorder.was_abandoned and destination.is_whole):
-        message = f"cannot write {destination.path!r}: nobody took it"
+        why = "ffmpeg does not read" if destination.is_piped else "nobody took it"
+        message = f"cannot write {destination.path!r}: {why}"
         raise WriteError(message)
 
 
@@ -388,13 +392,15 @@ def _open_after(delay: float, link: Waiter, open_source: Callable[[], Source]) -
     return open_source()
 
 
-def _say_name(destination: Destination, file: str | None) -> WriteError | None:
-    """Print the name of a file that is there and that we chose; return what keeps it from that."""
-    if file not in (destination.path, STDOUT) and os.path.lexists(destination.path):
-        try:
-            say_path(destination.path)
-        except WriteError as error:  # the recording is there, and what is to come after comes
-            return error
+def _say_names(destination: Destination, file: str | None) -> WriteError | None:
+    """Print the names of files that are there and that we chose; return what keeps it from that."""
+    if file in (destination.path, STDOUT):
+        return None
+    try:
+        for path in filter(os.path.lexists, destination.paths):
+            say_path(path)
+    except WriteError as error:  # the recording is there, and what is to come after comes
+        return error
     return None
 
 
