@@ -17,6 +17,7 @@ from wayshot_cli.cli.options import (
     refuse,
     refuse_terminal,
     seconds,
+    timeout_option,
 )
 from wayshot_cli.cli.shot import Writing, encoding, write
 from wayshot_cli.errors import WayshotError
@@ -88,11 +89,7 @@ class _AfterDashes(click.Command):
     "--duration", type=float, metavar="SECONDS", callback=positive, help="End the recording."
 )
 @mkdir_option
-@click.option(
-    "--timeout", type=float, metavar="SECONDS", default=DEFAULT_TIMEOUT,
-    callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
-    help=f"Longest wait for the program to show something, {DEFAULT_TIMEOUT:g} unless given.",
-)  # fmt: skip
+@timeout_option(DEFAULT_TIMEOUT, "the program to show something")
 @click.option(
     "-v", "--verbose", is_flag=True, help="Show what the program and the compositor print."
 )
