@@ -22,7 +22,7 @@ from wayshot_cli.cli.options import (
 from wayshot_cli.cli.shot import Writing, encoding, write
 from wayshot_cli.errors import WayshotError
 from wayshot_cli.geometry import Size
-from wayshot_cli.headless import COMPOSITORS, DEFAULT_SIZE, DEFAULT_TIMEOUT, Stage, parse_size
+from wayshot_cli.headless import COMPOSITORS, DEFAULT_SIZE, DEFAULT_TIMEOUT, Stage, read_size
 from wayshot_cli.still import shot
 
 _NAMES = tuple(compositor.name for compositor in COMPOSITORS)
@@ -61,7 +61,7 @@ class _AfterDashes(click.Command):
 )
 @click.option(
     "--size", metavar="WxH", default=str(DEFAULT_SIZE),
-    callback=lambda _ctx, _param, value: parse_size(value),
+    callback=lambda _ctx, _param, value: read_size(value),
     help=f"Of the screen, in pixels; {DEFAULT_SIZE} unless given.",
 )  # fmt: skip
 @click.option(
