@@ -206,7 +206,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     colorspace: str,
     color_range: str | None,
     timestamps: str | None,
-    exec_: str | None,
+    exec_: list[str] | None,
     encoder: str,
     encoder_args: str | None,
     on_resize: str,
