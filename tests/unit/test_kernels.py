@@ -64,13 +64,13 @@ def test_a_crop_is_the_same_part_of_the_upright_picture(
 
 
 @cache
-def all_words(fmt: PixelFormat, alpha: Alpha = Alpha.IGNORED) -> Frame:
+def all_words(fmt: PixelFormat) -> Frame:
     """A row that has each of 65536 words as a pixel, or as each channel of a pixel."""
     words = array("H")
     for word in range(65536):
         words.extend([word] * (fmt.bytes_per_pixel // 2))
     memory = memoryview(words.tobytes())
-    return Frame(memory, fmt, Size(65536, 1), 65536 * fmt.bytes_per_pixel, alpha=alpha)
+    return Frame(memory, fmt, Size(65536, 1), 65536 * fmt.bytes_per_pixel)
 
 
 @pytest.mark.parametrize("depth", [8, 16])

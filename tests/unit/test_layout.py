@@ -24,17 +24,16 @@ Picture = NDArray[np.uint8]
 XRGB2101010 = next(fmt for fmt in FORMATS if fmt.drm_name == "XRGB2101010")
 
 
-def output(  # noqa: PLR0913 - the facts of an output that matter here
+def output(
     number: int,
     box: Box,
     mode: Size | None = None,
     *,
     scale: int = 1,
     transform: Transform = Transform.NORMAL,
-    name: str = "",
 ) -> Output:
     return Output(
-        name=name or f"FAKE-{number}",
+        name=f"FAKE-{number}",
         description="",
         make="",
         model="",
