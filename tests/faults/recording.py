@@ -209,14 +209,6 @@ def record_at_once(cases: dict[str, Config], folder: Path, *arguments: str) -> d
         return {name: one.result() for name, one in running.items()}
 
 
-def assert_refused(result: Result, code: int, *words: str) -> None:
-    """Check the exit code, the words that the complaint must have, and that no file is left."""
-    assert result.code == code, result.stderr
-    for word in words:
-        assert word in result.complaint, result.stderr
-    assert result.files == []
-
-
 def assert_in_order(counters: list[int]) -> None:
     """Check that time never runs backwards."""
     assert counters == sorted(counters), counters
