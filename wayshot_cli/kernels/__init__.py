@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Alpha
-from wayshot_cli.geometry import Box, Size
+from wayshot_cli.geometry import Box
 from wayshot_cli.kernels._kernels import ffi, lib
 from wayshot_cli.pixels import BGR888
 
@@ -300,7 +300,7 @@ def to_yuv(frame: "Frame", target: YuvTarget, planes: "Sequence[tuple[Buffer, in
     Raises InvalidArgumentError when the planes are not those of the format and size.
     """
     yuv = _yuv(target)
-    layout = target.format.planes(Size(frame.width, frame.height))
+    layout = target.format.planes(frame.upright_size)
     if len(planes) != len(layout):
         message = f"{target.format.name} has {len(layout)} planes, not {len(planes)}"
         raise InvalidArgumentError(message)
