@@ -156,6 +156,14 @@ def over_black(frame: "Frame") -> "Frame":
     return other
 
 
+def exchanged(frame: "Frame") -> "Frame":
+    """Return the frame with red and blue exchanged: packing it puts blue first. Shares memory."""
+    other = frame.crop(Box(0, 0, frame.width, frame.height))
+    fmt = frame.format
+    other.format = fmt._replace(red=fmt.blue, blue=fmt.red)
+    return other
+
+
 def is_opaque(frame: "Frame") -> bool:
     """Tell whether every pixel of the frame is opaque."""
     with ffi.from_buffer("uint8_t[]", frame.memory) as memory:
