@@ -61,8 +61,7 @@ _NAMES = {
     86: ("RGBA_102LE", "RGBA1010102"),
     87: ("BGRA_102LE", "BGRA1010102"),
 }
-_BY_DRM_NAME = {format_.drm_name: format_ for format_ in pixels.FORMATS}
-FORMATS = {number: _BY_DRM_NAME[drm_name] for number, (_, drm_name) in _NAMES.items()}
+FORMATS = {number: pixels.BY_DRM_NAME[drm_name] for number, (_, drm_name) in _NAMES.items()}
 """Pixel formats by SPA's numbers, the preferred ones first."""
 
 
