@@ -10,7 +10,6 @@ from wayshot_cli.geometry import Box, Size, Transform
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
-    from types import TracebackType
 
     import numpy as np
     import PIL.Image
@@ -276,12 +275,7 @@ class Frame:
         """Return the frame itself, to be closed at the end of the block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: "TracebackType | None",
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the frame."""
         self.close()
 

@@ -259,9 +259,11 @@ class RecordingFile:
         Harmless twice.
         """
         if self._is_ours and self._fd is not None:
-            if self._is_reserved and not os.fstat(self._fd).st_size:
+            own = os.fstat(self._fd)
+            if self._is_reserved and not own.st_size:
                 with contextlib.suppress(OSError):
-                    os.unlink(self.name)
+                    if os.path.samestat(own, os.stat(self.name)):
+                        os.unlink(self.name)
             os.close(self._fd)
             self._fd = None
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.recording import STATIC, Result, assert_refused, recording
+from tests.faults.command import assert_failed
+from tests.faults.recording import STATIC, Result, recording
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,4 +96,4 @@ def test_onto_stdout_neither_ffmpeg_nor_segments_are_wanted(tmp_path: Path) -> N
 def test_what_the_line_says_wrongly_is_refused(line: str, word: str, tmp_path: Path) -> None:
     folder = tmp_path / "cwd"
     folder.mkdir()
-    assert_refused(record(folder, 'preset = "fast"\nfps = 30', *line.split()), 2, word)
+    assert_failed(record(folder, 'preset = "fast"\nfps = 30', *line.split()), 2, word)

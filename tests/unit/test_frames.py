@@ -20,11 +20,10 @@ from wayshot_cli import kernels
 from wayshot_cli.errors import ClosedError, InvalidArgumentError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
-from wayshot_cli.pixels import FORMATS, XRGB8888, Kind, PixelFormat
+from wayshot_cli.pixels import BY_DRM_NAME, FORMATS, XRGB8888, Kind, PixelFormat
 
-BY_NAME = {fmt.drm_name: fmt for fmt in FORMATS}
 DIRECT = [fmt for fmt in FORMATS if fmt.kind is Kind.BYTES]
-ONE_OF_EACH_SIZE = [BY_NAME[name] for name in ("RGB565", "BGR888", "XRGB8888", "ABGR16161616")]
+ONE_OF_EACH_SIZE = [BY_DRM_NAME[name] for name in ("RGB565", "BGR888", "XRGB8888", "ABGR16161616")]
 
 Rows = list[list[int]]
 """A picture, row by row; a pixel is any number."""
@@ -340,7 +339,7 @@ def test_a_frame_as_bytes_of_a_file_is_the_file(tmp_path: Path, options: dict[st
 
 
 def test_deep_pictures_come_as_16_bit_arrays() -> None:
-    fmt = BY_NAME["XRGB2101010"]
+    fmt = BY_DRM_NAME["XRGB2101010"]
     frame = frame_of([[0x3FF << 20, 0x200 << 10, 1]], Transform.NORMAL, fmt)
     array = frame.to_numpy()
     assert array.dtype == np.uint16
@@ -349,6 +348,6 @@ def test_deep_pictures_come_as_16_bit_arrays() -> None:
 
 def test_meaningful_alpha_comes_straight() -> None:
     memory = memoryview(bytes([0, 64, 128, 128]))  # blue, green, red, alpha
-    fmt = BY_NAME["ARGB8888"]
+    fmt = BY_DRM_NAME["ARGB8888"]
     frame = Frame(memory, fmt, Size(1, 1), 4, alpha=Alpha.PREMULTIPLIED)
     assert frame.to_numpy().tolist() == [[[255, 128, 0, 128]]]

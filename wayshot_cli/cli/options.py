@@ -77,16 +77,18 @@ class Option(click.Option):
 option = functools.partial(click.option, cls=Option)
 
 
-def timeout_option(*, hidden: bool = False) -> Decorator:
-    """``--timeout``: how long the compositor may take for an answer that it owes."""
+def timeout_option(
+    default: float = DEFAULT_TIMEOUT, wait: str = "an answer", *, hidden: bool = False
+) -> Decorator:
+    """``--timeout``: how long something that is owed may take; ``wait`` names it in the help."""
     return option(
         "--timeout",
         type=float,
         metavar="SECONDS",
-        default=DEFAULT_TIMEOUT,
+        default=default,
         callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
         hidden=hidden,
-        help=f"Longest wait for an answer, {DEFAULT_TIMEOUT:g} unless given.",
+        help=f"Longest wait for {wait}, {default:g} unless given.",
     )
 
 

@@ -188,7 +188,7 @@ def _settings(
 @profile_option
 @click.argument("file", required=False, type=Word("files"))
 @click.pass_obj
-def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed over by name
+def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     open_stage: "Callable[[], contextlib.AbstractContextManager[Stage]] | None",
     /,
     outputs: tuple[str, ...],
@@ -206,7 +206,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     colorspace: str,
     color_range: str | None,
     timestamps: str | None,
-    exec_: str | None,
+    exec_: list[str] | None,
     encoder: str,
     encoder_args: str | None,
     on_resize: str,
@@ -306,19 +306,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             stage.when_over(recorder.stop)
         for line in description:
             report(line)
-        unsaid: WriteError | None = None
-        gc.freeze()
-        gc.enable()  # a recording may take hours
-        try:
-            with show_status(recorder, destination, quiet=quiet):
-                recorder.run()
-        finally:
-            if recorder.was_abandoned:
-                destination.leave()
-            stills.wait()
-            if recorder.statistics.written:
-                report(statistics_line(recorder.statistics, destination.nbytes))
-                unsaid = _say_names(destination, file)
+        unsaid = _run(recorder, destination, stills, file, report, quiet=quiet)
     if recorder.new_size:
         report(f"the picture's size became {recorder.new_size}: stopped (--on-resize)")
     if signals.first and not recorder.statistics.written:
@@ -329,6 +317,35 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
         _check_taken(recorder, destination)
         _hand_on(delivery, destination, unsaid)
     return 0
+
+
+def _run(  # noqa: PLR0913 - all that takes part
+    recorder: Recorder,
+    destination: Destination,
+    stills: Stills,
+    file: str | None,
+    report: Callable[[str], object],
+    *,
+    quiet: bool,
+) -> WriteError | None:
+    """Record to the end, say what there is then, and return what its name could not be printed for.
+
+    Raises what ``Recorder.run`` does.
+    """
+    unsaid = None
+    gc.freeze()
+    gc.enable()  # a recording may take hours
+    try:
+        with show_status(recorder, destination, quiet=quiet):
+            recorder.run()
+    finally:
+        if recorder.was_abandoned:
+            destination.leave()
+        stills.wait()
+        if recorder.statistics.written:
+            report(statistics_line(recorder.statistics, destination.nbytes))
+            unsaid = _say_names(destination, file)
+    return unsaid
 
 
 def _telling_errors(delivery: "Delivery | None") -> contextlib.AbstractContextManager[None]:
