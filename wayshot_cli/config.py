@@ -140,15 +140,15 @@ def _unreadable(path: str, reason: str | None) -> InvalidArgumentError:
 
 def bracketed(keys: Keys) -> str:
     """Write a table's name as its header does."""
-    return f"[{'.'.join(key if is_bare(key) else quoted(key) for key in keys)}]"
+    return f"[{'.'.join(key if _is_bare(key) else _quoted(key) for key in keys)}]"
 
 
-def is_bare(key: str) -> bool:
+def _is_bare(key: str) -> bool:
     """Whether a key needs no quotes."""
     return re.fullmatch(r"[A-Za-z0-9_-]+", key) is not None
 
 
-def quoted(text: str) -> str:
+def _quoted(text: str) -> str:
     """Write a string as TOML does; whatever a terminal could take amiss is escaped."""
     return '"' + "".join(_escaped(char) for char in text) + '"'
 
@@ -167,4 +167,4 @@ def written(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(written, value))}]"
-    return quoted(value) if isinstance(value, str) else repr(value)
+    return _quoted(value) if isinstance(value, str) else repr(value)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from wayshot_cli import __version__, backends, encode
 from wayshot_cli.backends.common import Wish
+from wayshot_cli.backends.pipewire import library
 from wayshot_cli.backends.portal.desktop import Desktop
 from wayshot_cli.backends.portal.screencast import ScreenCast
 from wayshot_cli.buffers import devices, gbm
@@ -87,7 +88,6 @@ KINDS = ("still", "recording")
 
 _PLAIN = ("output", "still", "auto")  # what the verdict is on
 _PORTAL = "portal"  # the backend that would ask the user
-_PIPEWIRE_SONAME = "libpipewire-0.3.so.0"
 _PROBE = Size(16, 16)  # pixels of the picture that formats are tried with
 
 T = TypeVar("T")
@@ -514,15 +514,11 @@ def _portal(timeout: float) -> Portal:
 
 
 def _pipewire(timeout: float) -> PipeWire:
-    import ctypes  # noqa: PLC0415 - nobody else loads this library
-
     version, library_problem, socket_problem = None, None, None
     try:
-        library = ctypes.CDLL(_PIPEWIRE_SONAME)
-        library.pw_get_library_version.restype = ctypes.c_char_p
-        version = library.pw_get_library_version().decode()
-    except (OSError, AttributeError) as error:
-        library_problem = Problem(str(error))
+        version = library.version()
+    except UnsupportedError as error:
+        library_problem = Problem.of(error)
     folder = os.environ.get("PIPEWIRE_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR")
     path = os.path.join(folder or "/", os.environ.get("PIPEWIRE_REMOTE") or "pipewire-0")
     try:

@@ -33,11 +33,11 @@ class ConcurrentUseError(WayshotError):
 
 
 class WriteError(WayshotError):
-    """The picture could not be written to its place."""
+    """A picture or a recording could not be written to its place."""
 
 
 class ClosedError(WayshotError, ValueError):
-    """A frame or a connection was used after ``close()``."""
+    """A frame, a stream or a connection was used after ``close()``."""
 
 
 class InvalidArgumentError(WayshotError, ValueError):
@@ -63,7 +63,7 @@ class UnsupportedError(WayshotError):
 
 
 class NotFoundError(WayshotError):
-    """No such output or region, or no outputs at all."""
+    """No such output, window or region, or none at all."""
 
     exit_code = 5
 

@@ -2,7 +2,7 @@
 
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from wayshot_cli.errors import ClosedError, InvalidArgumentError
 from wayshot_cli.geometry import Box, Size, Transform
@@ -10,7 +10,6 @@ from wayshot_cli.geometry import Box, Size, Transform
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
-    from types import TracebackType
 
     import numpy as np
     import PIL.Image
@@ -276,14 +275,14 @@ class Frame:
         """Return the frame itself, to be closed at the end of the block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: "TracebackType | None",
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the frame."""
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: the memory is the compositor's, too."""
+        message = "a Frame cannot be pickled or copied: hand on to_numpy().copy(), or encode()"
+        raise TypeError(message)
 
     def __repr__(self) -> str:
         """Say size, format and transform."""

@@ -8,7 +8,7 @@ from wayshot_cli import kernels, layout, pixels
 from wayshot_cli.backends.common import PortalWish, Target, require
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError, UnsupportedError
-from wayshot_cli.frame import Frame
+from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform, round_half_up, true_scale
 from wayshot_cli.still import capture, choose, noted, report_pieces
 from wayshot_cli.wayland.connection import Connection
@@ -191,11 +191,8 @@ class _Still:
             return own, frame.transform
         stride = shown.width * pixels.ARGB8888.bytes_per_pixel
         buffer, memory = self._pool.acquire(ShmLayout(pixels.ARGB8888, shown, stride))
-        # Packed are red, green and blue; read the other way round, they come as they must.
-        format_ = frame.format._replace(red=frame.format.blue, blue=frame.format.red)
-        source = Frame(
-            frame.memory, format_, frame.size, frame.stride, frame.transform, offset=frame.offset
-        )
+        source = kernels.exchanged(frame)  # ARGB8888 has blue first in memory
+        source.alpha = Alpha.IGNORED
         kernels.blit(source.crop(Box(0, 0, *shown)), kernels.Target(8, 4), memory, 0, stride)
         return buffer, Transform.NORMAL
 

@@ -22,14 +22,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
-from wayshot_cli import backends, geometry, sinks
+from wayshot_cli import backends, sinks
 from wayshot_cli.errors import (
     CaptureError,
     CaptureTimeoutError,
     InvalidArgumentError,
     UnsupportedError,
 )
-from wayshot_cli.geometry import Size
+from wayshot_cli.geometry import Size, parse_size
 from wayshot_cli.sources import OutputSource
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import read_outputs
@@ -142,9 +142,9 @@ def find_compositor(wish: str = "auto") -> Compositor:
     raise UnsupportedError(message, hint=f"on Debian: apt-get install {wish}")
 
 
-def parse_size(text: str) -> Size:
+def read_size(text: str) -> Size:
     """Read ``WxH``, pixels. Raises InvalidArgumentError."""
-    size = geometry.parse_size(text)
+    size = parse_size(text)
     if size is None or max(size) > LARGEST_SIDE:
         message = f"{text!r} is not a size in pixels, as 1280x720, up to {LARGEST_SIDE} a side"
         raise InvalidArgumentError(message)
@@ -250,7 +250,7 @@ class Stage:
 
     def run(self, command: Sequence[str]) -> None:
         """Start the program, the only one of this stage."""
-        if shutil.which(command[0]) is None:
+        if shutil.which(command[0], os.F_OK) is None:  # what may not be run, the keeper finds out
             message = f"cannot run {command[0]!r}: there is no such command"
             raise CaptureError(message)
         self._program = os.path.basename(command[0])

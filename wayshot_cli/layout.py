@@ -121,15 +121,14 @@ def render(box: Box, pieces: list[Piece], scale: float | None = None) -> Frame:
         grid = _Grid(pieces[0].box.x, pieces[0].box.y, *pieces[0].ratios)
     else:
         common = scale or max(
-            true_scale(Size(piece.frame.width, piece.frame.height), piece.box.size)
-            for piece in pieces
+            true_scale(piece.frame.upright_size, piece.box.size) for piece in pieces
         )
         grid = _Grid(0, 0, common, common)
     picture = grid.pixels(box)
     if len(pieces) == 1 and pieces[0].is_native(grid):
         place, frame = grid.pixels(pieces[0].box), pieces[0].frame
         inside = picture.moved(-place.x, -place.y)
-        if Box(0, 0, frame.width, frame.height).contains(inside):
+        if frame.contains(inside):
             return frame.crop(inside)
     _check_size(picture.size)
     return _compose(grid, picture, pieces)

@@ -74,10 +74,6 @@ class Timeline:
             time_ns = min(time_ns, self._paused_at)
         return max(time_ns, self._resumed_at) - self._origin
 
-    def time(self, position: int) -> int:
-        """Return the time at which a position is reached if no further pause comes."""
-        return position + self._origin
-
     def pause(self, time_ns: int) -> None:
         """Let positions stand still from now on."""
         self._paused_at = max(time_ns, self._resumed_at)
@@ -164,7 +160,6 @@ class Statistics:
     dropped: int = 0
     late: int = 0
     duration_ns: int = 0
-    nbytes: int = 0
     _intervals: "array[int]" = field(default_factory=lambda: array("Q", bytes(8 * (_BINS + 1))))
 
     def add_interval(self, nanoseconds: int) -> None:

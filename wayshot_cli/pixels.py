@@ -96,13 +96,14 @@ def _table() -> tuple[PixelFormat, ...]:
 
 FORMATS = _table()
 _BY_FOURCC = {format_.fourcc: format_ for format_ in FORMATS}
-_BY_DRM_NAME = {format_.drm_name: format_ for format_ in FORMATS}
+BY_DRM_NAME = {format_.drm_name: format_ for format_ in FORMATS}
+"""The formats by DRM's names, as XRGB8888."""
 
-XRGB8888 = _BY_DRM_NAME["XRGB8888"]
-ARGB8888 = _BY_DRM_NAME["ARGB8888"]
-ABGR8888 = _BY_DRM_NAME["ABGR8888"]
-BGR888 = _BY_DRM_NAME["BGR888"]
-ABGR16161616 = _BY_DRM_NAME["ABGR16161616"]
+XRGB8888 = BY_DRM_NAME["XRGB8888"]
+ARGB8888 = BY_DRM_NAME["ARGB8888"]
+ABGR8888 = BY_DRM_NAME["ABGR8888"]
+BGR888 = BY_DRM_NAME["BGR888"]
+ABGR16161616 = BY_DRM_NAME["ABGR16161616"]
 
 _SHM_CODES = {ARGB8888.fourcc: 0, XRGB8888.fourcc: 1}
 _BY_SHM_CODE = {_SHM_CODES.get(format_.fourcc, format_.fourcc): format_ for format_ in FORMATS}

@@ -44,7 +44,8 @@ class Recorder:
     there, and again (numbers count from 1) for each segment. With a ``rate`` the stream is of
     constant rate; without, each picture is written when it comes. ``duration_ns`` and ``frames``
     end the recording. ``stuck_for`` says for how many seconds a reader has taken nothing,
-    ``is_gone`` whether it has left.
+    ``is_gone`` whether it has left, ``start_up`` for how many seconds it has made us wait before
+    it began, which costs no frames.
     """
 
     def __init__(  # noqa: PLR0913 - the wishes of one recording
@@ -59,6 +60,7 @@ class Recorder:
         on_lost: str = "stop",
         stuck_for: Callable[[], float] = lambda: 0.0,
         is_gone: Callable[[], bool] = lambda: False,
+        start_up: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], int] = monotonic_ns,
     ) -> None:
         """Prepare; nothing is captured or opened yet."""
@@ -80,7 +82,7 @@ class Recorder:
         self.was_abandoned = False
         self._writer = _Writer(
             open_stream, self.statistics, self._pacer, duration_ns, frames, on_resize, is_gone,
-            clock, self._wake,
+            start_up, clock, self._wake,
         )  # fmt: skip
 
     # For any thread, and for signal handlers: they run between any two steps of the capturing
@@ -252,6 +254,7 @@ class _Writer(threading.Thread):
         frames: int | None,
         on_resize: str,
         is_gone: Callable[[], bool],
+        start_up: Callable[[], float],
         clock: Callable[[], int],
         wake: Callable[[], None],
     ) -> None:
@@ -271,6 +274,7 @@ class _Writer(threading.Thread):
         self._most_frames = math.inf if frames is None else frames
         self._on_resize = on_resize
         self._is_gone = is_gone
+        self._start_up = start_up
         self._clock = clock
         self._wake = wake
         self._changed = threading.Condition()
@@ -382,7 +386,7 @@ class _Writer(threading.Thread):
             while True:
                 position = self._timeline.position(self._clock())
                 if self._queue:
-                    while len(self._queue) > 1 and self._clock() > self._flush_until:
+                    while len(self._queue) > 1 and self._reader_time() > self._flush_until:
                         self._queue.popleft()
                         self._count_lost()
                     return self._queue.popleft(), position
@@ -435,10 +439,10 @@ class _Writer(threading.Thread):
                 self._statistics.dropped += worth - self._next
                 self._next = worth
             else:
-                began = self._clock()
+                began = self._reader_time()
                 self._write(self._pacer.time(self._next))
                 self._next += self.new_size is None
-                is_slow = self._clock() - began >= self._pacer.time(1)
+                is_slow = self._reader_time() - began >= self._pacer.time(1)
                 self._slow_writes = self._slow_writes + 1 if is_slow else 0
 
     @property
@@ -446,10 +450,14 @@ class _Writer(threading.Thread):
         """Whether the reader is too slow, and has not only paused for once."""
         return self._slow_writes > 1
 
+    def _reader_time(self) -> int:
+        """Return the clock's time for a reader, whose start is not held against it."""
+        return self._clock() - round(self._start_up() * SECOND)
+
     def _worth(self, pacer: Pacer) -> int:
         """Return the first slot that is not too late to be written."""
         with self._changed:
-            now = self._clock()
+            now = self._reader_time()
             if now > self._flush_until:
                 return pacer.slots(self._end or 0)
             return pacer.worth(self._timeline.position(now))

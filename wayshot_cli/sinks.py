@@ -163,6 +163,7 @@ class RecordingFile:
         self._mkdir = mkdir
         self._others = iter(others)
         self.is_file = False  # and not somebody's descriptor, a FIFO or a device
+        self._is_reserved = False
         self._blocked_since: float | None = None
         if self._fd is not None:
             _widen_pipe(self._fd)
@@ -202,6 +203,7 @@ class RecordingFile:
             self._make_folder()
             if not self._clobber:
                 self._open()
+        self._is_reserved = True
 
     def write_all(self, buffers: "Sequence[Buffer]") -> None:
         """Write all the bytes, in order."""
@@ -240,14 +242,37 @@ class RecordingFile:
         return self.seek(0, os.SEEK_CUR)
 
     def close(self) -> None:
-        """Complete the recording. A file that nothing was written to has not come to be."""
-        self.abandon()
+        """Complete the recording. A file that nothing was written to has not come to be.
+
+        One that somebody has removed meanwhile is an error; it may have another name by now.
+        """
+        try:
+            with errors_named(self.name):
+                if self.is_file and (self.nbytes or self._is_reserved):
+                    self._look_for_file()
+        finally:
+            self.abandon()
 
     def abandon(self) -> None:
-        """Let go of everything as it is. Harmless twice."""
+        """Let go of everything as it is, of a name for which nothing was written, too.
+
+        Harmless twice.
+        """
         if self._is_ours and self._fd is not None:
+            own = os.fstat(self._fd)
+            if self._is_reserved and not own.st_size:
+                with contextlib.suppress(OSError):
+                    if os.path.samestat(own, os.stat(self.name)):
+                        os.unlink(self.name)
             os.close(self._fd)
             self._fd = None
+
+    def _look_for_file(self) -> None:
+        if os.path.lexists(self.name):
+            return
+        os.stat(self._folder)  # which may have gone, too
+        if self._fd is not None and not os.fstat(self._fd).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     @property
     def _folder(self) -> str:

@@ -50,7 +50,7 @@ class Picture(NamedTuple):
 
 
 class Source(ABC):
-    """The target of a recording: a session for each thing that is captured.
+    """A target that is captured again and again: a session for each thing in it.
 
     ``window`` is the window that is captured, None for outputs.
     """

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -62,8 +63,9 @@ def shot(  # noqa: PLR0913 - the options of the command, all but the first optio
     that with what is captured.
 
     The frame outlives the connection. Raises the errors of ``wayshot_cli.errors``:
-    NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError, and
-    CancelledError when the user says no in a dialog.
+    NotFoundError, UnsupportedError, CaptureError, TargetLostError, InvalidArgumentError,
+    CancelledError when the user says no in a dialog, and ClosedError and ConcurrentUseError for
+    a connection that cannot be used.
     """
     names, box = read_target(output, region, window)
     _check_scale(scale, window)
@@ -212,7 +214,7 @@ def outputs(
     """Return the outputs of the session, in the compositor's order.
 
     An open ``connection`` can be handed in, as to ``shot``. Raises UnsupportedError when there is
-    no compositor, CaptureError when it misbehaves.
+    no compositor, CaptureError when it misbehaves, ClosedError for a connection that was closed.
     """
     if connection:
         return read_outputs(connection)
@@ -289,16 +291,20 @@ def _names(output: str | Sequence[str] | None) -> list[str] | None:
     if not output:  # a list that came out empty does not mean everything
         message = "no output is named"
         raise InvalidArgumentError(message)
+    if not all(isinstance(name, str) for name in output):
+        message = f"not a name of an output, nor several: {output!r}"
+        raise InvalidArgumentError(message, hint="an Output has its name in .name")
     return list(output)
 
 
 def _box(region: str | Box | tuple[int, int, int, int] | None) -> Box | None:
     if region is None or isinstance(region, str):
         return None if region is None else parse_region(region)
-    if len(region) != 4 or not all(isinstance(number, int) for number in region):  # noqa: PLR2004 - x, y, width, height
+    try:
+        box = Box(*map(operator.index, region))  # NumPy's integers are no int
+    except TypeError as error:
         message = f"not a region: {region!r}"
-        raise InvalidArgumentError(message)
-    box = Box(*region)
+        raise InvalidArgumentError(message) from error
     if min(box.size) <= 0:
         message = f"the region has no area: {box}"
         raise InvalidArgumentError(message)

@@ -209,15 +209,21 @@ class FrameStream:
     def __del__(self) -> None:
         """Close it: whoever breaks out of a loop has no more use for it."""
         if sys and not sys.is_finalizing():  # what it would close is being taken apart then
-            self._end(in_wait=True)  # it is somebody else's: nobody waits for a frame of this
+            self._end(is_dropped=True)
 
-    def _end(self, *, in_wait: bool = False) -> None:
+    def _end(self, *, is_dropped: bool = False) -> None:
         link, close = self._source.connection, self._close
         if close is None or link.is_forked:
             return
-        with link.in_use(in_wait=in_wait):
-            self._frame = self._picture = self._close = None
-            close()
+        try:
+            # A wait is somebody else's, then: nobody waits for a frame of this.
+            with link.in_use(in_wait=is_dropped):
+                self._frame = self._picture = self._close = None
+                close()
+        except ConcurrentUseError:
+            if not is_dropped:
+                raise
+            link.release_later(close)
 
     def _read(self, until: float) -> "Frame | None":
         picture = self._source.capture(until)

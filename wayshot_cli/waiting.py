@@ -46,6 +46,7 @@ class Waiter:
         self._process = os.getpid()
         self._handlers: dict[int, Callable[[], object]] = {}
         self._alarms: dict[Callable[[], object], float] = {}
+        self._releases: list[Callable[[], object]] = []
         self._poll = select.poll()
         self._woken_fd = self.wake_fd = -1
         self._woken_fd, self.wake_fd = _wake_pipe()
@@ -110,9 +111,15 @@ class Waiter:
                 message = f"the connection to {self.compositor} is in the middle of a wait"
                 hint = "a signal handler may call wake(), or stop() of a stream"
                 raise ConcurrentUseError(message, hint=hint)
+            while self._releases and not self._is_waiting:
+                self._releases.pop()()
             yield
         finally:
             self._user.release()
+
+    def release_later(self, release: Callable[[], object]) -> None:
+        """Have this called at the next use, or by ``close()``; for finalizers in another thread."""
+        self._releases.append(release)
 
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
@@ -124,9 +131,7 @@ class Waiter:
             self._is_waiting = was_waiting
 
     def _wait(self, done: Callable[[], bool], what: str, deadline: float) -> None:
-        if self.is_closed:
-            message = f"{what}: this has been closed"
-            raise ClosedError(message)
+        self.require_open()
         while not done():
             remaining = min(deadline - monotonic(), LONGEST_TIMEOUT)
             if remaining <= 0:
@@ -174,6 +179,12 @@ class Waiter:
     def is_closed(self) -> bool:
         """Whether ``close()`` has been called."""
         return self.wake_fd < 0
+
+    def require_open(self) -> None:
+        """Raise ClosedError after ``close()``."""
+        if self.is_closed:
+            message = "the connection has been closed"
+            raise ClosedError(message)
 
     @property
     def is_forked(self) -> bool:

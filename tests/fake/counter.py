@@ -59,11 +59,11 @@ def bits(number: int) -> list[bool]:
     return [bool(word >> bit & 1) for bit in reversed(range(24))] * 2
 
 
-def paint_counter(picture: NDArray[Any], number: int, white: int = 255) -> None:
+def paint_counter(picture: NDArray[Any], number: int) -> None:
     """Write a number into a picture, in place."""
     height, width = picture.shape[:2]
     for cell, bit in zip(cells(width, height), bits(number), strict=True):
-        picture[cell] = white if bit else 0
+        picture[cell] = 255 if bit else 0
 
 
 def read_counter(picture: NDArray[Any], white: int = 255) -> int:

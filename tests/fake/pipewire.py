@@ -37,7 +37,7 @@ READY = "WAYSHOT_TEST_PRODUCER"
 PATIENCE = 10.0
 """Seconds that each of them has for a start, or for an answer."""
 
-BGRX, RGB, PADDING = 8, 15, 0xEE
+BGRX, RGB = 8, 15
 
 # The modules that captures take, none of which asks D-Bus for anything.
 DAEMON = """
@@ -239,12 +239,12 @@ def picture(width: int, height: int, seed: int = 0, *, bytes_per_pixel: int = 4)
 
 
 @contextlib.contextmanager
-def sending(producer: Producer, seed: int, *, interval: float = 0.02) -> Iterator[None]:
+def sending(producer: Producer, seed: int) -> Iterator[None]:
     """Send the same picture all the while, from when somebody takes it."""
     is_over = threading.Event()
 
     def send() -> None:
-        while not is_over.wait(interval):
+        while not is_over.wait(0.02):
             producer.tell("send", seed=seed)
 
     thread = threading.Thread(target=send)

@@ -9,14 +9,14 @@ import resource
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import probe, y4m
 from tests.fake import Config, FakeCompositor, Fault, Film, Output, Step, faults, read_counter
-from tests.faults.command import HARMLESS_CONTROLS, LIMIT, TIMEOUT
+from tests.faults import command
+from tests.faults.command import HARMLESS_CONTROLS, LIMIT, TIMEOUT, children_cpu
 from tests.statistics import Statistics, read_statistics, without_statistics
 
 if TYPE_CHECKING:
@@ -52,21 +52,8 @@ def once(step: Step, action: faults.Action, skip: int = 0) -> Fault:
     return Fault(step, act, skip=skip)
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(command.Result):
     """How a recording ended, and the folder that it ran in."""
-
-    code: int
-    stdout: bytes
-    stderr: str
-    elapsed: float
-    cpu: float
-    folder: Path
-
-    @property
-    def files(self) -> list[str]:
-        """What lies in the folder, temporary files included."""
-        return sorted(path.name for path in self.folder.iterdir())
 
     @property
     def statistics(self) -> Statistics:
@@ -125,7 +112,7 @@ class Recording:
         """Start it; ``env`` is added to the environment."""
         self.compositor = compositor
         self.folder = folder
-        self._cpu = _children_cpu()
+        self._cpu = children_cpu()
         self._started = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "wayshot_cli", "record", *arguments],
@@ -182,7 +169,7 @@ class Recording:
         self.compositor.wait_until_gone()
         assert self.compositor.violations == []
         assert may_leak or self.compositor.leaks == []
-        return Result(code, stdout or b"", said, elapsed, _children_cpu() - self._cpu, self.folder)
+        return Result(code, stdout or b"", said, elapsed, children_cpu() - self._cpu, self.folder)
 
     def told(self, number: int) -> Result:
         """Send a signal that ends it, and check that it does so soon."""
@@ -226,19 +213,6 @@ def record_at_once(cases: dict[str, Config], folder: Path, *arguments: str) -> d
         return {name: one.result() for name, one in running.items()}
 
 
-def assert_refused(result: Result, code: int, *words: str) -> None:
-    """Check the exit code, the words that the complaint must have, and that no file is left."""
-    assert result.code == code, result.stderr
-    for word in words:
-        assert word in result.complaint, result.stderr
-    assert result.files == []
-
-
 def assert_in_order(counters: list[int]) -> None:
     """Check that time never runs backwards."""
     assert counters == sorted(counters), counters
-
-
-def _children_cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime

@@ -48,6 +48,11 @@ def test_no_outputs_at_all(tmp_path: Path) -> None:
     assert_failed(shoot(Config(outputs=()), tmp_path), 5, "no output")
 
 
+def test_an_empty_name_is_a_cancellation(tmp_path: Path) -> None:
+    # As $(slurp -o -f %o) leaves when the user presses Escape.
+    assert_failed(shoot(Config(), tmp_path, "-o", ""), 3, "cancelled")
+
+
 def test_an_output_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = shoot(Config(), tmp_path, "-o", "FAKE-2")
     assert_failed(result, 5, "FAKE-2")

@@ -114,10 +114,9 @@ def test_without_libpipewire_it_says_what_to_install(
     from wayshot_cli.errors import UnsupportedError
 
     monkeypatch.setattr(library, "_SONAME", "libpipewire-that-there-is-not.so.0")
-    library.library.cache_clear()
+    library._load.cache_clear()
     with pytest.raises(UnsupportedError, match="cannot be loaded") as raised:
         library.version()
-    library.library.cache_clear()
     assert "libpipewire-0.3-0" in (raised.value.hint or "")
 
 

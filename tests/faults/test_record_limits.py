@@ -14,10 +14,10 @@ import pytest
 
 from tests import y4m
 from tests.fake import Config, FakeCompositor, Fault, Film, Output, Step, faults
+from tests.faults.command import assert_failed
 from tests.faults.recording import (
     SOON,
     STATIC,
-    assert_refused,
     moving,
     once,
     record,
@@ -103,7 +103,7 @@ def test_a_generated_name_is_said_although_the_output_goes_away(tmp_path: Path) 
 
 @pytest.mark.parametrize("rate", ["0.0004", "1/1001", "1001", "1e9", "-1/-0"])
 def test_rates_beyond_measure_are_refused(tmp_path: Path, rate: str) -> None:
-    assert_refused(record(STATIC, tmp_path, "--fps", rate, "a.y4m"), 2, rate)
+    assert_failed(record(STATIC, tmp_path, "--fps", rate, "a.y4m"), 2, rate)
 
 
 def test_a_rate_with_many_digits_is_one_that_players_can_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
@@ -172,6 +173,42 @@ def test_each_segment_has_its_own_times(tmp_path: Path) -> None:
         assert stamps[0] == 0
         assert stamps[-1] >= 200
         assert len(stamps) * pixels * 4 == (tmp_path / f"{name}.raw").stat().st_size
+
+
+def record_two_segments(folder: Path, *arguments: str) -> Result:
+    """Record into two files, raw, of which ``segments`` knows the names."""
+    options = (*RAW, "--on-resize", "segment", *arguments)
+    with recording(Config((ONE,), idle=True), folder, *options) as running:
+        running.wait_until(lambda: len(segments(folder)) == 1)
+        running.compositor.change_output("FAKE-1", width=32, height=24)
+        running.wait_until(lambda: len(segments(folder)) == 2)
+        return running.told(signal.SIGINT)
+
+
+def segments(folder: Path) -> list[Path]:
+    """Return the files of raw video that are not empty, in their order."""
+    paths = [path for path in folder.glob("*.raw") if path.stat().st_size]
+    return sorted(paths, key=lambda path: (len(path.name), path.name))
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_each_segment_is_handed_on_when_it_is_whole(code: int, tmp_path: Path) -> None:
+    """Also after one for which the command has failed."""
+    command = f'sh -c \'stat -c "%s %n" "$1"; exit {code}\' sh {{}}'
+    result = record_two_segments(tmp_path, "--exec", command, "a.raw")
+    assert result.code == (1 if code else 0)
+    assert result.files == ["a-2.raw", "a.raw"]
+    handed_on = [f"{path.stat().st_size} {path}" for path in segments(tmp_path)]
+    assert result.stdout.decode().splitlines() == handed_on
+    assert result.words == ("wayshot: --exec: 'sh' failed with exit code 3\n" if code else "")
+
+
+def test_the_names_of_all_segments_are_printed_where_they_were_chosen(tmp_path: Path) -> None:
+    result = record_two_segments(tmp_path, ".")
+    assert result.code == 0
+    names = [os.path.join(".", path.name) for path in segments(tmp_path)]
+    assert result.stdout.decode().splitlines() == names
+    assert names[1] == names[0].replace(".raw", "-2.raw")
 
 
 @pytest.mark.parametrize("policy", ["scale", "segment"])

@@ -23,13 +23,13 @@ import pytest
 
 from tests import y4m
 from tests.fake import FakeCompositor, Fault, Step, faults
+from tests.faults.command import assert_failed
 from tests.faults.recording import (
     FRAME,
     MANAGER,
     SOON,
     STATIC,
     Recording,
-    assert_refused,
     moving,
     record,
     recording,
@@ -213,7 +213,7 @@ def test_bytes_are_not_written_onto_a_terminal(file: str, tmp_path: Path) -> Non
             os.close(slave)
             result = running.result()
         assert compositor.connections == 0
-    assert_refused(result, 2, "terminal")
+    assert_failed(result, 2, "terminal")
 
 
 # What goes wrong later.
@@ -222,7 +222,7 @@ def test_bytes_are_not_written_onto_a_terminal(file: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("format_", ["y4m", "raw", "mkv"])
 def test_a_full_disk_is_told_in_one_line(format_: str, tmp_path: Path) -> None:
     result = record(STATIC, tmp_path, "--duration", "0.5", "-t", format_, "/dev/full")
-    assert_refused(result, 1, "cannot write '/dev/full'", "No space left")
+    assert_failed(result, 1, "cannot write '/dev/full'", "No space left")
     assert len(result.words.splitlines()) == 1
 
 
@@ -299,13 +299,13 @@ def test_without_ffmpeg_it_is_named(tmp_path: Path) -> None:
     with recording(STATIC, tmp_path, *arguments, env={"PATH": str(tmp_path)}) as running:
         result = running.result()
         assert running.compositor.connections == 0
-    assert_refused(result, 4, "ffmpeg")
+    assert_failed(result, 4, "ffmpeg")
 
 
 def test_what_ffmpeg_complains_of_is_passed_on(tmp_path: Path) -> None:
     arguments = ("--encoder", "ffmpeg", "--encoder-args", "-c:v nonsense", "--duration", "0.5")
     result = record(STATIC, tmp_path, *arguments, "a.mp4")
-    assert_refused(result, 1, "nonsense")
+    assert_failed(result, 1, "nonsense")
 
 
 @pytest.mark.parametrize(("path", "code"), [("/nowhere", 4), ("/usr/bin:/bin", 1)])
@@ -446,7 +446,7 @@ def test_quiet_says_nothing_at_all(tmp_path: Path) -> None:
 
 def test_quiet_tells_errors(tmp_path: Path) -> None:
     result = record(STATIC, tmp_path, "--quiet", "--duration", "0.2", "/dev/full")
-    assert_refused(result, 1, "No space left")
+    assert_failed(result, 1, "No space left")
 
 
 def test_verbose_names_the_way_of_capturing(tmp_path: Path) -> None:

@@ -203,6 +203,40 @@ def test_a_stream_may_go_out_of_scope_while_its_connection_waits() -> None:
         assert len(connection.proxies) < before
 
 
+def open_eventfds() -> list[str]:
+    """Return the descriptors that streams have, and nobody else here."""
+    folder = Path("/proc/self/fd")
+    links = {
+        fd: os.readlink(folder / fd) for fd in os.listdir(folder) if (folder / fd).is_symlink()
+    }
+    return sorted(fd for fd, link in links.items() if link == "anon_inode:[eventfd]")
+
+
+@pytest.mark.parametrize("is_used_again", [True, False])
+@pytest.mark.usefixtures("compositor")
+def test_a_stream_may_go_out_of_scope_while_another_thread_uses_its_connection(
+    *, is_used_again: bool
+) -> None:
+    before = open_eventfds()
+    with Connection() as connection:
+        streams = [wayshot.stream(connection=connection)]
+        assert is_right(next(streams[0]))
+        bound = len(connection.proxies)
+        in_wait = threading.Event()
+        connection.call_at(0, in_wait.set)
+        thread = threading.Thread(target=connection.sleep, args=[0.2])
+        thread.start()
+        assert in_wait.wait(PATIENCE)
+        streams.clear()  # pytest fails for what a finalizer raises
+        thread.join(PATIENCE)
+        if is_used_again:
+            connection.roundtrip("trying")
+            assert open_eventfds() == before
+            assert len(connection.proxies) < bound
+            assert is_right(wayshot.shot(connection=connection))
+    assert open_eventfds() == before
+
+
 @pytest.mark.usefixtures("compositor")
 def test_one_thread_after_the_other_may_use_a_connection() -> None:
     with Connection() as connection:

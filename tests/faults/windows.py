@@ -11,7 +11,6 @@ from tests.fake import Config, Output, Window
 if TYPE_CHECKING:
     from tests.fake.pixels import Picture
 
-LIST = "ext_foreign_toplevel_list_v1"
 MANAGER = "zwlr_foreign_toplevel_manager_v1"
 
 ONE = Window("one", "org.one", "First", "id-1")

@@ -353,6 +353,13 @@ class TestErrors:
         assert result.returncode == 1
         assert "no such command" in error(result)
 
+    def test_a_file_that_is_no_program(self, tmp_path: Path) -> None:
+        file = tmp_path / "app"
+        file.write_text("#!/bin/sh\n", "ascii")
+        result = headless("--", str(file))
+        assert result.returncode == 1
+        assert error(result) == "wayshot: cannot run 'app': Permission denied\n"
+
     def test_no_compositor(self, tmp_path: Path) -> None:
         result = headless("--", "true", env={"PATH": str(tmp_path)})
         assert result.returncode == 4

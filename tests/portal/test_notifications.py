@@ -77,11 +77,16 @@ def notified(
 def opened(folder: Path) -> str:
     """Wait for what xdg-open is asked for, and return it."""
     path = folder.parent / "opened"
+    wait_for_file(path)
+    return path.read_text()
+
+
+def wait_for_file(path: Path) -> None:
+    """Wait until there is something in a file."""
     deadline = time.monotonic() + LIMIT
-    while not (path.exists() and path.read_text()):
+    while not (path.exists() and path.stat().st_size):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    return path.read_text()
 
 
 def test_a_notification_names_the_file_and_shows_it(bus: SessionBus, folder: Path) -> None:
@@ -249,6 +254,55 @@ def test_an_error_is_notified_of(bus: SessionBus, folder: Path) -> None:
     assert it.actions == []
 
 
+MISUSE = [
+    ("", ["-l", "99", "a.png"], "99 is not from 0 to 9"),
+    ("", ["-l", "3", "a.jpg"], "--level"),
+    ("", ["-g", "nonsense", "a.png"], "not a region: 'nonsense'"),
+    ("", ["record", "--fps", "fast", "a.mp4"], "'fast'"),
+    ("curser = true", ["a.png"], "config.toml:1: unknown key 'curser'"),
+    ("", ["--profile", "p", "a.png"], "no profile 'p'"),
+    ("", ["--portal-source", "window", "--backend", "screencopy", "a.png"], "screencopy"),
+]
+
+
+@pytest.mark.parametrize(("config", "words", "complaint"), MISUSE, ids=str)
+def test_misuse_is_notified_of_once(  # noqa: PLR0913, PLR0917 - a row of the table
+    bus: SessionBus,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: str,
+    words: list[str],
+    complaint: str,
+) -> None:
+    path = folder.parent / "config.toml"
+    path.write_text(config)
+    monkeypatch.setenv("WAYSHOT_CONFIG", str(path))
+    with FakeService(bus.address) as service:
+        *command, file = words
+        code, _, said = run(bus.address, folder, *command, "--notify", file)
+        (it,) = service.notified
+    assert code == 2
+    assert said.count("wayshot: ") == 1
+    assert it.summary == "wayshot failed"
+    assert complaint in it.body
+    assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_misuse_is_notified_of_by_nobody_else(
+    bus: SessionBus, folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_configured: bool
+) -> None:
+    path = folder.parent / "config.toml"
+    path.write_text(f"notify = {str(is_configured).lower()}\n")
+    monkeypatch.setenv("WAYSHOT_CONFIG", str(path))
+    with FakeService(bus.address) as service:
+        words = "--portal-source", "window", "--backend", "screencopy"
+        assert run(bus.address, folder, *words, "a.png")[0] == 2
+        assert len(service.notified) == is_configured
+        assert run(bus.address, folder, "--level=99", "--", "--notify")[0] == 2
+        assert len(service.notified) == is_configured
+
+
 def test_what_was_cancelled_is_not_notified_of(bus: SessionBus, folder: Path) -> None:
     with FakeService(bus.address) as service:
         words = "--notify", "-w", "", "a.png"
@@ -275,6 +329,25 @@ def test_a_recording_is_notified_of_too(bus: SessionBus, folder: Path) -> None:
         assert (it.summary, it.body, it.icon) == ("Recording saved", "a.y4m", "camera-video")
         service.press(it, "default")
         assert opened(folder) == f" {folder}/a.y4m\n"
+
+
+def test_a_recording_in_several_files_is_notified_of_once(bus: SessionBus, folder: Path) -> None:
+    words = "record", "--quiet", "--on-resize", "segment", "--notify", "a.y4m"
+    with FakeService(bus.address) as service, FakeCompositor(Config(idle=True)) as compositor:
+        env = compositor.env | {"DBUS_SESSION_BUS_ADDRESS": bus.address}
+        with subprocess.Popen(
+            [sys.executable, "-m", "wayshot_cli", *words], env=env, cwd=folder
+        ) as recording:
+            wait_for_file(folder / "a.y4m")
+            compositor.change_output("FAKE-1", width=32, height=24)
+            wait_for_file(folder / "a-2.y4m")
+            recording.send_signal(signal.SIGINT)
+            assert recording.wait(LIMIT) == 0
+        (it,) = service.notified
+        assert (it.summary, it.body) == ("Recording saved", "a.y4m\nthe first of 2 files")
+        service.press(it, "folder")
+        service.wait_for(lambda: bool(service.shown))
+    assert service.shown == [([(folder / "a.y4m").as_uri()], "")]
 
 
 def test_the_error_of_a_recording_is_notified_of(bus: SessionBus, folder: Path) -> None:

@@ -109,10 +109,9 @@ def random_frame(  # noqa: PLR0913 - a frame has that many facts
     *,
     padding: int = 0,
     offset: int = 0,
-    seed: int = 1,
 ) -> Frame:
     """A frame of noise in memory that ends with the last row's last pixel."""
     stride = size.width * fmt.bytes_per_pixel + padding
     length = offset + stride * size.height - padding
-    memory = array("B", random.Random(seed).randbytes(length))
+    memory = array("B", random.Random(1).randbytes(length))
     return Frame(memoryview(memory), fmt, size, stride, transform, offset=offset, alpha=alpha)

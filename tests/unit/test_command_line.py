@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -208,6 +209,33 @@ def test_nonsense_is_refused_before_anything_is_done(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("wayshot: ")
+
+
+def test_the_choices_for_a_word_that_is_missing_stand_in_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run(["completions"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith("Choose from: bash, fish, zsh")
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--selct", ["select", "selector"]),
+        ("--clip", ["clipboard"]),
+        ("--ex", ["exec"]),
+        ("--x", []),
+    ],
+)
+def test_options_are_suggested_by_more_than_their_dashes(
+    captures: Captures, typed: str, meant: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([typed, "a.png"]) == 2
+    assert not captures.asked
+    message = capsys.readouterr().err.splitlines()[0].partition(typed)[2]
+    assert re.findall(r"--([a-z-]+)", message) == meant
 
 
 def test_an_unknown_extension_is_refused_with_the_known_ones(
@@ -621,6 +649,12 @@ def test_select_may_have_no_file_behind_it(
         ["--select", "--selector", "", "a.png"],
         ["--select", "--selector", "'", "a.png"],
         ["--select", "--menu", "''", "a.png"],
+        ["--select", "--selector", "a\0b", "a.png"],
+        ["--select", "window", "--menu", "a 'b", "a.png"],
+        ["--edit", "--editor", "a 'b", "a.png"],
+        ["--exec", "", "a.png"],
+        ["--exec", "a 'b", "a.png"],
+        ["--exec", "a\0b", "a.png"],
         ["--selector", "slurp", "a.png"],
         ["--menu", "wofi", "a.png"],
         ["--select", "--menu", "wofi", "a.png"],
@@ -650,3 +684,46 @@ def test_commands_that_ask_are_split_into_words(
     assert selected.wishes["programs"].selector == ["slurp", "-b", "#0008", "$x"]
     assert selected.wishes["programs"].menu == ["fuzzel", "--dmenu", "-p", "which one? "]
     assert selected.wishes["is_frozen"] is True
+
+
+UNREADABLE = ("WAYSHOT_SELECTOR", "WAYSHOT_MENU", "WAYSHOT_EDITOR")
+
+
+@pytest.mark.parametrize(
+    ("words", "variable"),
+    [
+        (["--select"], "WAYSHOT_SELECTOR"),
+        (["--select", "output"], "WAYSHOT_SELECTOR"),
+        (["--select", "output", "--selector", "slurp"], "WAYSHOT_MENU"),
+        (["--select", "window"], "WAYSHOT_MENU"),
+        (["--edit"], "WAYSHOT_EDITOR"),
+        (["record", "--select"], "WAYSHOT_SELECTOR"),
+        (["color"], "WAYSHOT_SELECTOR"),
+        (["color", "--freeze"], "WAYSHOT_SELECTOR"),
+        ([], None),
+        (["--select", "--selector", "slurp"], None),
+        (["--select", "output", "--freeze", "--selector", "slurp"], None),
+        (["--select", "window", "--menu", "fuzzel"], None),
+        (["--edit", "--editor", "true"], None),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("command", ["slurp '", " ", "''"])
+def test_a_variable_that_cannot_be_read_matters_where_it_is_used(  # noqa: PLR0913, PLR0917 - fixtures
+    selected: Captures,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    variable: str | None,
+    command: str,
+) -> None:
+    for name in UNREADABLE:
+        monkeypatch.setenv(name, command)
+    code = cli.run([*words, *([] if "color" in words else ["a.png"])])
+    if variable is None:
+        assert code == 0
+        assert selected.asked
+    else:
+        assert code == 2
+        assert f"{variable}: {command!r}" in capsys.readouterr().err
+        assert not selected.asked

@@ -281,6 +281,7 @@ def test_a_stage_is_not_recorded_as_a_session_is(config: Path) -> None:
         ('portal-source = "window"', "--backend screencopy", {"portal": None}),
         ('buffer = "shm"', "--device /dev/dri/card0", {"buffer": "auto"}),
         ('device = "/dev/dri/card0"', "--buffer shm", {"device": None}),
+        ('device = "/dev/dri/card0"', "--buffer dmabuf", {"device": "/dev/dri/card0"}),
     ],
 )
 @pytest.mark.parametrize("place", ["line", "profile"])
@@ -335,6 +336,35 @@ def test_what_comes_after_gives_way_where_it_cannot_be(
     assert len(captures.asked) == 3
 
 
+@pytest.mark.parametrize("words", [["-l", "3"], ["--metadata"], ["--profile", "p"]], ids=" ".join)
+def test_a_format_gives_way_to_what_only_png_has(
+    config: Path, captures: Captures, words: list[str]
+) -> None:
+    config.write_text('format = "jpeg"\n[profile.p]\nlevel = 3\n')
+    assert cli.run([*words, "a"]) == 0
+    assert Path("a").read_bytes().startswith(b"\x89PNG")
+    assert captures.asked
+
+
+@pytest.mark.parametrize(
+    ("words", "extension"), [(["-t", "jpeg"], ".jpg"), (["--exec", "ls {}"], ".png")], ids=str
+)
+def test_the_clipboard_gives_way_to_what_needs_a_file(
+    config: Path,
+    captures: Captures,
+    capfd: pytest.CaptureFixture[str],
+    words: list[str],
+    extension: str,
+) -> None:
+    config.write_text("clipboard = true\n")
+    assert cli.run(words) == 0
+    (name,) = os.listdir()
+    assert name.endswith(extension)
+    assert name in capfd.readouterr().out
+    assert "name a FILE" in refused([*words, "--clipboard"], capfd)[0]
+    assert len(captures.asked) == 1
+
+
 def test_json_and_a_format_of_a_color_give_way_to_each_other(config: Path) -> None:
     config.write_text('[color]\nformat = "rgb"\n[profile.p.color]\njson = true\n')
     assert parsed("color", ["1,2"])["format_"] == "'rgb'"
@@ -355,7 +385,7 @@ def test_what_the_line_says_wrongly_stays_an_error(
     config: Path, captures: Captures, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config.write_text('format = "jpeg"\nlevel = 3\n')
-    refused(["-l", "3"], capsys)
+    refused(["-l", "3", "a.jpg"], capsys)
     refused(["-q", "80", "a.png"], capsys)
     refused(["-o", "A", "-g", "1,2 3x4"], capsys)
     complaint, hint = refused(["-t", "jpeg", "--metadata"], capsys)
@@ -399,6 +429,9 @@ def test_a_configured_window_is_not_dropped_for_a_scale(
         ("region = 'here'", 1, "region: not a region: 'here'", None),
         ("region = ''", 1, "region: ", None),
         ('file = "a\\u0000b"', 1, "file holds a NUL", None),
+        ("selector = 'slurp \"'", 1, "selector: 'slurp \"' cannot be read", None),
+        ("menu = ''", 1, "menu: '' is no command", None),
+        ('exec = "a \'b"', 1, "exec: ", None),
         ('region = "1,2 3x4"\ngeometry = "1,2 3x4"', 2, "'geometry' is 'region' again", None),
         ("list = true", 1, "'list' is no option but a table, [list]", None),
         ("[[record]]", 1, "'record' is no option but a table, [record]", None),

@@ -15,9 +15,8 @@ from wayshot_cli.encode import Options, image, plain
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError, WriteError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
-from wayshot_cli.pixels import ABGR8888, ABGR16161616, ARGB8888, FORMATS, XRGB8888
+from wayshot_cli.pixels import ABGR8888, ABGR16161616, ARGB8888, BY_DRM_NAME, XRGB8888
 
-BY_NAME = {fmt.drm_name: fmt for fmt in FORMATS}
 LOSSLESS = ("webp", "tiff")
 
 
@@ -188,7 +187,7 @@ def test_a_format_that_pillow_lacks_is_said_to_be_missing(monkeypatch: pytest.Mo
 
 
 def test_ppm_of_a_deep_frame_has_16_bits() -> None:
-    frame = reference.random_frame(BY_NAME["XRGB2101010"], Size(5, 130), Transform.ROTATED_270)
+    frame = reference.random_frame(BY_DRM_NAME["XRGB2101010"], Size(5, 130), Transform.ROTATED_270)
     data = encoded(frame, "ppm")
     header = b"P6\n130 5\n65535\n"
     assert data.startswith(header)
@@ -210,10 +209,10 @@ def test_qoi_has_header_stream_and_end(alpha: Alpha) -> None:
 @pytest.mark.parametrize("transform", Transform)
 @pytest.mark.parametrize("name", ["XRGB8888", "BGR888", "RGB565", "ABGR16161616"])
 def test_raw_is_tight_upright_and_unchanged(name: str, transform: Transform) -> None:
-    frame = reference.random_frame(BY_NAME[name], Size(70, 131), transform, padding=8, offset=8)
+    frame = reference.random_frame(BY_DRM_NAME[name], Size(70, 131), transform, padding=8, offset=8)
     box = Box(1, 2, frame.width - 3, frame.height - 2)
     part = frame.crop(box)
-    assert plain.raw_format(part) == BY_NAME[name].name
+    assert plain.raw_format(part) == BY_DRM_NAME[name].name
     assert encoded(part, "raw") == reference.native(frame, box)
 
 
@@ -228,7 +227,7 @@ def test_raw_of_a_tight_upright_frame_is_the_frame_s_own_memory() -> None:
 
 @pytest.mark.parametrize("alpha", [Alpha.IGNORED, Alpha.PREMULTIPLIED])
 def test_raw_of_a_format_without_a_name_is_bgr0(alpha: Alpha) -> None:
-    fmt = BY_NAME["ARGB2101010"]
+    fmt = BY_DRM_NAME["ARGB2101010"]
     frame = reference.random_frame(fmt, Size(7, 70), Transform.ROTATED_90, alpha)
     assert plain.raw_format(frame) == "bgr0"
     colours = reference.packed(frame, Box(0, 0, 70, 7), kernels.Target(8, 3))

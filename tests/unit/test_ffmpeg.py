@@ -162,6 +162,11 @@ def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
         record(tmp_path / "no folder" / "a.mkv", *LOSSLESS)
 
 
+def test_a_disk_that_is_full_at_the_end_only() -> None:
+    with pytest.raises(WriteError, match="No space left on device"):
+        record("/dev/full", "-f", "matroska", *LOSSLESS)
+
+
 def endless(stream: FfmpegProcess) -> None:
     """Write until that fails: a pipe takes some pictures that nobody reads."""
     end = monotonic() + 30

@@ -1,8 +1,10 @@
 """Frames: transforms and crops as pointer arithmetic, bounds, and the life of the memory."""
 
+import copy
 import gc
+import pickle
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,10 @@ from wayshot_cli import kernels
 from wayshot_cli.errors import ClosedError, InvalidArgumentError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
-from wayshot_cli.pixels import FORMATS, XRGB8888, Kind, PixelFormat
+from wayshot_cli.pixels import BY_DRM_NAME, FORMATS, XRGB8888, Kind, PixelFormat
 
-BY_NAME = {fmt.drm_name: fmt for fmt in FORMATS}
 DIRECT = [fmt for fmt in FORMATS if fmt.kind is Kind.BYTES]
-ONE_OF_EACH_SIZE = [BY_NAME[name] for name in ("RGB565", "BGR888", "XRGB8888", "ABGR16161616")]
+ONE_OF_EACH_SIZE = [BY_DRM_NAME[name] for name in ("RGB565", "BGR888", "XRGB8888", "ABGR16161616")]
 
 Rows = list[list[int]]
 """A picture, row by row; a pixel is any number."""
@@ -240,6 +241,14 @@ def test_a_closed_frame_refuses_to_be_read(tmp_path: Path) -> None:
     assert read(part) == [[6, 7], [10, 11]]  # it holds the memory for itself
 
 
+@pytest.mark.parametrize("use", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_frame_that_is_to_be_pickled_or_copied_says_what_can_be(
+    use: Callable[[object], object],
+) -> None:
+    with pytest.raises(TypeError, match=r"a Frame cannot be pickled or copied.*to_numpy"):
+        use(frame_of(numbered(4, 3), Transform.NORMAL))
+
+
 def test_leaving_the_block_closes_the_frame() -> None:
     with frame_of(numbered(4, 3), Transform.NORMAL) as frame:
         assert frame.memory
@@ -330,7 +339,7 @@ def test_a_frame_as_bytes_of_a_file_is_the_file(tmp_path: Path, options: dict[st
 
 
 def test_deep_pictures_come_as_16_bit_arrays() -> None:
-    fmt = BY_NAME["XRGB2101010"]
+    fmt = BY_DRM_NAME["XRGB2101010"]
     frame = frame_of([[0x3FF << 20, 0x200 << 10, 1]], Transform.NORMAL, fmt)
     array = frame.to_numpy()
     assert array.dtype == np.uint16
@@ -339,6 +348,6 @@ def test_deep_pictures_come_as_16_bit_arrays() -> None:
 
 def test_meaningful_alpha_comes_straight() -> None:
     memory = memoryview(bytes([0, 64, 128, 128]))  # blue, green, red, alpha
-    fmt = BY_NAME["ARGB8888"]
+    fmt = BY_DRM_NAME["ARGB8888"]
     frame = Frame(memory, fmt, Size(1, 1), 4, alpha=Alpha.PREMULTIPLIED)
     assert frame.to_numpy().tolist() == [[[255, 128, 0, 128]]]

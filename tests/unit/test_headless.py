@@ -11,7 +11,7 @@ from wayshot_cli import cli, headless
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.frame import Frame
 from wayshot_cli.geometry import Size
-from wayshot_cli.headless import COMPOSITORS, environment, find_compositor, parse_size
+from wayshot_cli.headless import COMPOSITORS, environment, find_compositor, read_size
 from wayshot_cli.pixels import XRGB8888
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def test_another_session_is_hidden_and_all_else_kept() -> None:
     [("1x1", (1, 1)), ("1280x720", (1280, 720)), ("16384x16384", (16384, 16384))],
 )
 def test_a_size_is_read(text: str, size: tuple[int, int]) -> None:
-    assert parse_size(text) == size
+    assert read_size(text) == size
 
 
 @pytest.mark.parametrize(
@@ -255,4 +255,4 @@ def test_a_size_is_read(text: str, size: tuple[int, int]) -> None:
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match="not a size"):
-        parse_size(text)
+        read_size(text)

@@ -14,11 +14,10 @@ from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
 from wayshot_cli.kernels import PngFilter, Target
-from wayshot_cli.pixels import FORMATS, PixelFormat
+from wayshot_cli.pixels import BY_DRM_NAME, FORMATS, PixelFormat
 
-BY_NAME = {fmt.drm_name: fmt for fmt in FORMATS}
 TARGETS = [Target(depth, channels) for depth in (8, 16) for channels in (3, 4)]
-ONE_OF_EACH_SIZE = [BY_NAME[name] for name in ("RGB565", "BGR888", "XRGB8888", "ABGR16161616")]
+ONE_OF_EACH_SIZE = [BY_DRM_NAME[name] for name in ("RGB565", "BGR888", "XRGB8888", "ABGR16161616")]
 MEANINGS = [
     (fmt, alpha) for fmt in FORMATS for alpha in Alpha if fmt.has_alpha or alpha is Alpha.IGNORED
 ]
@@ -64,19 +63,19 @@ def test_a_crop_is_the_same_part_of_the_upright_picture(
 
 
 @cache
-def all_words(fmt: PixelFormat, alpha: Alpha = Alpha.IGNORED) -> Frame:
+def all_words(fmt: PixelFormat) -> Frame:
     """A row that has each of 65536 words as a pixel, or as each channel of a pixel."""
     words = array("H")
     for word in range(65536):
         words.extend([word] * (fmt.bytes_per_pixel // 2))
     memory = memoryview(words.tobytes())
-    return Frame(memory, fmt, Size(65536, 1), 65536 * fmt.bytes_per_pixel, alpha=alpha)
+    return Frame(memory, fmt, Size(65536, 1), 65536 * fmt.bytes_per_pixel)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("name", ["RGB565", "XBGR16161616", "XBGR16161616F"])
 def test_every_word_is_rounded_to_the_nearest(name: str, depth: int) -> None:
-    frame = all_words(BY_NAME[name])
+    frame = all_words(BY_DRM_NAME[name])
     target = Target(depth, 3)
     assert kernels.pack(frame, target) == expected(frame, whole(frame), target)
 
@@ -89,7 +88,7 @@ def ten_bits(fmt: PixelFormat) -> Frame:
 
 @pytest.mark.parametrize("depth", [8, 16])
 def test_every_ten_bit_value_is_rounded_to_the_nearest(depth: int) -> None:
-    frame = ten_bits(BY_NAME["XBGR2101010"])
+    frame = ten_bits(BY_DRM_NAME["XBGR2101010"])
     rounded = [(v * (2**depth - 1) * 2 + 1023) // 2046 for v in range(1024) for _ in range(3)]
     wanted = array("B" if depth == 8 else "H", rounded)
     assert kernels.pack(frame, Target(depth, 3)) == wanted.tobytes()
@@ -98,7 +97,7 @@ def test_every_ten_bit_value_is_rounded_to_the_nearest(depth: int) -> None:
 def test_premultiplied_bytes_become_straight_for_every_colour_and_alpha() -> None:
     pixels = bytes(byte for a in range(256) for c in range(256) for byte in (c, c, c, a))
     frame = Frame(
-        memoryview(pixels), BY_NAME["ABGR8888"], Size(256, 256), 1024, alpha=Alpha.PREMULTIPLIED
+        memoryview(pixels), BY_DRM_NAME["ABGR8888"], Size(256, 256), 1024, alpha=Alpha.PREMULTIPLIED
     )
     packed = kernels.pack(frame, Target(8, 4))
     for a in range(256):
@@ -114,7 +113,7 @@ def test_premultiplied_words_are_rounded_exactly_even_at_ties() -> None:
     pixels = array("H", (word for c, a in words for word in (c, c, c, a)))
     frame = Frame(
         memoryview(pixels.tobytes()),
-        BY_NAME["ABGR16161616"],
+        BY_DRM_NAME["ABGR16161616"],
         Size(len(words), 1),
         8 * len(words),
         alpha=Alpha.PREMULTIPLIED,
@@ -132,13 +131,13 @@ def test_half_floats_out_of_range_are_clamped_and_nan_is_black() -> None:
     )  # fmt: skip
     values = array("H", (one, above, negative, 0, infinite, nan, negative_nan, 0))
     values.extend((minus_zero, tiny, 0xFC00, 0))
-    frame = Frame(memoryview(values.tobytes()), BY_NAME["XBGR16161616F"], Size(3, 1), 24)
+    frame = Frame(memoryview(values.tobytes()), BY_DRM_NAME["XBGR16161616F"], Size(3, 1), 24)
     wanted = array("H", (65535, 65535, 0, 65535, 0, 0, 0, 0, 0))
     assert kernels.pack(frame, Target(16, 3)) == wanted.tobytes()
 
 
 def test_big_endian_rows_are_the_same_values() -> None:
-    frame = frames(BY_NAME["XRGB2101010"], Size(9, 4))
+    frame = frames(BY_DRM_NAME["XRGB2101010"], Size(9, 4))
     target = Target(16, 3)
     packed = kernels.pack(frame, target, y=1, rows=2, big_endian=True)
     assert packed == expected(frame, whole(frame), target, ">")[9 * 6 : 3 * 9 * 6]
@@ -165,7 +164,7 @@ def test_any_size_keeps_its_bytes(
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 @pytest.mark.parametrize("transform", [Transform.NORMAL, Transform.FLIPPED_270])
 def test_blit_writes_its_box_and_nothing_else(target: Target, transform: Transform) -> None:
-    frame = frames(BY_NAME["XRGB8888"], Size(9, 7), transform)
+    frame = frames(BY_DRM_NAME["XRGB8888"], Size(9, 7), transform)
     row = frame.width * target.bytes_per_pixel
     stride, offset = row + 11, 5
     canvas = bytearray(b"\xa5" * (offset + stride * frame.height))
@@ -183,7 +182,7 @@ def test_blit_writes_its_box_and_nothing_else(target: Target, transform: Transfo
     ("room", "offset", "stride"), [(35, 0, 12), (36, 1, 12), (36, -1, 12), (36, 0, 11)]
 )
 def test_blit_refuses_a_canvas_that_is_too_small(room: int, offset: int, stride: int) -> None:
-    frame = frames(BY_NAME["XRGB8888"], Size(4, 3))
+    frame = frames(BY_DRM_NAME["XRGB8888"], Size(4, 3))
     canvas = bytearray(room)
     with pytest.raises(InvalidArgumentError):
         kernels.blit(frame, Target(8, 3), canvas, offset, stride)
@@ -192,7 +191,7 @@ def test_blit_refuses_a_canvas_that_is_too_small(room: int, offset: int, stride:
 
 @pytest.mark.parametrize(("y", "rows"), [(-1, 1), (0, 5), (4, 1), (1, 0)])
 def test_rows_outside_the_picture_are_refused(y: int, rows: int) -> None:
-    frame = frames(BY_NAME["XRGB8888"], Size(4, 4))
+    frame = frames(BY_DRM_NAME["XRGB8888"], Size(4, 4))
     with pytest.raises(InvalidArgumentError):
         kernels.pack(frame, Target(8, 3), y=y, rows=rows)
     with pytest.raises(InvalidArgumentError):
@@ -215,7 +214,7 @@ def test_rows_outside_the_picture_are_refused(y: int, rows: int) -> None:
 def test_one_translucent_pixel_makes_a_picture_translucent(
     name: str, full: bytes, transform: Transform
 ) -> None:
-    fmt, size = BY_NAME[name], Size(5, 3)
+    fmt, size = BY_DRM_NAME[name], Size(5, 3)
     memory = bytearray(full * 15)
     frame = Frame(memoryview(memory), fmt, size, 5 * len(full), transform, alpha=Alpha.STRAIGHT)
     assert kernels.is_opaque(frame)
@@ -233,7 +232,7 @@ def test_frames_and_filters_in_a_cycle_are_collected() -> None:
         filters: PngFilter
 
     for _ in range(5):
-        frame = reference.random_frame(BY_NAME["XRGB8888"], Size(4, 4))
+        frame = reference.random_frame(BY_DRM_NAME["XRGB8888"], Size(4, 4))
         holder = Holder()
         holder.me, holder.filters = holder, PngFilter(frame, Target(8, 3), 4)
         holder.filters.filter(0, 4)

@@ -17,14 +17,21 @@ from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
 from wayshot_cli.kernels import YuvTarget
-from wayshot_cli.pixels import FORMATS, YUV_FORMATS, Chroma, Kind, PixelFormat, YuvFormat
+from wayshot_cli.pixels import (
+    BY_DRM_NAME,
+    FORMATS,
+    YUV_FORMATS,
+    Chroma,
+    Kind,
+    PixelFormat,
+    YuvFormat,
+)
 
 Levels = npt.NDArray[np.float64]
 
-BY_NAME = {fmt.drm_name: fmt for fmt in FORMATS}
-XRGB8888, ARGB8888 = BY_NAME["XRGB8888"], BY_NAME["ARGB8888"]
+XRGB8888, ARGB8888 = BY_DRM_NAME["XRGB8888"], BY_DRM_NAME["ARGB8888"]
 ONE_OF_EACH_SIZE = [
-    BY_NAME[name] for name in ("RGB565", "BGR888", "XRGB8888", "RGBX8888", "ABGR16161616")
+    BY_DRM_NAME[name] for name in ("RGB565", "BGR888", "XRGB8888", "RGBX8888", "ABGR16161616")
 ]
 MEANINGS = [
     (fmt, alpha) for fmt in FORMATS for alpha in Alpha if fmt.has_alpha or alpha is Alpha.IGNORED
@@ -346,7 +353,7 @@ def test_a_hole_in_a_white_picture_is_black_wherever_it_is(
     name: str, hole: tuple[int, int] | None
 ) -> None:
     """Parts of a picture without any hole are read another way."""
-    fmt = BY_NAME[name]
+    fmt = BY_DRM_NAME[name]
     alpha = 3 << 30 if fmt.kind is Kind.PACKED_1010102 else 255 << 8 * fmt.alpha
     words = np.full((3, 2048), 2**32 - 1, "<u4")
     if hole:

@@ -16,25 +16,24 @@ from wayshot_cli.errors import CaptureError, NotFoundError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform, bounding_box, true_scale
 from wayshot_cli.layout import Piece, fit
-from wayshot_cli.pixels import ABGR8888, ABGR16161616, BGR888, FORMATS, XRGB8888
+from wayshot_cli.pixels import ABGR8888, ABGR16161616, BGR888, BY_DRM_NAME, XRGB8888
 from wayshot_cli.wayland.connection import Global
 from wayshot_cli.wayland.outputs import Output
 
 Picture = NDArray[np.uint8]
-XRGB2101010 = next(fmt for fmt in FORMATS if fmt.drm_name == "XRGB2101010")
+XRGB2101010 = BY_DRM_NAME["XRGB2101010"]
 
 
-def output(  # noqa: PLR0913 - the facts of an output that matter here
+def output(
     number: int,
     box: Box,
     mode: Size | None = None,
     *,
     scale: int = 1,
     transform: Transform = Transform.NORMAL,
-    name: str = "",
 ) -> Output:
     return Output(
-        name=name or f"FAKE-{number}",
+        name=f"FAKE-{number}",
         description="",
         make="",
         model="",

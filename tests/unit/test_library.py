@@ -21,6 +21,7 @@ from wayshot_cli import Box, backends
 from wayshot_cli.errors import (
     CaptureError,
     CaptureTimeoutError,
+    ClosedError,
     InvalidArgumentError,
     NotFoundError,
     TargetLostError,
@@ -55,7 +56,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
     for name in wayshot_cli.__all__:
         assert getattr(wayshot_cli, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        wayshot_cli.nonsense  # noqa: B018
+        wayshot_cli.nonsense  # type: ignore[attr-defined]  # noqa: B018 - a type checker says so
 
 
 def test_a_prompt_completes_names_that_nobody_has_used() -> None:
@@ -203,6 +204,8 @@ def test_a_backend_that_does_not_exist_is_never_served_by_another(
         ({"output": ["FAKE-1", "FAKE-9"]}, NotFoundError),
         ({"output": []}, InvalidArgumentError),
         ({"output": ()}, InvalidArgumentError),
+        ({"output": b"FAKE-1"}, InvalidArgumentError),
+        ({"output": ["FAKE-1", 2]}, InvalidArgumentError),
         ({"region": ()}, InvalidArgumentError),
         ({"region": (1, 2, 3)}, InvalidArgumentError),
         ({"region": (0.5, 0, 10, 10)}, InvalidArgumentError),
@@ -222,6 +225,23 @@ def test_a_backend_that_does_not_exist_is_never_served_by_another(
 def test_nonsense_is_an_error_of_the_family(wishes: dict[str, Any], kind: type[Exception]) -> None:
     with pytest.raises(kind):
         shoot(Config(outputs=(LEFT,)), **wishes)
+
+
+def test_an_output_in_place_of_its_name_is_told_where_that_is() -> None:
+    with FakeCompositor(Config(outputs=(LEFT,))) as compositor, connected(compositor) as connection:
+        output = wayshot_cli.outputs(connection=connection)[0]
+        with pytest.raises(InvalidArgumentError, match="not a name of an output") as caught:
+            wayshot_cli.shot(output, connection=connection)  # type: ignore[arg-type]
+    assert caught.value.hint == "an Output has its name in .name"
+
+
+@pytest.mark.parametrize("use", ["shot", "stream", "outputs", "windows"])
+def test_a_connection_that_has_been_closed_is_said_to_be(use: str) -> None:
+    with FakeCompositor(Config(outputs=(LEFT,))) as compositor:
+        connection = connected(compositor)
+        connection.close()
+        with pytest.raises(ClosedError, match="the connection has been closed"):
+            getattr(wayshot_cli, use)(connection=connection)
 
 
 @pytest.mark.parametrize("timeout", [float("nan"), float("inf"), -1.0])
@@ -269,6 +289,12 @@ def test_a_region_is_that_part_whether_the_compositor_serves_it_or_not(
     pixels = shoot(Config(outputs=(LEFT,), faults=(Fault(Step.BUFFER, refuse),)), region=region)
     assert np.array_equal(pixels, LEFT.upright(0)[20:27, 10:40])
     assert len(asked) == 1 + refused
+
+
+def test_a_region_of_numpys_integers_is_one() -> None:
+    region = tuple(np.array([10, 20, 30, 7]))
+    pixels = shoot(Config(outputs=(LEFT,)), region=region)
+    assert np.array_equal(pixels, LEFT.upright(0)[20:27, 10:40])
 
 
 def test_all_outputs_are_asked_for_before_any_is_awaited() -> None:

@@ -28,8 +28,9 @@ DATA = st.builds(Data, st.sampled_from([1, 2, 3]), U32, U32, U32, U32, I32, st.i
 
 @given(DATA, st.builds(Agreed, FORMATS, SIZES, st.none()), st.none() | BOXES)
 def test_rows_lie_inside_of_what_was_said(data: Data, agreed: Agreed, crop: Box | None) -> None:
+    meta = crop and struct.pack("=iiII", *crop)
     try:
-        rows = chunks.rows(data, agreed, crop)
+        rows = chunks.rows(data, agreed, chunks.read_crop(meta, agreed.size))
     except UnusableError:
         return
     bytes_per_pixel = agreed.format.bytes_per_pixel
@@ -42,13 +43,13 @@ def test_rows_lie_inside_of_what_was_said(data: Data, agreed: Agreed, crop: Box 
         assert end <= min(data.offset + data.size, data.max_size)
 
 
-@given(st.none() | st.binary(max_size=80))
-def test_any_metadata_is_read_or_refused(meta: bytes | None) -> None:
-    for read in (
-        chunks.read_header, chunks.read_crop, chunks.read_damage, chunks.read_transform,
-    ):  # fmt: skip
+@given(st.none() | st.binary(max_size=80), SIZES)
+def test_any_metadata_is_read_or_refused(meta: bytes | None, size: Size) -> None:
+    for read in (chunks.read_header, chunks.read_damage, chunks.read_transform):
         with contextlib.suppress(UnusableError):
             read(meta)
+    with contextlib.suppress(UnusableError):
+        assert Box(0, 0, *size).contains(chunks.read_crop(meta, size))
 
 
 WORDS = st.lists(st.integers(0, 64) | U32, min_size=12, max_size=12)

@@ -9,8 +9,6 @@ from wayshot_cli import pixels
 from wayshot_cli.geometry import Size
 from wayshot_cli.pixels import FORMATS, YUV_FORMATS, Chroma, Kind, PixelFormat, YuvFormat
 
-FLOAT_SUFFIX = "f"
-
 
 def wl_shm_code(fmt: PixelFormat) -> int:
     """What wayland.xml has under the format's name: wl_shm.format.xrgb8888."""

@@ -19,12 +19,12 @@ from wayshot_cli import kernels
 from wayshot_cli.encode import png
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
-from wayshot_cli.pixels import ABGR8888, ABGR16161616, FORMATS, XRGB8888, PixelFormat
+from wayshot_cli.pixels import ABGR8888, ABGR16161616, BY_DRM_NAME, XRGB8888, PixelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-XRGB2101010 = next(fmt for fmt in FORMATS if fmt.drm_name == "XRGB2101010")
+XRGB2101010 = BY_DRM_NAME["XRGB2101010"]
 
 
 def text_like(width: int, height: int, noisy_rows: int = 0) -> Frame:

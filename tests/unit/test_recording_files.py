@@ -225,6 +225,20 @@ class TestAsItComes:
         os.close(read)
         os.close(write)
 
+    def test_one_that_was_removed_meanwhile_is_no_success(self, tmp_path: Path) -> None:
+        file = RecordingFile(tmp_path / "a")
+        file.write(b"lost")
+        (tmp_path / "a").unlink()
+        with pytest.raises(WriteError, match="No such file"):
+            file.close()
+
+    def test_one_that_was_renamed_meanwhile_is_complete(self, tmp_path: Path) -> None:
+        file = RecordingFile(tmp_path / "a")
+        file.write(b"kept")
+        (tmp_path / "a").rename(tmp_path / "b")
+        file.close()
+        assert (tmp_path / "b").read_text() == "kept"
+
 
 class TestWhole:
     def test_nothing_appears_before_the_end(self, tmp_path: Path) -> None:
@@ -327,3 +341,20 @@ class TestGeneratedNames:
         (tmp_path / "b").write_text("old")
         RecordingFile(tmp_path / "b").reserve()
         assert (tmp_path / "b").read_text() == "old"
+
+    def test_a_name_that_was_taken_for_nothing_is_given_back(self, tmp_path: Path) -> None:
+        file = RecordingFile(tmp_path / "a", clobber=False)
+        file.reserve()
+        assert (tmp_path / "a").exists()
+        file.abandon()
+        assert not list(tmp_path.iterdir())
+
+    def test_a_folder_that_goes_before_another_program_has_written_is_missed(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "folder").mkdir()
+        file = RecordingFile(tmp_path / "folder" / "a")
+        file.reserve()
+        (tmp_path / "folder").rmdir()
+        with pytest.raises(WriteError, match="No such file"):
+            file.close()

@@ -13,11 +13,13 @@ from tests.fake import Config, FakeCompositor, Output
 # Each of these costs milliseconds that a shot would pay for nothing.
 HEAVY = {
     "PIL",
+    "ast",
     "asyncio",
     "av",
     "concurrent.futures",
     "ctypes",
     "dataclasses",
+    "dis",
     "email",
     "http",
     "importlib.metadata",
@@ -43,6 +45,7 @@ HEAVY = {
     "tempfile",
     "tomllib",
     "typing_extensions",
+    "tokenize",
     "unittest",
     "urllib",
     "wayshot_cli.backends.export_dmabuf",

@@ -156,8 +156,10 @@ def choose(  # noqa: PLR0913 - what was wished for, all of it optional
     what the portal is asked for, and so pins it; with ``screenshot`` it may take one where it casts
     nothing; ``warn`` is told what people must know. A ``pipewire_node`` is captured by itself.
     Whoever gets a backend closes it. Raises UnsupportedError with the reasons when none is left,
-    InvalidArgumentError when there is none of that name or the wishes contradict each other.
+    InvalidArgumentError when there is none of that name or the wishes contradict each other,
+    ClosedError for a connection that has been closed.
     """
+    connection.require_open()
     _check(wish, buffer, device)
     if device is not None:
         buffer = "dmabuf"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 from wayshot_cli import pixels
 from wayshot_cli.backends.common import ANY, OutputBackend, Wish, cut, frame_time, require
 from wayshot_cli.buffers.gbm import (
+    LONGEST_STRIDE,
+    MOST_PLANES,
     BufferObject,
     DmabufLayout,
     GbmBuffer,
@@ -36,11 +38,9 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.outputs import Output
     from wayshot_cli.wayland.proxy import Proxy
 
-_MOST_PLANES = 4  # of any format (drm_fourcc.h)
 _Y_INVERT = 1  # zwp_linux_buffer_params_v1.flags, which exported frames have, too
 _MOST_KEPT = 8  # buffer objects; compositors draw into two to four in turns
 _PERMANENT = 1  # zwlr_export_dmabuf_frame_v1.cancel_reason; 0 and 2 (resizing) may pass
-_MAX_BYTES = 2**31 - 1  # of an offset or a stride: ints in gbm.h and in EGL
 _RETRY = 0.02  # seconds until a frame is asked for again
 
 
@@ -272,7 +272,7 @@ class Session:
         if format_ is None:
             message = f"a dmabuf of format {code:#x}, which wayshot cannot read"
             raise UnsupportedError(message)
-        if not (Size(width, height).is_possible and 0 < count <= _MOST_PLANES):
+        if not (Size(width, height).is_possible and 0 < count <= MOST_PLANES):
             message = f"impossible dmabuf: {width}x{height}, {count} planes"
             raise CaptureError(message)
         self._format, self._size, self._count = format_, Size(width, height), count
@@ -283,11 +283,11 @@ class Session:
     def _on_object(
         self, _index: int, fd: int, _size: int, offset: int, stride: int, plane: int
     ) -> None:
-        if self._frame is None or plane >= _MOST_PLANES or plane in self._planes:
+        if self._frame is None or plane >= MOST_PLANES or plane in self._planes:
             os.close(fd)
             message = f"{self._compositor} exported plane {plane} where there is none"
             raise CaptureError(message)
-        if max(offset, stride) > _MAX_BYTES:
+        if max(offset, stride) > LONGEST_STRIDE:
             os.close(fd)
             facts = f"offset {offset}, stride {stride}"
             message = f"{self._compositor} exported an impossible dmabuf: {facts}"

@@ -68,12 +68,10 @@ class ImageCopy(OutputBackend):
         self.outputs = require(connection, EXT_OUTPUT_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
         if wish.windows:
             require(connection, EXT_FOREIGN_TOPLEVEL_IMAGE_CAPTURE_SOURCE_MANAGER_V1)
-            if (
-                connection.find(EXT_FOREIGN_TOPLEVEL_LIST_V1) is None
-            ):  # which whoever reads it binds
-                message = (
-                    f"{connection.compositor} does not offer {EXT_FOREIGN_TOPLEVEL_LIST_V1.name}"
-                )
+            # Not bound here: its events are for whoever reads them.
+            if connection.find(EXT_FOREIGN_TOPLEVEL_LIST_V1) is None:
+                missing = EXT_FOREIGN_TOPLEVEL_LIST_V1.name
+                message = f"{connection.compositor} does not offer {missing}"
                 raise UnsupportedError(message)
         if not wish.damage:
             message = "ext-image-copy-capture gives a frame only when something has changed"

@@ -14,7 +14,7 @@ _SYS = "/sys/dev/char"
 _DEV = "/dev/dri"
 _DRM_MAJOR = 226  # Linux, Documentation/admin-guide/devices.txt
 
-# struct drm_version and DRM_IOCTL_VERSION (drm.h), see gbm.py for which machines
+# struct drm_version and DRM_IOCTL_VERSION (drm.h), see fences.py for which machines
 _VERSION = struct.Struct("@3iNPNPNP")  # numbers; length and address of name, date, description
 _GET_VERSION = 0xC000_6400 | _VERSION.size << 16
 _LONGEST_NAME = 64

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.connection import Connection
     from wayshot_cli.wayland.proxy import Proxy
 
+MOST_PLANES = 4
+"""Of any format (drm_fourcc.h)."""
+
+LONGEST_STRIDE = 2**31 - 1
+"""Bytes, of offsets too: they are ints in gbm.h and in EGL."""
+
 _SONAME = "libgbm.so.1"
 
 # The rungs of the ladder of ways to allocate, for people

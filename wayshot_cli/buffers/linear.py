@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from wayshot_cli.buffers._gbm import ffi
 
-# linux/dma-buf.h; see gbm.py for which machines
+# linux/dma-buf.h; see fences.py for which machines
 _SYNC = 0x40086200
 _SYNC_FLAGS = struct.Struct("=Q")
 _SYNC_READ, _SYNC_END = 1, 4

@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 from typing import NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -14,6 +16,15 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 before_leaving: list[Callable[[], None]] = []
 """What ``leave`` must still do."""
+
+
+class _Later(ModuleType):
+    """Stands for a module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(import_module(self.__name__), name)
 
 
 def run_and_exit() -> NoReturn:
@@ -32,11 +43,13 @@ def run_and_exit() -> NoReturn:
 
 def run(args: list[str]) -> int:
     """Run a command line, words to stderr, and return the exit code (wayshot(1))."""
+    # click imports it, for help pages: that is a tenth of a small shot.
+    sys.modules.setdefault("inspect", _Later("inspect"))
     import click  # noqa: PLC0415 - all of these after the signal handlers: they take a while
 
     from wayshot_cli import sinks  # noqa: PLC0415
     from wayshot_cli.cli.app import app  # noqa: PLC0415
-    from wayshot_cli.errors import WayshotError  # noqa: PLC0415
+    from wayshot_cli.errors import InvalidArgumentError, WayshotError  # noqa: PLC0415
     from wayshot_cli.wayland.connection import take_over_log  # noqa: PLC0415
 
     before_leaving.append(sinks.remove_temporaries)
@@ -45,13 +58,18 @@ def run(args: list[str]) -> int:
         code = app.main(args, prog_name="wayshot", standalone_mode=False)
         sys.stdout.flush()  # lets a full disk show while we can still say so
     except click.UsageError as error:
+        if isinstance(error, click.NoSuchOption) and error.possibilities:
+            _keep_like(error.option_name, error.possibilities)
         command = error.ctx.command_path if error.ctx else "wayshot"
         is_configured = error.ctx is not None and error.ctx.default_map
         configured = "; wayshot config show tells what is configured" if is_configured else ""
-        say(error.format_message(), hint=f"see {command} --help{configured}")
+        message = error.format_message().replace("\n\t", " ")  # click lists choices so
+        _say_misuse(args, message, f"see {command} --help{configured}")
         return error.exit_code
     except WayshotError as error:
-        if not isinstance(error.__cause__, BrokenPipeError):
+        if isinstance(error, InvalidArgumentError):
+            _say_misuse(args, str(error), error.hint)
+        elif not isinstance(error.__cause__, BrokenPipeError):
             say(str(error), hint=error.hint)
         return error.exit_code
     except BrokenPipeError:
@@ -63,6 +81,24 @@ def run(args: list[str]) -> int:
         say("out of memory")
         return 1
     return int(code or 0)
+
+
+def _say_misuse(args: list[str], message: str, hint: str | None) -> None:
+    """Say what is wrong with the words or the config, in a notification, too, if they have it."""
+    say(message, hint=hint)
+    if "--notify" in args[: [*args, "--"].index("--")]:
+        from wayshot_cli.cli.deliver import Delivery  # noqa: PLC0415 - for this alone
+        from wayshot_cli.waiting import DEFAULT_TIMEOUT  # noqa: PLC0415 - loaded already by then
+
+        Delivery(None, DEFAULT_TIMEOUT, notify=True).tell_error(message, hint)
+
+
+def _keep_like(option: str, suggestions: list[str]) -> None:
+    """Drop the options that have little but the dashes in common with what was typed."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for this alone
+
+    word = option.lstrip("-")
+    suggestions[:] = (name for name in suggestions if get_close_matches(word, [name.lstrip("-")]))
 
 
 def say(message: str, *, hint: str | None = None) -> None:

@@ -14,6 +14,7 @@ from wayshot_cli.cli.options import (
     backend_options,
     profile_option,
     refuse,
+    require_command,
     selector_option,
 )
 from wayshot_cli.color import FORMATS, Color
@@ -87,6 +88,8 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     if point:
         refuse("--freeze and --selector are for pointing: leave X,Y out", "freeze", "selector")
         freeze = False
+    else:
+        require_command("selector")
     ask = partial(_ask, selector=selector)
     how: dict[str, Any] = {"backend": backend, "buffer": buffer, "device": device}
     report = say if verbose else None

@@ -34,7 +34,7 @@ _GIVES_WAY_TO: dict[str, set[str]] = {
     "buffer": {"device"},
     "device": {"buffer"},
     "scale": {"window", "select", "pipewire_node"},
-    "format_": {"file", "as_json"},
+    "format_": {"file", "as_json", "level", "metadata", "edit"},  # the last three are PNG's
     "as_json": {"format_"},
     "rate": {"timestamps"},
     "timestamps": {"rate"},
@@ -103,6 +103,8 @@ def _contradicts(name: str, other: str, wish: object) -> bool:
         return bool(os.path.splitext(format_name(path, read_template(path)) or "")[1])
     if (name, other) == ("scale", "select"):
         return wish == "window"
+    if (name, other) == ("device", "buffer"):
+        return wish == "shm"
     if name in _PORTAL and other == "backend":
         return wish != "portal"
     return wish is not False and wish != ()

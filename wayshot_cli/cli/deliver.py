@@ -18,9 +18,15 @@ from wayshot_cli import encode, sinks
 from wayshot_cli.cli import ENDING, before_leaving, handle_ending, leave, printable, say
 from wayshot_cli.cli.children import ending_children
 from wayshot_cli.cli.names import say_path
-from wayshot_cli.cli.options import refuse
+from wayshot_cli.cli.options import is_default, refuse, require_command
 from wayshot_cli.cli.shot import Writing, write
-from wayshot_cli.errors import CancelledError, UnsupportedError, WayshotError, WriteError
+from wayshot_cli.errors import (
+    CancelledError,
+    InvalidArgumentError,
+    UnsupportedError,
+    WayshotError,
+    WriteError,
+)
 from wayshot_cli.geometry import Size
 
 if TYPE_CHECKING:
@@ -67,13 +73,21 @@ class Delivery:
         Raises click.UsageError, UnsupportedError for a program that is missing, and what
         ``clipboard.require`` does.
         """
+        has_place = any(_PLACE in word for word in exec_ or ())
+        if clipboard and file is None and is_default("clipboard"):
+            # It gives way to what the line says of a file.
+            is_format_typed = format_ != "png" and not is_default("format_")
+            is_place_typed = has_place and not is_default("exec_")
+            clipboard = not (is_format_typed or is_place_typed)
         leaves_file = not clipboard if file is None else _is_file(file)
         if edit and format_ != "png":
             refuse(f"--edit is for png, not {format_}", "edit")
             edit = False
+        if edit:
+            require_command("editor")
         if clipboard and file is None and format_ != "png":
             refuse(f"the clipboard gets PNG: name a FILE for {format_}", "format_")
-        if exec_ and not leaves_file and any(_PLACE in word for word in exec_):
+        if has_place and not leaves_file:
             refuse("{} in --exec stands for a file, and none is left here: name a FILE", "exec_")
             exec_ = None
         self._file = file
@@ -98,8 +112,13 @@ class Delivery:
         except CancelledError:
             raise
         except WayshotError as error:
-            self._tell("wayshot failed", f"{error}\n{error.hint or ''}", "dialog-error")
+            if not isinstance(error, InvalidArgumentError) or is_default("notify"):
+                self.tell_error(str(error), error.hint)  # else ``run`` does, as of all misuse
             raise
+
+    def tell_error(self, message: str, hint: str | None) -> None:
+        """Notify of an error, if a notification is wished for."""
+        self._tell("wayshot failed", f"{message}\n{hint or ''}", "dialog-error")
 
     def deliver(self, frame: "Frame", writing: Writing) -> None:
         """Write a picture, and do the rest; the frame is closed then.
@@ -115,27 +134,44 @@ class Delivery:
         frame.close()  # what goes on in the background keeps all that is in memory
         if self._clipboard and png:
             self._copy(png, path)
-        self._finish("Screenshot", path, "camera-photo", preview)
+        self._finish("Screenshot", [path] if path else [], "camera-photo", preview)
         if self._unsaid:
             raise self._unsaid
 
-    def deliver_recording(self, path: str | None) -> None:
-        """Do the rest for a recording that is complete, in a file or elsewhere."""
-        self._finish("Recording", path, "camera-video")
+    def deliver_recording(self, paths: list[str]) -> None:
+        """Do the rest for a recording that is complete, in files or elsewhere."""
+        self._finish("Recording", paths, "camera-video")
 
     def _finish(
-        self, what: str, path: str | None, icon: str, preview: _Preview | None = None
+        self, what: str, paths: list[str], icon: str, preview: _Preview | None = None
     ) -> None:
-        """Run the command, then notify."""
-        if self._command:
-            is_stdout_ours = self._file is not None and sinks.is_descriptor(self._file)
-            _run(self._command, path, "--exec", has_stdout=not is_stdout_ours)
-        done = "saved" if path else "copied" if self._clipboard else "done"
-        facts = [os.path.basename(path)] if path else []
+        """Run the command, for each file or without one, then notify.
+
+        One that fails keeps no other file from it, and is told in the end.
+        """
+        each: list[str | None] = [*paths] or [None]
+        failures = [error for path in each if (error := self._run_command(path))]
+        if failures:
+            raise failures[0]
+        done = "saved" if paths else "copied" if self._clipboard else "done"
+        facts = [os.path.basename(path) for path in paths[:1]]
+        if len(paths) > 1:
+            facts.append(f"the first of {len(paths)} files")
         if preview:
             facts.append(f"{preview.size.width}\N{MULTIPLICATION SIGN}{preview.size.height}")
         thumbnail = preview.thumbnail if preview else None
+        path = paths[0] if paths else None
         self._tell(f"{what} {done}", "\n".join(facts), icon, path, thumbnail)
+
+    def _run_command(self, path: str | None) -> WayshotError | None:
+        """Run what --exec names, if there is something; return how it failed."""
+        if self._command:
+            is_stdout_ours = self._file is not None and sinks.is_descriptor(self._file)
+            try:
+                _run(self._command, path, "--exec", has_stdout=not is_stdout_ours)
+            except WayshotError as error:
+                return error
+        return None
 
     def _write(self, frame: "Frame", writing: Writing) -> tuple[str | None, bytes | None]:
         """Write and edit; return the path of the file that is left, and the PNG, if at hand."""
@@ -170,7 +206,7 @@ class Delivery:
             path = os.path.join(folder, "wayshot.png")
             sinks.write_file(path, [png])
             _run(self._editor, path, "--edit", has_stdout=False)
-            edited = _read(path)
+            edited = _read(path) if os.path.exists(path) else b""
         if not edited.startswith(SIGNATURE):
             message = f"--edit: {self._editor[0]} has left no PNG"
             raise WayshotError(message)

@@ -48,9 +48,8 @@ class Destination:
         self._wishes = wishes
         is_whole = wishes.format in ANIMATIONS and wishes.encoder_arguments is None
         self._kind = sinks.WholeRecordingFile if is_whole else sinks.RecordingFile
-        self._file = self._first = self._kind(
-            path, clobber=wishes.clobber, mkdir=wishes.mkdir, others=others
-        )
+        self._file = self._kind(path, clobber=wishes.clobber, mkdir=wishes.mkdir, others=others)
+        self._segments = [self._file]
         self._timestamps = None
         if wishes.timestamps:
             self._timestamps = sinks.RecordingFile(
@@ -69,12 +68,22 @@ class Destination:
     @property
     def is_whole(self) -> bool:
         """Whether it is worth nothing unless it is completed."""
-        return self._kind is sinks.WholeRecordingFile or self._process is not None
+        return self._kind is sinks.WholeRecordingFile or self.is_piped
+
+    @property
+    def is_piped(self) -> bool:
+        """Whether the system's ffmpeg writes it."""
+        return self._process is not None
 
     @property
     def path(self) -> str:
         """The path that is written to first, ``stdout`` for that."""
-        return self._first.name
+        return self.paths[0]
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths that have been written to, one for each segment, or the one that will be."""
+        return [file.name for file in self._segments]
 
     @property
     def nbytes(self) -> int:
@@ -92,6 +101,15 @@ class Destination:
         process = self._process.blocked_for if self._process else 0.0
         return max(self._file.blocked_for, times, process)
 
+    def start_up(self) -> float:
+        """Return for how many seconds an encoder has made us wait before it began."""
+        return self._process.start_up if self._process else 0.0
+
+    def leave(self) -> None:
+        """Have an encoder that is a process end, as the recording is left behind."""
+        if self._process:
+            self._process.leave()
+
     def is_gone(self) -> bool:
         """Whether the reader has left."""
         return self._file.is_gone
@@ -102,11 +120,17 @@ class Destination:
             self._nbytes_before = self.nbytes
             clobber = self._wishes.clobber
             self._file = self._kind(_numbered(self.path, number), clobber=clobber)
+            self._segments.append(self._file)
             if self._timestamps and self._timestamps.is_file:
                 name = _numbered(str(self._wishes.timestamps), number)
                 self._timestamps = sinks.RecordingFile(name, clobber=clobber)
         files = [self._file, *([self._timestamps] if self._timestamps else [])]
-        return _Closing(self._make(frame), files)
+        try:
+            return _Closing(self._make(frame), files)
+        except BaseException:
+            for file in files:
+                file.abandon()
+            raise
 
     def _make(self, frame: "Frame") -> "Stream":
         wishes, video = self._wishes, self._wishes.video

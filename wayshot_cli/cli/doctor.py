@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wayshot_cli.cli import printable
 from wayshot_cli.cli.options import CONTEXT_SETTINGS, profile_option, timeout_option
 from wayshot_cli.errors import UnsupportedError
 
@@ -49,8 +50,6 @@ def _print_columns(report: "Report") -> None:
     from rich.console import Console  # noqa: PLC0415 - 34 ms
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
-
-    from wayshot_cli.cli import printable  # noqa: PLC0415
 
     sections = columns(report)
     # On a terminal the right column is folded; elsewhere lines are as long as they need be.

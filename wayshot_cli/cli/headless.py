@@ -17,11 +17,12 @@ from wayshot_cli.cli.options import (
     refuse,
     refuse_terminal,
     seconds,
+    timeout_option,
 )
 from wayshot_cli.cli.shot import Writing, encoding, write
 from wayshot_cli.errors import WayshotError
 from wayshot_cli.geometry import Size
-from wayshot_cli.headless import COMPOSITORS, DEFAULT_SIZE, DEFAULT_TIMEOUT, Stage, parse_size
+from wayshot_cli.headless import COMPOSITORS, DEFAULT_SIZE, DEFAULT_TIMEOUT, Stage, read_size
 from wayshot_cli.still import shot
 
 _NAMES = tuple(compositor.name for compositor in COMPOSITORS)
@@ -60,7 +61,7 @@ class _AfterDashes(click.Command):
 )
 @click.option(
     "--size", metavar="WxH", default=str(DEFAULT_SIZE),
-    callback=lambda _ctx, _param, value: parse_size(value),
+    callback=lambda _ctx, _param, value: read_size(value),
     help=f"Of the screen, in pixels; {DEFAULT_SIZE} unless given.",
 )  # fmt: skip
 @click.option(
@@ -88,11 +89,7 @@ class _AfterDashes(click.Command):
     "--duration", type=float, metavar="SECONDS", callback=positive, help="End the recording."
 )
 @mkdir_option
-@click.option(
-    "--timeout", type=float, metavar="SECONDS", default=DEFAULT_TIMEOUT,
-    callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
-    help=f"Longest wait for the program to show something, {DEFAULT_TIMEOUT:g} unless given.",
-)  # fmt: skip
+@timeout_option(DEFAULT_TIMEOUT, "the program to show something")
 @click.option(
     "-v", "--verbose", is_flag=True, help="Show what the program and the compositor print."
 )

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from wayshot_cli.cli import printable
 from wayshot_cli.cli.options import CONTEXT_SETTINGS, profile_option, timeout_option
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.outputs import Output, read_outputs
@@ -41,8 +42,6 @@ def _print_tables(outputs: list[Output], windows: list[Window]) -> None:
     from rich.console import Console  # noqa: PLC0415 - 34 ms
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
-
-    from wayshot_cli.cli import printable  # noqa: PLC0415
 
     # On a terminal the last column gives way; elsewhere lines are as long as they need be.
     console = Console(width=None if sys.stdout.isatty() else _UNLIMITED, highlight=False)

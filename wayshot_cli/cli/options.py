@@ -66,16 +66,29 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     return value
 
 
-def timeout_option(*, hidden: bool = False) -> Decorator:
-    """``--timeout``: how long the compositor may take for an answer that it owes."""
-    return click.option(
+class Option(click.Option):
+    """An option whose help stays as it is: click would load inspect to trim it."""
+
+    def __init__(self, *args: Any, help: str | None = None, **kwargs: Any) -> None:  # noqa: A002 - as in click
+        super().__init__(*args, **kwargs)
+        self.help = help
+
+
+option = functools.partial(click.option, cls=Option)
+
+
+def timeout_option(
+    default: float = DEFAULT_TIMEOUT, wait: str = "an answer", *, hidden: bool = False
+) -> Decorator:
+    """``--timeout``: how long something that is owed may take; ``wait`` names it in the help."""
+    return option(
         "--timeout",
         type=float,
         metavar="SECONDS",
-        default=DEFAULT_TIMEOUT,
+        default=default,
         callback=lambda ctx, param, value: seconds(ctx, param, positive(ctx, param, value) or 0),
         hidden=hidden,
-        help=f"Longest wait for an answer, {DEFAULT_TIMEOUT:g} unless given.",
+        help=f"Longest wait for {wait}, {default:g} unless given.",
     )
 
 
@@ -90,7 +103,7 @@ class Word(click.types.StringParamType):
         self.of = of
 
 
-class ProfileOption(click.Option):
+class ProfileOption(Option):
     """``--profile``, with which comes the config: it lies below what the line says.
 
     It is eager, so that the other options find their defaults, and what has it can be configured.
@@ -114,7 +127,7 @@ class ProfileOption(click.Option):
         return result
 
 
-profile_option = click.option(
+profile_option = option(
     "--profile", cls=ProfileOption, is_eager=True, expose_value=False, metavar="NAME",
     type=Word("profiles"), help="A profile of the configuration, or none.",
 )  # fmt: skip
@@ -141,7 +154,7 @@ def _together(*decorators: Decorator) -> Decorator:
     return lambda command: functools.reduce(lambda c, add: add(c), reversed(decorators), command)
 
 
-class _Region(click.Option):
+class _Region(Option):
     """``--region``, which answers to slurp's and grim's word for it, too; the help need not."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
@@ -151,24 +164,24 @@ class _Region(click.Option):
 
 
 target_options = _together(
-    click.option(
+    option(
         "-o", "--output", "outputs", multiple=True, metavar="NAME", type=Word("outputs"),
         help="This output, or focused; again for several.",
     ),
-    click.option(
+    option(
         "-g", "--region", "--geometry", "region", cls=_Region, metavar="REGION",
         callback=_region,
         help="This 'X,Y WxH' or WxH+X+Y; - for stdin.",
     ),
-    click.option(
+    option(
         "-w", "--window", metavar="ID", type=Word("windows"),
         help="This ID, app_id:NAME, title:TEXT or active.",
     ),
-    click.option("-c", "--cursor", is_flag=True, help="Paint the cursor."),
+    option("-c", "--cursor", is_flag=True, help="Paint the cursor."),
 )  # fmt: skip
 """``--output``, ``--region``, ``--window`` and ``--cursor``: what is captured."""
 
-delay_option = click.option(
+delay_option = option(
     "-d", "--delay", type=float, metavar="SECONDS", default=0.0, callback=seconds,
     help="Wait first.",
 )  # fmt: skip
@@ -177,7 +190,7 @@ SELECTABLE = ("region", "output", "window")
 """What ``--select`` takes; the first is what it means alone."""
 
 
-class _Select(click.Option):
+class _Select(Option):
     """An option whose value can be left away: only one of SELECTABLE behind it is its value.
 
     click would take FILE for it.
@@ -197,8 +210,11 @@ class _Select(click.Option):
         parser._match_long_opt = match  # noqa: SLF001
 
 
-def _command(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str] | None:
-    """Split a command into words, as a shell does, which is not asked."""
+def _command(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    """Split a command into words, as a shell does, which is not asked.
+
+    One of the environment that is none matters to ``require_command`` alone.
+    """
     if value is None:
         return None
     import shlex  # noqa: PLC0415 - for this alone
@@ -207,52 +223,65 @@ def _command(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
         words = shlex.split(value)
     except ValueError as error:
         message = f"{value!r} cannot be read: {error}"
-        raise click.BadParameter(message) from error
-    if not words or not words[0] or "\0" in value:
+    else:
+        if words and words[0] and "\0" not in value:
+            return words
         message = f"{value!r} is no command"
+    if ctx.get_parameter_source(param.name or "") is not click.core.ParameterSource.ENVIRONMENT:
         raise click.BadParameter(message)
-    return words
+    ctx.meta[_unreadable(param.name)] = f"{param.envvar}: {message}"
+    return None
 
 
-selector_option = click.option(
+def require_command(name: str) -> None:
+    """Raise UsageError if what would be run now is the environment's, and cannot be read."""
+    if message := click.get_current_context().meta.get(_unreadable(name)):
+        raise click.UsageError(message)
+
+
+def _unreadable(name: str | None) -> str:
+    return f"{__name__}.{name}"
+
+
+selector_option = option(
     "--selector", metavar="CMD", envvar="WAYSHOT_SELECTOR", callback=_command, hidden=True,
     help="What asks for a region, instead of slurp.",
 )  # fmt: skip
 """``--selector``: the command that asks the user for a region or a point."""
 
 select_options = _together(
-    click.option(
+    option(
         "--select", cls=_Select, type=click.Choice(SELECTABLE), metavar="[WHAT]",
         help="Select a region, an output or a window.",
     ),
     selector_option,
-    click.option(
+    option(
         "--menu", metavar="CMD", envvar="WAYSHOT_MENU", callback=_command, hidden=True,
         help="What asks for a window, from lines.",
     ),
 )  # fmt: skip
 """``--select``, ``--selector`` and ``--menu``: the user says what is captured."""
 
-mkdir_option = click.option("--mkdir", is_flag=True, help="Make the folders that are missing.")
+mkdir_option = option("--mkdir", is_flag=True, help="Make the folders that are missing.")
 
 writing_options = _together(
     mkdir_option,
-    click.option("--no-clobber", is_flag=True, help="Never replace an existing file."),
+    option("--no-clobber", is_flag=True, help="Never replace an existing file."),
 )
 """How FILE is written."""
 
-_exec_option = click.option(
+_exec_option = option(
     "--exec", "exec_", metavar="CMD", callback=_command, help="Run this with the file as {}."
 )
-_notify_option = click.option("--notify", is_flag=True, help="Notify of it, and of errors.")
+_notify_option = option("--notify", is_flag=True, help="Notify of it, and of errors.")
 
 after_options = _together(
-    click.option("--edit", is_flag=True, help="Edit it in satty or swappy."),
-    click.option(
+    option("--edit", is_flag=True, help="Edit it in satty or swappy."),
+    option(
         "--editor", metavar="CMD", envvar="WAYSHOT_EDITOR", callback=_command, hidden=True,
         help="The editor instead, with the file as {}.",
     ),
-    click.option("--clipboard", is_flag=True, help="Copy it; to a FILE only if one is named."),
+    option("--clipboard", is_flag=True, help="Copy it; to a FILE only if one is named."),
     _exec_option,
     _notify_option,
 )  # fmt: skip
@@ -279,20 +308,20 @@ def backend_options(*, hide_rare: bool) -> Decorator:
     The help of a still is to fit a screen: what few need is hidden there, and left to the man page.
     """
     return _together(
-        click.option(
+        option(
             "--backend", type=click.Choice(["auto", *backends.BACKENDS]), default="auto",
             metavar="NAME", help="auto, portal or a protocol (man wayshot).",
         ),
-        click.option(
+        option(
             "--buffer", type=click.Choice(["auto", *backends.BUFFERS]), default="auto",
             metavar="KIND", help=f"auto, {', '.join(backends.BUFFERS)}.", hidden=hide_rare,
         ),
-        click.option(
+        option(
             "--device", type=Word("files"), metavar="NODE", hidden=hide_rare,
             help="Device for dmabufs, as /dev/dri/renderD128.",
         ),
         timeout_option(hidden=hide_rare),
-        click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),
+        option("-v", "--verbose", is_flag=True, help="Say on stderr what is done."),
     )  # fmt: skip
 
 
@@ -319,19 +348,19 @@ def portal_options(*, hidden: bool) -> Decorator:
     And ``--pipewire-node``, which needs none. Hidden as above.
     """
     return _together(
-        click.option(
+        option(
             "--portal-source", type=click.Choice(PORTAL_SOURCES), metavar="KIND", hidden=hidden,
             help=f"By the portal: {', '.join(PORTAL_SOURCES)}.",
         ),
-        click.option(
+        option(
             "--portal-size", metavar="WxH[@FPS]", callback=_size_and_rate, hidden=hidden,
             help="What a virtual monitor is to have.",
         ),
-        click.option(
+        option(
             "--portal-remote-desktop", is_flag=True, hidden=hidden,
             help="Cast as part of a remote desktop.",
         ),
-        click.option(
+        option(
             "--pipewire-node", type=click.IntRange(0, _ANY_NODE - 1), metavar="ID", hidden=hidden,
             help="A node of PipeWire's, without a portal.",
         ),
@@ -374,13 +403,17 @@ def refuse_node(select: str | None, pipewire_node: int | None) -> None:
 
 
 def refuse_programs(select: str | None, *, is_frozen: bool = False) -> None:
-    """Refuse commands that nobody would run."""
-    if select not in {"region", "output"}:
+    """Refuse commands that nobody would run, or could."""
+    if select in {"region", "output"}:
+        require_command("selector")
+    else:
         refuse("--selector is for --select region and output", "selector")
-    if select not in {"output", "window"}:
-        refuse("--menu is for --select output and window", "menu")
     if is_frozen:
         refuse("a --menu would lie below what --freeze shows", "menu")
+    elif select in {"output", "window"}:
+        require_command("menu")
+    else:
+        refuse("--menu is for --select output and window", "menu")
 
 
 def refuse_terminal(file: str | None) -> None:

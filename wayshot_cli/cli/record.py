@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wayshot_cli import backends, sinks
-from wayshot_cli.cli import exit_code_of, say
+from wayshot_cli.cli import before_leaving, exit_code_of, say
 from wayshot_cli.cli.control import Signals, Stills, show_status, statistics_line
 from wayshot_cli.cli.destination import Destination, Wishes
 from wayshot_cli.cli.names import (
@@ -50,7 +50,7 @@ from wayshot_cli.cli.options import (
 from wayshot_cli.encode import rawvideo, y4m
 from wayshot_cli.encode.stream import ANIMATIONS, VIDEO_FORMATS, VideoOptions
 from wayshot_cli.encode.yuv import COLORSPACES
-from wayshot_cli.errors import InvalidArgumentError, WriteError
+from wayshot_cli.errors import InvalidArgumentError, WayshotError, WriteError
 from wayshot_cli.geometry import Box, Size
 from wayshot_cli.pacing import SECOND, default_rate, read_rate
 from wayshot_cli.pixels import YUV_FORMATS
@@ -188,7 +188,7 @@ def _settings(
 @profile_option
 @click.argument("file", required=False, type=Word("files"))
 @click.pass_obj
-def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed over by name
+def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     open_stage: "Callable[[], contextlib.AbstractContextManager[Stage]] | None",
     /,
     outputs: tuple[str, ...],
@@ -206,7 +206,7 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     colorspace: str,
     color_range: str | None,
     timestamps: str | None,
-    exec_: str | None,
+    exec_: list[str] | None,
     encoder: str,
     encoder_args: str | None,
     on_resize: str,
@@ -245,11 +245,14 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
         full_range=None if color_range is None else color_range == "full",
     )
     template = read_template(file, _FIELDS)
-    kind = _format(file, template, format_, encoder)
-    encoder = _encoder(encoder, kind, file)
-    arguments = _encoder_arguments(encoder, encoder_args, format_)
-    wishes = Wishes(kind, rate, timestamps, options, arguments, not no_clobber, mkdir)
-    wishes = _checked(wishes, file, report)
+
+    def read_wishes(format_: str | None) -> Wishes:
+        kind = _format(file, template, format_, encoder)
+        arguments = _encoder_arguments(_encoder(encoder, kind, file), encoder_args, format_)
+        wishes = Wishes(kind, rate, timestamps, options, arguments, not no_clobber, mkdir)
+        return _checked(wishes, file, report)
+
+    wishes = _with_format(format_, read_wishes)
     refuse_terminal(file)
     # Said now if something is wrong with it; a name made of what is captured comes later.
     early = None if template else _destination(file, wishes)
@@ -292,27 +295,18 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
             source, destination.open, rate=destination.rate,
             duration_ns=None if duration is None else round(duration * SECOND), frames=frames,
             on_resize=on_resize, on_lost=on_lost, stuck_for=destination.stuck_for,
-            is_gone=destination.is_gone,
+            is_gone=destination.is_gone, start_up=destination.start_up,
         )  # fmt: skip
         description = destination.describe(recorder.first())
         say_new()
         stills = Stills(destination, report)
         signals = stack.enter_context(Signals(link, recorder, stills))
+        before_leaving.append(destination.leave)
         if stage:
             stage.when_over(recorder.stop)
         for line in description:
             report(line)
-        unsaid: WriteError | None = None
-        gc.freeze()
-        gc.enable()  # a recording may take hours
-        try:
-            with show_status(recorder, destination, quiet=quiet):
-                recorder.run()
-        finally:
-            stills.wait()
-            if recorder.statistics.written:
-                report(statistics_line(recorder.statistics, destination.nbytes))
-                unsaid = _say_name(destination, file)
+        unsaid = _run(recorder, destination, stills, file, report, quiet=quiet)
     if recorder.new_size:
         report(f"the picture's size became {recorder.new_size}: stopped (--on-resize)")
     if signals.first and not recorder.statistics.written:
@@ -325,6 +319,35 @@ def command(  # noqa: PLR0913, PLR0915, PLR0917 - one for each option, handed ov
     return 0
 
 
+def _run(  # noqa: PLR0913 - all that takes part
+    recorder: Recorder,
+    destination: Destination,
+    stills: Stills,
+    file: str | None,
+    report: Callable[[str], object],
+    *,
+    quiet: bool,
+) -> WriteError | None:
+    """Record to the end, say what there is then, and return what its name could not be printed for.
+
+    Raises what ``Recorder.run`` does.
+    """
+    unsaid = None
+    gc.freeze()
+    gc.enable()  # a recording may take hours
+    try:
+        with show_status(recorder, destination, quiet=quiet):
+            recorder.run()
+    finally:
+        if recorder.was_abandoned:
+            destination.leave()
+        stills.wait()
+        if recorder.statistics.written:
+            report(statistics_line(recorder.statistics, destination.nbytes))
+            unsaid = _say_names(destination, file)
+    return unsaid
+
+
 def _telling_errors(delivery: "Delivery | None") -> contextlib.AbstractContextManager[None]:
     return delivery.telling_errors() if delivery else contextlib.nullcontext()
 
@@ -334,7 +357,7 @@ def _hand_on(
 ) -> None:
     """Do what is to come after a recording; raise then what its name could not be printed for."""
     if delivery:
-        delivery.deliver_recording(destination.path if destination.is_file else None)
+        delivery.deliver_recording(destination.paths if destination.is_file else [])
     if unsaid:
         raise unsaid
 
@@ -342,7 +365,8 @@ def _hand_on(
 def _check_taken(recorder: Recorder, destination: Destination) -> None:
     """Tell of a recording that is worth nothing."""
     if not recorder.statistics.written or (recorder.was_abandoned and destination.is_whole):
-        message = f"cannot write {destination.path!r}: nobody took it"
+        why = "ffmpeg does not read" if destination.is_piped else "nobody took it"
+        message = f"cannot write {destination.path!r}: {why}"
         raise WriteError(message)
 
 
@@ -385,13 +409,15 @@ def _open_after(delay: float, link: Waiter, open_source: Callable[[], Source]) -
     return open_source()
 
 
-def _say_name(destination: Destination, file: str | None) -> WriteError | None:
-    """Print the name of a file that is there and that we chose; return what keeps it from that."""
-    if file not in (destination.path, STDOUT) and os.path.lexists(destination.path):
-        try:
-            say_path(destination.path)
-        except WriteError as error:  # the recording is there, and what is to come after comes
-            return error
+def _say_names(destination: Destination, file: str | None) -> WriteError | None:
+    """Print the names of files that are there and that we chose; return what keeps it from that."""
+    if file in (destination.path, STDOUT):
+        return None
+    try:
+        for path in filter(os.path.lexists, destination.paths):
+            say_path(path)
+    except WriteError as error:  # the recording is there, and what is to come after comes
+        return error
     return None
 
 
@@ -434,6 +460,17 @@ def _format(
     message = f"unknown extension {extension!r}"
     known = " ".join(f".{name}" for name in FORMATS)
     raise InvalidArgumentError(message, hint=f"known are {known}; -t names a format")
+
+
+def _with_format(format_: str | None, read_wishes: Callable[[str | None], Wishes]) -> Wishes:
+    """Read the wishes for a format, which gives way to them if it merely is configured."""
+    try:
+        return read_wishes(format_)
+    except (click.UsageError, InvalidArgumentError):
+        if format_ and is_default("format_"):
+            with contextlib.suppress(click.UsageError, WayshotError):
+                return read_wishes(None)
+        raise
 
 
 def _encoder(encoder: str, format_: str, file: str | None) -> str:

@@ -19,10 +19,12 @@ from wayshot_cli.cli.names import (
 )
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
+    Option,
     Word,
     after_options,
     backend_options,
     delay_option,
+    option,
     portal_options,
     positive,
     profile_option,
@@ -68,33 +70,34 @@ man wayshot describes all of it, rare options and exit codes included.
 )
 @target_options
 @select_options
-@click.option("--freeze", is_flag=True, help="Show the screen still while selecting.")
-@click.option(
+@option("--freeze", is_flag=True, help="Show the screen still while selecting.")
+@option(
     "-t", "--format", "format_", type=click.Choice(encode.FORMATS), metavar="FORMAT",
     help=f"{', '.join(encode.FORMATS)}.",
 )  # fmt: skip
-@click.option(
+@option(
     "-l", "--level", type=int, metavar="0-9", callback=within(0, 9),
     help="Compression of PNG, 2 unless given.",
 )  # fmt: skip
-@click.option(
+@option(
     "-q", "--quality", type=int, metavar="1-100", callback=within(1, 100),
     help="Quality of JPEG, WebP and AVIF.",
 )  # fmt: skip
-@click.option(
+@option(
     "-s", "--scale", type=float, metavar="S", callback=positive,
     help="Pixels per logical unit, instead of native.",
 )  # fmt: skip
 @delay_option
 @after_options
-@click.option(
+@option(
     "--metadata", is_flag=True, hidden=True, help="Note time, software and resolution in a PNG."
 )
 @writing_options
 @backend_options(hide_rare=True)
 @portal_options(hidden=True)
 @profile_option
-@click.version_option(__version__, message="wayshot %(version)s")
+@click.version_option(__version__, message="wayshot %(version)s", cls=Option)
+@click.help_option(*CONTEXT_SETTINGS["help_option_names"], cls=Option)
 @click.argument("file", required=False, type=Word("files"))
 def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],

@@ -54,7 +54,8 @@ def format_of(path: "str | os.PathLike[str]") -> str:
         return "png"
     if extension not in EXTENSIONS:
         message = f"unknown extension {extension!r}"
-        raise InvalidArgumentError(message, hint=f"known are {' '.join(EXTENSIONS)}")
+        hint = f"known are {' '.join(EXTENSIONS)}; wayshot record makes videos"
+        raise InvalidArgumentError(message, hint=hint)
     return EXTENSIONS[extension]
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Protocol
 
 from wayshot_cli import kernels
-from wayshot_cli.encode.plain import PACKED, exchanged
+from wayshot_cli.encode.plain import PACKED
 from wayshot_cli.frame import Frame
 
 if TYPE_CHECKING:
@@ -67,5 +67,5 @@ class PackedPicture:
         self.frame.make_writable()
         (plane,) = self.frame.planes
         frame = kernels.over_black(frame)
-        source = exchanged(frame) if self._is_exchanged else frame
+        source = kernels.exchanged(frame) if self._is_exchanged else frame
         kernels.blit(source, kernels.Target(8, self._channels), plane, 0, plane.line_size)

@@ -1,12 +1,15 @@
 """The system's ffmpeg as encoder: it reads y4m from a pipe, and writes the file by itself."""
 
 import contextlib
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
+import termios
 import threading
 from collections import deque
-from time import monotonic
+from time import monotonic, sleep
 from typing import IO, TYPE_CHECKING
 
 from wayshot_cli.encode.y4m import Y4m
@@ -27,6 +30,9 @@ _HINT = "install ffmpeg, or leave --encoder away"
 _LONGEST_LINE = 500
 _PART = 1 << 18  # bytes: what shows that it reads
 _PATIENCE = 1.0  # seconds for the last words of a process that has ended
+_START_UP = 10.0  # seconds that it may take before it reads, and for opening its codec
+_PIPE = 1 << 16  # bytes that a pipe takes though nobody reads
+_LOOK_AGAIN = 0.01  # seconds
 
 
 class FfmpegProcess:
@@ -60,7 +66,8 @@ class FfmpegProcess:
         said = tags(options.colorspace, self.size).items()
         self._process = _start(
             [
-                *("ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"),
+                # Without -xerror some versions take a trailer that did not fit for a success.
+                *("ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-xerror"),
                 # What y4m does not say of itself. Files are tagged with what is read.
                 *(word for option, value in said for word in (f"-{option}", value)),
                 *("-f", "yuv4mpegpipe", "-i", "pipe:0"),
@@ -69,7 +76,10 @@ class FfmpegProcess:
                 *("-y", f"file:{path}"),
             ]
         )
+        self.start_up = 0.0  # seconds, of ``_START_UP`` at most, that it has let us wait
         self._blocked_since: float | None = None
+        self._written = 0  # bytes
+        self._pictures = 0
         self._said: deque[bytes] = deque(maxlen=_LAST_LINES)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -85,6 +95,8 @@ class FfmpegProcess:
     def close(self, end_ns: int) -> None:
         """Let ffmpeg complete the file, and wait for that. Raises WriteError when it fails."""
         self._y4m.close(end_ns)
+        if self._is_starting:
+            self._wait_until_read()
         self._stdin.close()
         if self._process.wait():
             raise self._failure()
@@ -98,11 +110,26 @@ class FfmpegProcess:
         self._stdin.close()
         self._listener.join(_PATIENCE)
 
+    def leave(self) -> None:
+        """Have ffmpeg complete what it has read, without waiting for that; any thread may.
+
+        SIGTERM is to it what ``q`` on a terminal is. One that is stopped has to go on for that.
+        """
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            self._process.send_signal(number)
+
     @property
     def blocked_for(self) -> float:
-        """Seconds for which ffmpeg has read nothing of what it is given."""
+        """Seconds for which ffmpeg has read nothing, less what it may take to start."""
         since = self._blocked_since
-        return 0.0 if since is None else monotonic() - since
+        if since is None:
+            return 0.0
+        return max(0.0, monotonic() - since - (_START_UP if self._is_starting else 0.0))
+
+    @property
+    def _is_starting(self) -> bool:
+        """Whether it may have read nothing yet, or be opening its codec for the first picture."""
+        return self._pictures <= 1 or self._written <= _PIPE
 
     @property
     def _stdin(self) -> "IO[bytes]":
@@ -114,8 +141,14 @@ class FfmpegProcess:
             for buffer in buffers:
                 rest = memoryview(buffer)
                 while rest:
-                    self._blocked_since = monotonic()
-                    rest = rest[os.write(self._stdin.fileno(), rest[:_PART]) :]
+                    self._blocked_since = began = monotonic()
+                    count = os.write(self._stdin.fileno(), rest[:_PART])
+                    if self._is_starting:
+                        waited = self.start_up + monotonic() - began
+                        self.start_up = min(waited, _START_UP)
+                    self._written += count
+                    rest = rest[count:]
+            self._pictures += 1
         except BrokenPipeError:
             # It may take a moment to end; if it does not, but reads no more, it has failed as well.
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -123,6 +156,18 @@ class FfmpegProcess:
             raise self._failure() from None  # and not that our reader had enough
         finally:
             self._blocked_since = None
+
+    def _wait_until_read(self) -> None:
+        """Wait for ffmpeg to read what the pipe took at once: it may be stuck all the same."""
+        before = b""
+        while self._process.poll() is None:
+            unread = fcntl.ioctl(self._stdin, termios.FIONREAD, bytes(4))
+            if not any(unread):
+                break
+            if unread != before:
+                self._blocked_since, before = monotonic(), unread
+            sleep(_LOOK_AGAIN)
+        self._blocked_since = None
 
     def _listen(self) -> None:
         """Keep the last lines that ffmpeg says; somebody must read them all."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from wayshot_cli import kernels
 from wayshot_cli.frame import Frame
-from wayshot_cli.geometry import Box, Transform
+from wayshot_cli.geometry import Transform
 
 PACKED = {
     "bgr0": (4, True),
@@ -15,7 +15,7 @@ PACKED = {
     "bgra": (4, True),
     "rgba": (4, False),
 }
-"""Channels of a packed format, and whether blue comes first: then pack an ``exchanged`` frame."""
+"""Channels of a packed format, and whether blue comes first: then pack ``kernels.exchanged``."""
 
 _STRIP_ROWS = 64  # what is converted, then written, at a time
 
@@ -69,17 +69,9 @@ def raw(frame: Frame) -> Iterator[bytes | memoryview]:
 
 def _bgr0(frame: Frame) -> Iterator[memoryview]:
     """Yield rows of blue, green, red, 255."""
-    other = exchanged(kernels.over_black(frame))
+    other = kernels.exchanged(kernels.over_black(frame))
     for y, rows in _strips(frame):
         yield kernels.pack(other, kernels.Target(8, 4), y=y, rows=rows)
-
-
-def exchanged(frame: Frame) -> Frame:
-    """Return the frame with red and blue exchanged: packing it puts blue first."""
-    other = frame.crop(Box(0, 0, frame.width, frame.height))
-    fmt = frame.format
-    other.format = fmt._replace(red=fmt.blue, blue=fmt.red)
-    return other
 
 
 ENCODERS: dict[str, Callable[[Frame], Iterator[bytes | memoryview]]] = {

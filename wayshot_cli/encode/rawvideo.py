@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wayshot_cli import kernels
-from wayshot_cli.encode.plain import PACKED, exchanged, raw, raw_format
+from wayshot_cli.encode.plain import PACKED, raw, raw_format
 from wayshot_cli.encode.yuv import YuvPicture
 from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.frame import Frame
@@ -74,7 +74,8 @@ class RawVideo:
             def pack(frame: Frame) -> memoryview:
                 if not self.pixel_format.endswith("a"):
                     frame = kernels.over_black(frame)
-                kernels.blit(exchanged(frame) if is_exchanged else frame, target, canvas, 0, stride)
+                source = kernels.exchanged(frame) if is_exchanged else frame
+                kernels.blit(source, target, canvas, 0, stride)
                 return canvas
 
             return pack

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Alpha
-from wayshot_cli.geometry import Box, Size
+from wayshot_cli.geometry import Box
 from wayshot_cli.kernels._kernels import ffi, lib
 from wayshot_cli.pixels import BGR888
 
@@ -153,6 +153,14 @@ def over_black(frame: "Frame") -> "Frame":
         )
     other = frame.crop(Box(0, 0, frame.width, frame.height))
     other.alpha = Alpha.IGNORED
+    return other
+
+
+def exchanged(frame: "Frame") -> "Frame":
+    """Return the frame with red and blue exchanged: packing it puts blue first. Shares memory."""
+    other = frame.crop(Box(0, 0, frame.width, frame.height))
+    fmt = frame.format
+    other.format = fmt._replace(red=fmt.blue, blue=fmt.red)
     return other
 
 
@@ -300,7 +308,7 @@ def to_yuv(frame: "Frame", target: YuvTarget, planes: "Sequence[tuple[Buffer, in
     Raises InvalidArgumentError when the planes are not those of the format and size.
     """
     yuv = _yuv(target)
-    layout = target.format.planes(Size(frame.width, frame.height))
+    layout = target.format.planes(frame.upright_size)
     if len(planes) != len(layout):
         message = f"{target.format.name} has {len(layout)} planes, not {len(planes)}"
         raise InvalidArgumentError(message)

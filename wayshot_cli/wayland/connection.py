@@ -14,7 +14,6 @@ from pywayland import ffi, lib
 from wayshot_cli.errors import (
     CaptureError,
     CaptureTimeoutError,
-    ClosedError,
     UnsupportedError,
 )
 from wayshot_cli.kernels._kernels import ffi as own_ffi
@@ -145,7 +144,7 @@ class Connection(Waiter):
         """Send all queued requests, waiting for the compositor to take them if need be."""
         # Handlers of events bind globals, too, in the middle of a wait.
         with self.in_use(in_wait=True), self._waiting():
-            self._require_open()
+            self.require_open()
             self._unflushed_binds = 0
             deadline = self.deadline()
             while not self._flush():
@@ -170,7 +169,7 @@ class Connection(Waiter):
 
         Raises what ``wait`` does, and CaptureError for a hang-up or protocol error.
         """
-        self._require_open()
+        self.require_open()
         self._dispatch(what)
         while not done():
             if lib.wl_display_prepare_read(self._display) == 0:
@@ -201,11 +200,6 @@ class Connection(Waiter):
                 lib.wl_display_disconnect(self._display)
                 self._display = ffi.NULL
             super().close()
-
-    def _require_open(self) -> None:
-        if self.is_closed:
-            message = "the connection has been closed"
-            raise ClosedError(message)
 
     def _flush(self) -> bool:
         """Send what fits; False when the compositor has to read first."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from wayshot_cli.errors import NotFoundError
+from wayshot_cli.errors import CancelledError, NotFoundError
 from wayshot_cli.geometry import Box, Size, Transform, true_scale
 from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection, Global
@@ -73,7 +73,14 @@ class Output(NamedTuple):
 
 
 def find_output(outputs: list[Output], name: str) -> Output:
-    """Return the output of that name. Raises NotFoundError that lists the known names."""
+    """Return the output of that name.
+
+    Raises NotFoundError that lists the known names; CancelledError for an empty one, which is what
+    a menu leaves that was closed.
+    """
+    if not name:
+        message = "the output is empty: selection cancelled"
+        raise CancelledError(message)
     for output in outputs:
         if output.name == name:
             return output

@@ -104,7 +104,8 @@ class Proxy:
 
         And in a forked process, which shares the socket.
         """
-        if self._pointer is None or self.connection.is_closed or self.connection.is_forked:
+        self.connection.require_open()
+        if self._pointer is None or self.connection.is_forked:
             message = f"{self.interface.name} was used after its end"
             raise ClosedError(message)
         return self._pointer

@@ -53,8 +53,8 @@ class Rows(NamedTuple):
         return self.stride * (self.size.height - 1) + self.size.width * bytes_per_pixel
 
 
-def rows(data: Data, agreed: Agreed, crop: Box | None) -> Rows:
-    """Return where the picture lies, or the part of it inside ``crop``. Raises UnusableError."""
+def rows(data: Data, agreed: Agreed, part: Box) -> Rows:
+    """Return where a part of the buffer lies, as ``read_crop`` says it. Raises UnusableError."""
     if data.flags & _CORRUPTED_CHUNK:
         raise UnusableError(_CORRUPTED)
     is_dmabuf = data.type == offers.DMA_BUF
@@ -73,12 +73,6 @@ def rows(data: Data, agreed: Agreed, crop: Box | None) -> Rows:
     if nbytes > _MOST_BYTES or (not is_dmabuf and nbytes > room):
         message = "shorter than the picture"
         raise UnusableError(message)
-    if crop is None:
-        return whole
-    part = crop.intersection(Box(0, 0, *size))
-    if part is None:
-        message = "cropped to nothing"
-        raise UnusableError(message)
     start = data.offset + part.y * stride + part.x * bytes_per_pixel
     return Rows(start, stride, part.size)
 
@@ -93,12 +87,19 @@ def read_header(meta: bytes | None) -> int:
     return max(0, int(pts))
 
 
-def read_crop(meta: bytes | None) -> Box | None:
-    """Return the part of the buffer that is the picture; None is all of it."""
+def read_crop(meta: bytes | None, size: Size) -> Box:
+    """Return the part of a buffer of that size that is the picture. Raises UnusableError."""
+    whole = Box(0, 0, *size)
     if meta is None or len(meta) < _REGION.size:
-        return None
-    box = Box(*_REGION.unpack_from(meta))
-    return box if min(box.size) > 0 else None
+        return whole
+    crop = Box(*_REGION.unpack_from(meta))
+    if min(crop.size) <= 0:
+        return whole
+    part = crop.intersection(whole)
+    if part is None:
+        message = "cropped to nothing"
+        raise UnusableError(message)
+    return part
 
 
 def read_damage(meta: bytes | None) -> tuple[Box, ...] | None:

@@ -16,9 +16,22 @@ _HINT = "install PipeWire (Debian: pipewire, wireplumber, libpipewire-0.3-0)"
 @functools.cache
 def library() -> Any:
     """Return libpipewire, initialised. Raises UnsupportedError where there is none."""
+    lib = _load()
+    lib.pw_init(ffi.NULL, ffi.NULL)
+    return lib
+
+
+def version() -> str:
+    """Return the version of libpipewire. Raises UnsupportedError where there is none."""
+    words: Any = ffi.string(_load().pw_get_library_version())
+    return str(words.decode())
+
+
+@functools.cache
+def _load() -> Any:
     try:
         lib: Any = ffi.dlopen(_SONAME)
-        lib.pw_init(ffi.NULL, ffi.NULL)
+        lib.pw_init, lib.pw_get_library_version  # noqa: B018 - looked up at their first use
     except (OSError, ffi.error) as error:
         message = f"libpipewire cannot be loaded: {error}"
         raise UnsupportedError(message, hint=_HINT) from error
@@ -32,12 +45,6 @@ def duplicate(fd: int) -> int:
     except OSError as error:
         message = f"cannot duplicate a file descriptor: {error.strerror}"
         raise CaptureError(message) from error
-
-
-def version() -> str:
-    """Return the version of libpipewire. Raises UnsupportedError where there is none."""
-    words: Any = ffi.string(library().pw_get_library_version())
-    return str(words.decode())
 
 
 class Remote:

@@ -12,7 +12,15 @@ from wayshot_cli.backends.pipewire.chunks import Data, Rows, UnusableError
 from wayshot_cli.backends.pipewire.library import duplicate
 from wayshot_cli.backends.pipewire.offers import Agreed
 from wayshot_cli.buffers.fences import wait_for_writer
-from wayshot_cli.buffers.gbm import DeviceMemory, DmabufLayout, GbmBuffer, Plane, close_planes
+from wayshot_cli.buffers.gbm import (
+    LONGEST_STRIDE,
+    MOST_PLANES,
+    DeviceMemory,
+    DmabufLayout,
+    GbmBuffer,
+    Plane,
+    close_planes,
+)
 from wayshot_cli.buffers.linear import LinearMapping
 from wayshot_cli.buffers.private import PrivatePool
 from wayshot_cli.errors import UnsupportedError
@@ -24,8 +32,6 @@ if TYPE_CHECKING:
     from wayshot_cli.waiting import Waiter
 
 _UNREADABLE, _TOO_SHORT = "of memory that cannot be read", "shorter than they say"
-_MOST_PLANES = 4
-_MOST_BYTES = 2**31 - 1  # offsets and strides of GBM's are ints
 
 
 class Held(NamedTuple):
@@ -144,7 +150,7 @@ class Reader:
         with self._look_into(held) as first:
             planes.append(_plane(first.fd, first.mapoffset, held.data.offset, held.rows.stride))
             buffer = held.buffer.buffer
-            for index in range(1, min(buffer.n_datas, _MOST_PLANES)):
+            for index in range(1, min(buffer.n_datas, MOST_PLANES)):
                 data = buffer.datas[index]
                 if data.chunk == ffi.NULL:
                     raise UnusableError(_UNREADABLE)
@@ -153,7 +159,7 @@ class Reader:
 
 
 def _plane(fd: int, map_offset: int, offset: int, stride: int) -> Plane:
-    if fd < 0 or stride < 0 or max(map_offset + offset, stride) > _MOST_BYTES:
+    if fd < 0 or stride < 0 or max(map_offset + offset, stride) > LONGEST_STRIDE:
         raise UnusableError(_UNREADABLE)
     return Plane(duplicate(fd), map_offset + offset, stride)
 

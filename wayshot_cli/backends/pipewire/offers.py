@@ -17,7 +17,7 @@ from wayshot_cli.wayland.dmabuf import LINEAR
 
 # Types of objects, and the parameters that they are for.
 _FORMAT, _PARAM_BUFFERS, _PARAM_META = 0x40003, 0x40004, 0x40005
-ENUM_FORMAT, FORMAT, _BUFFERS, _META = 3, 4, 5, 6
+_ENUM_FORMAT, FORMAT, _BUFFERS, _META = 3, 4, 5, 6
 
 _MEDIA_TYPE, _MEDIA_SUBTYPE, _VIDEO, _RAW = 1, 2, 2, 1
 _VIDEO_FORMAT, _VIDEO_MODIFIER, _VIDEO_SIZE = 0x20001, 0x20002, 0x20003
@@ -61,8 +61,7 @@ _NAMES = {
     86: ("RGBA_102LE", "RGBA1010102"),
     87: ("BGRA_102LE", "BGRA1010102"),
 }
-_BY_DRM_NAME = {format_.drm_name: format_ for format_ in pixels.FORMATS}
-FORMATS = {number: _BY_DRM_NAME[drm_name] for number, (_, drm_name) in _NAMES.items()}
+FORMATS = {number: pixels.BY_DRM_NAME[drm_name] for number, (_, drm_name) in _NAMES.items()}
 """Pixel formats by SPA's numbers, the preferred ones first."""
 
 
@@ -176,7 +175,7 @@ def _format(numbers: Sequence[int], prefer: Preference, modifiers: Sequence[int]
     # 0/1 is what producers say whose rate varies.
     properties[_VIDEO_FRAMERATE] = _range(Type.FRACTION, rate, (0, 1), (_FASTEST, 1))
     properties[_VIDEO_MAX_FRAMERATE] = _range(Type.FRACTION, rate, (0, 1), (_FASTEST, 1))
-    return pods.build(Object(_FORMAT, ENUM_FORMAT, properties))
+    return pods.build(Object(_FORMAT, _ENUM_FORMAT, properties))
 
 
 def _one_of(type_: Type, values: Sequence[int]) -> Value:

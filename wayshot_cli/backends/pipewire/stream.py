@@ -513,12 +513,7 @@ class Stream:
             chunk.flags,
         )  # fmt: skip
         check(data, agreed, self._device)
-        crop = chunks.read_crop(metas.get(offers.CROP))
-        whole = Box(0, 0, *agreed.size)
-        box = whole if crop is None else crop.intersection(whole)
-        if box is None:
-            message = "cropped to nothing"
-            raise UnusableError(message)
+        box = chunks.read_crop(metas.get(offers.CROP), agreed.size)
         rows = chunks.rows(facts, agreed, box)
         transform = chunks.read_transform(metas.get(offers.TRANSFORM))
         self._add_damage(chunks.read_damage(metas.get(offers.DAMAGE)))

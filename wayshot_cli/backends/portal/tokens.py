@@ -75,17 +75,14 @@ class TokenStore:
             )
 
 
-def forget() -> int:
-    """Remove all tokens, of all desktops, and return how many there were. Raises OSError."""
+def forget() -> None:
+    """Remove all tokens, of all desktops. Raises OSError."""
     with contextlib.suppress(FileNotFoundError), _locked():
         folder = os.path.dirname(path())
         for name in os.listdir(folder):
             if name.startswith(_TEMPORARY):  # of a process that was killed meanwhile
                 os.unlink(os.path.join(folder, name))
-        count = sum(len(own) for own in _read_or_nothing().values())
         os.unlink(path())
-        return count
-    return 0
 
 
 def _read() -> Tokens:
