@@ -25,7 +25,7 @@ LARGE = Config((Output(width=1024, height=768),), idle=True)
 START_UP = 10
 """Seconds that ffmpeg may take to start."""
 
-STUCK = 2.5
+STUCK = 5.0
 """Seconds after which a recording whose ffmpeg is stuck must have ended, beside those."""
 
 NEVER_READS = "exec sleep 600"
