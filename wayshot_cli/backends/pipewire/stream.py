@@ -361,12 +361,11 @@ class Stream:
 
     def _drop(self, error: UnusableError) -> None:
         reason = str(error)
-        self.dropped[reason] += 1
-        if reason in chunks.ROUTINE:
-            return
-        self._damage = None  # the next one's is what has changed since this one
-        if self.dropped[reason] == 1:
-            self._to_warn_of.append(reason)
+        if reason not in chunks.ROUTINE:
+            self._damage = None  # the next one's is what has changed since this one
+            if reason not in self.dropped:
+                self._to_warn_of.append(reason)
+        self.dropped[reason] += 1  # last: whoever waits for it takes the warning, too
 
     def _pass_over(self, error: UnusableError) -> None:
         """Drop what has been taken already."""
