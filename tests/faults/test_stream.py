@@ -402,9 +402,9 @@ def test_whatever_goes_wrong_is_one_error_in_time(
 
 
 def test_an_idle_screen_is_no_silence() -> None:
-    with serving(still()) as compositor, wayshot.stream(timeout=0.1) as stream:
+    with serving(still()) as compositor, wayshot.stream(timeout=1.0) as stream:
         next(stream)
-        threading.Timer(0.4, compositor.damage).start()
+        threading.Timer(1.6, compositor.damage).start()
         assert shows(next(stream))
 
 
