@@ -391,7 +391,7 @@ def test_whatever_goes_wrong_is_one_error_in_time(
     skip = 0 if action is faults.withhold else 2  # later on it is no more than an idle screen
     config = moving(faults=(Fault(step, action, skip=skip),), **protocol)
     with serving(config):
-        stream = wayshot.stream(fps=30, timeout=0.5)
+        stream = wayshot.stream(fps=30, timeout=1.0)
         began = time.monotonic()
         with pytest.raises(kind, match=words) as caught:
             for _ in stream:

@@ -362,7 +362,7 @@ def test_a_borrowed_connection_holds_no_more_after_shots_that_failed() -> None:
     steps = (Step.BUFFER, Step.READY)
     config = Config(outputs=(LEFT, RIGHT), faults=tuple(Fault(step, stumble) for step in steps))
     with FakeCompositor(config) as compositor:
-        with connected(compositor, timeout=0.3) as connection:
+        with connected(compositor, timeout=1) as connection:
             wayshot_cli.shot(connection=connection).close()
             connection.roundtrip("settling")
             held = len(connection.proxies), compositor.held_fds
@@ -442,7 +442,7 @@ def test_whatever_the_compositor_does_is_one_error_of_the_family(
     step: Step, action: Callable[[faults.Moment], bool], kind: type[WayshotError]
 ) -> None:
     with pytest.raises(kind) as caught:
-        shoot(Config(outputs=(LEFT,), faults=(Fault(step, action),)), timeout=0.5)
+        shoot(Config(outputs=(LEFT,), faults=(Fault(step, action),)), timeout=1)
     assert type(caught.value) is kind
     assert "'FAKE-1'" in str(caught.value)
 
