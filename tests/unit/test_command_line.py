@@ -296,7 +296,7 @@ def test_a_folder_gets_a_new_file_named_by_the_date(
     for suffix in ("", "-2", "-3"):
         assert cli.run([target]) == 0
         assert printed_path(capfd) == Path("shots", f"{clock}{suffix}.png")
-    assert cli.run(["-t", "jpeg", target]) == 0
+    assert cli.run(["-t", "jpg", target]) == 0
     assert printed_path(capfd) == Path("shots", f"{clock}.jpg")
     assert len(captures.asked) == len(os.listdir("shots")) == 4
 

@@ -59,6 +59,10 @@ def test_the_extension_names_the_format(path: str | Path, name: str) -> None:
     assert encode.format_of(path) == name
 
 
+def test_the_name_of_an_extension_is_a_format() -> None:
+    assert encoded(gradient(8, 8), "jpg") == encoded(gradient(8, 8), "jpeg")
+
+
 def test_an_unknown_extension_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InvalidArgumentError, match=r"'\.bmp'") as caught:
         encode.format_of("a.bmp")

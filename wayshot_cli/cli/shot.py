@@ -63,6 +63,13 @@ man wayshot describes all of it, rare options and exit codes included.
 """
 
 
+class _Format(click.Choice):  # type: ignore[type-arg] # which it takes since 8.2
+    """A format's name, or an extension's."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(encode.EXTENSIONS.get(f".{value}", value), param, ctx)
+
+
 @click.command(
     help="Take a picture of a Wayland screen. FILE is a path, a folder or - (stdout).",
     epilog=_EPILOG,
@@ -72,7 +79,7 @@ man wayshot describes all of it, rare options and exit codes included.
 @select_options
 @option("--freeze", is_flag=True, help="Show the screen still while selecting.")
 @option(
-    "-t", "--format", "format_", type=click.Choice(encode.FORMATS), metavar="FORMAT",
+    "-t", "--format", "format_", type=_Format(encode.FORMATS), metavar="FORMAT",
     help=f"{', '.join(encode.FORMATS)}.",
 )  # fmt: skip
 @option(

@@ -88,7 +88,8 @@ def encode(
 ) -> "Iterator[bytes | memoryview]":
     """Return the frame's picture, upright, as the pieces of a file in one of ``FORMATS``.
 
-    The pieces are made as they are asked for, and stay valid as long as they are held.
+    An extension's name serves, too, as ``"jpg"``. The pieces are made as they are asked for, and
+    stay valid as long as they are held.
     Raises InvalidArgumentError, before anything is encoded, for an unknown format
     or an option out of range; UnsupportedError where Pillow was built without the format.
     """
@@ -98,6 +99,7 @@ def encode(
     if options.quality is not None and not 1 <= options.quality <= 100:  # noqa: PLR2004 - percent
         message = f"quality {options.quality} is not from 1 to 100"
         raise InvalidArgumentError(message)
+    format = EXTENSIONS.get(f".{format}", format)  # noqa: A001 - as in Frame.save and PIL
     encoder: Any = load(format)
     if format == "png":
         return encoder.encode(frame, options.level, metadata=options.metadata)  # type: ignore[no-any-return]
