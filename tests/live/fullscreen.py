@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from tests.live.client import Picture
 
-ACTIVATED_FULLSCREEN = 2  # xdg_toplevel.state
-
 
 class Fullscreen(Client):
     """A window that covers the only output until it is closed."""

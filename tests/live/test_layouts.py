@@ -40,9 +40,9 @@ def paste(picture: Picture, part: Picture, x: int, y: int) -> None:
     picture[y : y + rows, x : x + columns] = opaque(part)
 
 
-def nearly(actual: Picture, expected: Picture, tolerance: int = 2) -> bool:
+def nearly(actual: Picture, expected: Picture) -> bool:
     """Compare resampled parts: the pattern rises by 1 a pixel, so any fair filter comes near."""
-    return bool(np.abs(actual.astype(int) - expected).max() <= tolerance)
+    return bool(np.abs(actual.astype(int) - expected).max() <= 2)
 
 
 class TestSameScale:
