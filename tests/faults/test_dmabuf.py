@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import select
 import struct
@@ -16,6 +15,7 @@ from time import monotonic
 import numpy as np
 import pytest
 
+from tests.descriptors import descriptors
 from tests.fake import Config, FakeCompositor, Fault, Feedback, Output, ShmOffer, Step, faults
 from tests.faults.command import (
     LONG,
@@ -173,14 +173,10 @@ def test_no_way_leaves_an_fd(libraries: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(devices, "_DRM_MAJOR", os.major(os.stat(NODE).st_rdev))
     gbm.library.cache_clear()
 
-    def held() -> int:
-        gc.collect()
-        return len(os.listdir("/proc/self/fd"))
-
     def take(config: Config, backend: str, words: str = "") -> None:
         monkeypatch.setenv("WAYSHOT_FAKE_GBM", words)
         with FakeCompositor(config) as compositor:
-            before = held()
+            before = descriptors()
             for _ in range(3):
                 with (
                     contextlib.suppress(WayshotError),
@@ -188,7 +184,7 @@ def test_no_way_leaves_an_fd(libraries: Path, monkeypatch: pytest.MonkeyPatch) -
                 ):
                     shot(connection=connection, backend=backend, device=NODE)
                 compositor.wait_until_gone()
-                assert held() == before, (backend, words)
+                assert descriptors() == before, (backend, words)
 
     try:
         for backend in ("screencopy", "export-dmabuf", "image-copy"):

@@ -19,6 +19,7 @@ import pytest
 from cffi import FFI
 
 import wayshot_cli
+from tests.descriptors import descriptors
 from tests.fake import Config, FakeCompositor, Fault, Feedback, Output, Step, faults
 from tests.faults.command import LONG, picture_of
 from wayshot_cli.backends import choose
@@ -129,11 +130,6 @@ def frame(connection: Connection) -> Iterator[DmabufFrame]:
         yield frame
 
 
-def held() -> int:
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
-
-
 # The frame
 
 
@@ -198,7 +194,7 @@ def test_a_closed_frame_says_so(connection: Connection) -> None:
 def test_frames_and_what_is_made_of_them_leave_no_fd(
     compositor: FakeCompositor, backend: str
 ) -> None:
-    before = held()
+    before = descriptors()
     for _ in range(3):
         with Connection(str(compositor.socket_path), timeout=LONG) as connection:
             frame = shot_dmabuf(connection=connection, backend=backend)
@@ -209,11 +205,11 @@ def test_frames_and_what_is_made_of_them_leave_no_fd(
         mapped.close()
         del frame, mapped
         image.close()
-        assert held() > before
+        assert len(descriptors()) > len(before)
         assert np.array_equal(pixels, picture_of(CONFIG))
         del pixels, image
         compositor.wait_until_gone()
-        assert held() == before
+        assert descriptors() == before
 
 
 def test_a_wl_buffer_lives_as_long_as_its_frame(connection: Connection) -> None:
@@ -228,10 +224,10 @@ def test_a_wl_buffer_lives_as_long_as_its_frame(connection: Connection) -> None:
 def test_a_frame_that_is_forgotten_leaves_nothing(connection: Connection) -> None:
     """Neither here nor with the compositor."""
     shot_dmabuf(connection=connection).close()
-    before = held(), len(connection.proxies)
+    before = descriptors(), len(connection.proxies)
     for _ in range(3):
         shot_dmabuf(connection=connection)
-    assert (held(), len(connection.proxies)) == before
+    assert (descriptors(), len(connection.proxies)) == before
 
 
 @pytest.mark.parametrize("held_by", ["f", "f; f.itself = f", "f.map().to_numpy(), i"])
@@ -290,7 +286,7 @@ def test_a_compositor_that_accepts_no_buffer_gets_no_more_than_are_allowed() -> 
     config = replace(CONFIG, faults=(Fault(Step.PARAMS, faults.withhold),))
     with FakeCompositor(config) as compositor, Connection(str(compositor.socket_path)) as link:
         chosen, _ = choose(link, "screencopy", "dmabuf")
-        before = held()
+        before = descriptors()
         with chosen.open(read_outputs(link)[0]) as session:
 
             def begin() -> None:
@@ -303,7 +299,7 @@ def test_a_compositor_that_accepts_no_buffer_gets_no_more_than_are_allowed() -> 
             with pytest.raises(CaptureError, match="has yet to accept 16 dmabufs"):
                 begin()
         link.close()
-        assert held() < before
+        assert len(descriptors()) < len(before)
 
 
 def test_a_gpu_that_does_not_finish_is_waited_for_until_the_deadline(
@@ -457,10 +453,10 @@ def test_what_egl_cannot_is_told(  # noqa: PLR0913, PLR0917 - fixtures and param
 ) -> None:
     monkeypatch.setattr(frame.buffer_object, "modifier", modifier)
     tell(words)
-    before = counted.images, held()
+    before = counted.images, descriptors()
     with pytest.raises(kind, match=said):
         frame.to_egl_image(DISPLAY)
-    assert (counted.images, held()) == before
+    assert (counted.images, descriptors()) == before
 
 
 def test_a_missing_libegl_is_a_reason(frame: DmabufFrame, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -622,13 +618,13 @@ def test_memory_that_is_too_short_is_never_mapped() -> None:
     fd = os.memfd_create("short", os.MFD_CLOEXEC)
     try:
         os.ftruncate(fd, 4096)
-        before = held()
+        before = descriptors()
         for start, end in ((0, 4097), (-1, 10), (10, 10), (20, 10), (0, 2**62)):
             with pytest.raises(OSError, match="too large"):
                 linear.LinearMapping(fd, start, end)
-        assert held() == before
+        assert descriptors() == before
         assert linear.LinearMapping(fd, 10, 4096).nbytes == 4086
-        assert held() == before
+        assert descriptors() == before
     finally:
         os.close(fd)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.descriptors import descriptors
 from tests.fake import FORMATS, FakeCompositor, Fault, Output, Step, faults
 from tests.faults.command import (
     TIMEOUT,
@@ -259,12 +259,11 @@ def test_freezing_again_and_again_leaves_no_descriptor_and_no_process() -> None:
     with FakeCompositor(LAYERS) as compositor:
         select()
         compositor.wait_until_gone()
-        gc.collect()  # what earlier tests have left
-        before = sorted(os.listdir("/proc/self/fd")), list(descendants(os.getpid()))
+        before = descriptors(), list(descendants(os.getpid()))
         for _ in range(5):
             select()
         compositor.wait_until_gone()
-        assert (sorted(os.listdir("/proc/self/fd")), list(descendants(os.getpid()))) == before
+        assert (descriptors(), list(descendants(os.getpid()))) == before
         assert (compositor.violations, compositor.leaks) == ([], [])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import resource
 import select
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pytest
 
+from tests.descriptors import descriptors, leaving_no_descriptors
 from tests.fake.pipewire import BGRX, RGB, PipeWire, Producer, picture
 from wayshot_cli import errors
 from wayshot_cli.backends.pipewire import chunks, memory, offers
@@ -466,9 +466,9 @@ def test_what_a_callback_raises_reaches_whoever_waits(
 
 def test_streams_leave_nothing_behind(producer: Producer) -> None:
     def count() -> tuple[int, int, int]:
-        gc.collect()
+        fds = len(descriptors())
         mappings = Path("/proc/self/maps").read_text().count("\n")
-        return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd")), mappings
+        return len(os.listdir("/proc/self/task")), fds, mappings
 
     def use(*, is_closed: bool) -> None:
         consumer = Consumer(producer)
@@ -691,14 +691,14 @@ def test_what_is_no_dmabuf_is_not_lent_but_passed_over(
     with pipewire.producer("so-called-dmabuf") as producer:
         producer.offer(BGRX, WIDTH, HEIGHT, 0)
         with Consumer(producer, timeout=1.0, buffer="dmabuf", device=Importer()) as consumer:
-            gc.collect()  # what earlier tests have left
-            fds = len(os.listdir("/proc/self/fd"))
             monkeypatch.setattr(memory, "duplicate", pipe)
-            producer.send()
-            consumer.session.start()
-            with pytest.raises(errors.CaptureTimeoutError, match="1 of memory that cannot be read"):
-                consumer.session.finish_dmabuf(consumer.waiter.deadline())
-            assert len(os.listdir("/proc/self/fd")) == fds
+            with leaving_no_descriptors():
+                producer.send()
+                consumer.session.start()
+                with pytest.raises(
+                    errors.CaptureTimeoutError, match="1 of memory that cannot be read"
+                ):
+                    consumer.session.finish_dmabuf(consumer.waiter.deadline())
 
 
 def test_what_is_lent_goes_back_whatever_ends_meanwhile(

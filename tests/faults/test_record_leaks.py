@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import threading
 from collections import Counter
 from fractions import Fraction
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.descriptors import descriptors
 from tests.fake import Config, FakeCompositor, Fault, Film, Output, Step, faults
 from wayshot_cli.backends.screencopy import Screencopy
 from wayshot_cli.encode.stream import VideoOptions
@@ -39,8 +38,7 @@ class Left:
     """What a process has at a time: descriptors and threads."""
 
     def __init__(self) -> None:
-        gc.collect()
-        self.descriptors = sorted(os.listdir("/proc/self/fd"))
+        self.descriptors = descriptors()
         self.threads = set(threading.enumerate())
         with open("/proc/self/maps") as maps:
             self.memfds = sum("memfd:wayshot" in line for line in maps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.descriptors import descriptors
 from tests.fake import Config, FakeCompositor
 from wayshot_cli.backends.portal import Portal
 from wayshot_cli.errors import CaptureError, CaptureTimeoutError, UnsupportedError, WayshotError
@@ -49,12 +49,12 @@ def failure(
         server = threading.Thread(target=run)
         server.start()
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
-        before = os.listdir("/proc/self/fd")
+        before = len(descriptors())
         with Connection(timeout=timeout) as connection, pytest.raises(WayshotError) as info:
             Portal(connection)
         server.join(20)
     path.unlink()
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert len(descriptors()) <= before
     return info.value
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 
 import wayshot_cli
 from tests import y4m
+from tests.descriptors import descriptors
 from tests.fake.pipewire import BGRX, PipeWire, Producer, picture
 from tests.portal.fake import Behaviour, FakePortal, Variant, started, stream
 from wayshot_cli.backends.common import PortalWish
@@ -146,7 +147,7 @@ class TestStills:
         self, bus: SessionBus, pipewire: PipeWire, producers: list[Producer]
     ) -> None:
         def left() -> tuple[int, int]:
-            return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+            return len(descriptors()), len(os.listdir("/proc/self/task"))
 
         def mapped() -> int:
             gc.collect()

@@ -14,6 +14,7 @@ from jeepney import DBusAddress, HeaderFields, new_error, new_method_return, new
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 
+from tests.descriptors import leaving_no_descriptors
 from tests.portal.bus import SessionBus
 from wayshot_cli.dbus import BUS, Bus, Signal
 from wayshot_cli.errors import (
@@ -81,10 +82,8 @@ class Echo:
 def waiter(bus: SessionBus, monkeypatch: pytest.MonkeyPatch) -> Iterator[Waiter]:
     """Wait for answers of the module's bus."""
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
-    before = len(os.listdir("/proc/self/fd"))
-    with Waiter(10.0) as waiter:
+    with leaving_no_descriptors(), Waiter(10.0) as waiter:
         yield waiter
-    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @contextmanager

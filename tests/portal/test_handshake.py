@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.descriptors import leaving_no_descriptors
 from tests.fake import Config, FakeCompositor
 from tests.portal.fake import (
     PATH,
@@ -62,17 +63,13 @@ def asking(
     timeout: float = 10.0,
 ) -> Iterator[tuple[FakePortal, Portal, list[Output]]]:
     """Ask for a cast, and check that nothing of it is left at the end."""
-    before = len(os.listdir("/proc/self/fd"))
     with (
+        leaving_no_descriptors(),
         FakePortal(bus.address, behaviour) as fake,
         Connection(timeout=timeout) as connection,
         contextlib.closing(Portal(connection, wish)) as portal,
     ):
         yield fake, portal, portal.read_outputs(target)
-    deadline = time.monotonic() + 10
-    while len(os.listdir("/proc/self/fd")) > before:  # the compositor closes its end a bit later
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def failure(bus: SessionBus, behaviour: Behaviour, timeout: float = 10.0) -> WayshotError:

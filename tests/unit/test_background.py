@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.descriptors import leaving_no_descriptors
 from wayshot_cli import background
 from wayshot_cli.errors import CaptureTimeoutError, NotFoundError, UnsupportedError, WayshotError
 
@@ -237,9 +238,7 @@ def test_garbage_of_the_parents_closes_nothing_in_the_child(tmp_path: Path) -> N
 
 
 def test_fifty_in_a_row_leave_nothing_open_here() -> None:
-    gc.collect()  # what earlier tests have left
-    before = os.listdir("/proc/self/fd")
-    for _ in range(50):
-        detach(lambda ready: ready())
-    assert os.listdir("/proc/self/fd") == before
+    with leaving_no_descriptors():
+        for _ in range(50):
+            detach(lambda ready: ready())
     wait(lambda: children() == [])

@@ -1,7 +1,6 @@
 """The one place that waits: answers, errors and ends of a connection, against raw bytes."""
 
 import errno
-import gc
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.descriptors import descriptors
 from tests.fake import Config, FakeCompositor
 from tests.unit.peer import DISPLAY, REGISTRY, Peer, event
 from wayshot_cli.errors import (
@@ -86,10 +86,6 @@ def bound(connection: Connection) -> Proxy:
 
 def id_of(peer: Peer) -> int:
     return peer.bound["test_thing_v1"]
-
-
-def open_fds() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
 
 
 @contextmanager
@@ -593,27 +589,24 @@ def test_nothing_is_left_over_of_200_connections() -> None:
         path = compositor.environ["WAYLAND_DISPLAY"]
         Connection(path).close()
         compositor.wait_until_gone()
-        gc.collect()  # what earlier tests have left
-        before = open_fds()
+        before = descriptors()
         for _ in range(200):
             with Connection(path) as connection:
                 assert connection.find_all(THING) == []
-        gc.collect()
         compositor.wait_until_gone()
-        assert open_fds() == before
+        assert descriptors() == before
         assert compositor.connections == 201
 
 
 def test_nothing_is_left_over_of_a_connection_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    gc.collect()  # what earlier tests have left
-    before = open_fds()
+    before = descriptors()
     for _ in range(20):
         with Peer() as peer:
             peer.on_sync = lambda _callback, peer=peer: peer.hang_up()
             monkeypatch.setenv("WAYLAND_SOCKET", str(peer.take_client_fd()))
             with pytest.raises(CaptureError, match="listing the compositor's globals"):
                 Connection(timeout=5)
-    assert open_fds() == before
+    assert descriptors() == before
 
 
 def test_an_open_connection_that_is_forgotten_does_not_crash_at_exit() -> None:
@@ -714,12 +707,11 @@ def test_no_compositor_is_an_error_with_a_way_out(
 ) -> None:
     monkeypatch.delenv("WAYLAND_SOCKET", raising=False)
     arrange(monkeypatch, tmp_path)
-    gc.collect()  # what earlier tests have left
-    before = open_fds()
+    before = descriptors()
     with pytest.raises(UnsupportedError, match="no Wayland") as caught:
         Connection(timeout=1)
     assert caught.value.hint
-    assert open_fds() == before
+    assert descriptors() == before
 
 
 def test_a_full_backlog_is_an_error_at_the_deadline(tmp_path: Path) -> None:

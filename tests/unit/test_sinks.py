@@ -1,7 +1,6 @@
 """Bytes to their place: whole or not at all, and nothing left behind."""
 
 import errno
-import gc
 import os
 import resource
 import stat
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.descriptors import leaving_no_descriptors
 from wayshot_cli import sinks
 from wayshot_cli.errors import WriteError
 
@@ -38,10 +38,6 @@ def failing(error: Exception) -> Iterator[bytes]:
     raise error
 
 
-def open_fds() -> list[str]:
-    return sorted(os.listdir("/proc/self/fd"))
-
-
 def without_tmpfile(patch: pytest.MonkeyPatch, answer: int) -> None:
     """Let this be a kernel or file system that has no O_TMPFILE."""
     real_open = os.open
@@ -61,10 +57,8 @@ def every_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """Write by O_TMPFILE, and where there is none; nothing may be left open."""
     if request.param:
         without_tmpfile(monkeypatch, request.param)
-    gc.collect()  # frames of earlier tests may still hold theirs
-    before = open_fds()
-    yield
-    assert open_fds() == before
+    with leaving_no_descriptors():
+        yield
 
 
 @pytest.fixture
