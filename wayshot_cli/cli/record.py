@@ -237,7 +237,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     report = (lambda _line: None) if quiet else say
     box = read_target(outputs, region, window, select)
     refuse_node(select, pipewire_node)
-    refuse_programs(select)
+    refuse_programs(select, menu)
     options = VideoOptions(
         **video,
         pixel_format=pixel_format,
