@@ -260,7 +260,7 @@ class RecordingFile:
         """
         if self._is_ours and self._fd is not None:
             own = os.fstat(self._fd)
-            if self._is_reserved and not own.st_size:
+            if self._is_reserved and self.is_file and not own.st_size:
                 with contextlib.suppress(OSError):
                     if os.path.samestat(own, os.stat(self.name)):
                         os.unlink(self.name)

@@ -356,3 +356,11 @@ def test_the_error_of_a_recording_is_notified_of(bus: SessionBus, folder: Path) 
         (it,) = service.notified
     assert code == 5
     assert "none" in it.body
+
+
+def test_a_recording_that_has_no_place_is_notified_of(bus: SessionBus, folder: Path) -> None:
+    with FakeService(bus.address) as service:
+        code, _, _ = run(bus.address, folder, "record", "--notify", "missing/a.y4m")
+        (it,) = service.notified
+    assert code == 1
+    assert "missing" in it.body

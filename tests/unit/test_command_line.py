@@ -703,6 +703,7 @@ UNREADABLE = ("WAYSHOT_SELECTOR", "WAYSHOT_MENU", "WAYSHOT_EDITOR")
         ([], None),
         (["--select", "--selector", "slurp"], None),
         (["--select", "output", "--freeze", "--selector", "slurp"], None),
+        (["--select", "output", "--menu", "fuzzel"], None),
         (["--select", "window", "--menu", "fuzzel"], None),
         (["--edit", "--editor", "true"], None),
     ],

@@ -349,6 +349,15 @@ class TestGeneratedNames:
         file.abandon()
         assert not list(tmp_path.iterdir())
 
+    def test_what_is_no_file_stays_though_nothing_is_in_it(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "fifo")
+        reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+        file = RecordingFile(tmp_path / "fifo", clobber=False)
+        file.reserve()
+        file.close()
+        os.close(reader)
+        assert (tmp_path / "fifo").is_fifo()
+
     def test_a_folder_that_goes_before_another_program_has_written_is_missed(
         self, tmp_path: Path
     ) -> None:

@@ -402,11 +402,11 @@ def refuse_node(select: str | None, pipewire_node: int | None) -> None:
         raise click.UsageError(message)
 
 
-def refuse_programs(select: str | None, *, is_frozen: bool = False) -> None:
+def refuse_programs(select: str | None, menu: list[str] | None, *, is_frozen: bool = False) -> None:
     """Refuse commands that nobody would run, or could."""
-    if select in {"region", "output"}:
+    if select == "region" or (select == "output" and (is_frozen or not menu)):
         require_command("selector")
-    else:
+    elif select != "output":
         refuse("--selector is for --select region and output", "selector")
     if is_frozen:
         refuse("a --menu would lie below what --freeze shows", "menu")

@@ -237,7 +237,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
     report = (lambda _line: None) if quiet else say
     box = read_target(outputs, region, window, select)
     refuse_node(select, pipewire_node)
-    refuse_programs(select)
+    refuse_programs(select, menu)
     options = VideoOptions(
         **video,
         pixel_format=pixel_format,
@@ -252,12 +252,13 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option, handed over by nam
         wishes = Wishes(kind, rate, timestamps, options, arguments, not no_clobber, mkdir)
         return _checked(wishes, file, report)
 
-    wishes = _with_format(format_, read_wishes)
-    refuse_terminal(file)
-    # Said now if something is wrong with it; a name made of what is captured comes later.
-    early = None if template else _destination(file, wishes)
-    on_resize = _way_to_resize(on_resize, early)
     delivery = read_delivery(file, timeout, exec_=exec_, notify=notify)
+    with _telling_errors(delivery):
+        wishes = _with_format(format_, read_wishes)
+        refuse_terminal(file)
+        # Said now if something is wrong with it; a name made of what is captured comes later.
+        early = None if template else _destination(file, wishes)
+    on_resize = _way_to_resize(on_resize, early)
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_telling_errors(delivery))

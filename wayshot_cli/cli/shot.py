@@ -143,7 +143,7 @@ def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
         reason = ": a window's pixels are not what the screen shows" if select else ""
         refuse(f"--freeze is for --select region and output{reason}", "freeze")
         freeze = False
-    refuse_programs(select, is_frozen=freeze)
+    refuse_programs(select, menu, is_frozen=freeze)
     if (window is not None or select == "window") and scale is not None:
         message = "--scale is not for windows"
         raise click.UsageError(message)
