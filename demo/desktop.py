@@ -136,7 +136,7 @@ def _wait_until_still(sway: Sway, windows: int) -> None:
     while time.monotonic() < deadline:
         time.sleep(0.2)
         now = [sway.dump(name).tobytes() for name in sway.names]
-        if now == before and _window_count(sway.msg("-t", "get_tree")) == windows:
+        if now == before and _window_count(sway.query("get_tree")) == windows:
             return
         before = now
     message = f"{windows} terminals did not come up within {PATIENCE} s"

@@ -18,6 +18,7 @@ import math
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from tests.live.client import Picture
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds that a compositor has for a start or for a change of an output."""
 
 NOBODY = 65534
@@ -47,6 +48,9 @@ NOBODY = 65534
 
 LONGEST_RUNTIME_DIR = 107 - len("/sway-ipc.4294967295.4194304.sock")
 """A socket's path has at most 107 bytes (sun_path in unix(7)); sway aborts when it is longer."""
+
+_IPC_MAGIC, _IPC_HEADER = b"i3-ipc", struct.Struct("=6sII")  # magic, bytes, type: sway-ipc(7)
+_QUERIES = {"get_outputs": 3, "get_tree": 4, "get_version": 7}
 
 TRANSFORMS = (
     "normal",
@@ -348,23 +352,34 @@ class Sway(Stage):
     @property
     def version(self) -> tuple[int, int]:
         """Which sway runs: (1, 7), say."""
-        version = self.msg("-t", "get_version")
+        version = self.query("get_version")
         return version["major"], version["minor"]
 
-    def msg(self, *arguments: str) -> Any:
-        """Run ``swaymsg -r ARGUMENTS`` and parse what it prints."""
-        result = subprocess.run(
-            ["swaymsg", "-r", *arguments],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        if result.returncode:
-            message = f"swaymsg {arguments}: {result.stdout}{result.stderr}{self._log_tail()}"
+    def msg(self, command: str) -> None:
+        """Have sway run a command; raise StageError with what it has against it."""
+        failed = [one for one in self._ask(0, command) if not one["success"]]
+        if failed:
+            message = f"sway, {command}: {failed}{self._log_tail()}"
             raise StageError(message)
-        return json.loads(result.stdout) if result.stdout.strip() else None
+
+    def query(self, kind: str) -> Any:
+        """Return what ``swaymsg -t KIND`` prints, parsed."""
+        return self._ask(_QUERIES[kind], "")
+
+    def _ask(self, kind: int, payload: str) -> Any:
+        """Send a message of sway-ipc(7) and return the answer; swaymsg waits for 3 seconds only."""
+        try:
+            with socket.socket(socket.AF_UNIX) as link:
+                link.settimeout(PATIENCE)
+                link.connect(self.env["SWAYSOCK"])
+                data = payload.encode()
+                link.sendall(_IPC_HEADER.pack(_IPC_MAGIC, len(data), kind) + data)
+                with link.makefile("rb") as answer:
+                    _, size, _ = _IPC_HEADER.unpack(answer.read(_IPC_HEADER.size))
+                    return json.loads(answer.read(size))
+        except (OSError, ValueError, struct.error) as error:
+            message = f"sway, message {kind} {payload!r}: {error!r}{self._log_tail()}"
+            raise StageError(message) from error
 
     def create_output(self, output: Output) -> str:
         """Plug in one more output and return its name; it is on the screen then, set as described.
@@ -405,7 +420,7 @@ class Sway(Stage):
         self.msg(_output_command(name, self._outputs[name]))
 
     def _outputs_settled(self) -> bool:
-        actual = {output["name"]: output for output in self.msg("-t", "get_outputs")}
+        actual = {output["name"]: output for output in self.query("get_outputs")}
         return all(
             name in actual
             and actual[name]["active"]

@@ -36,7 +36,7 @@ def listed(sway: Sway) -> dict[str, Any]:
 def test_json_agrees_with_sway(sway: Sway) -> None:
     """Every fact that sway's own list has, too."""
     outputs = {output["name"]: output for output in listed(sway)["outputs"]}
-    known = {output["name"]: output for output in sway.msg("-t", "get_outputs")}
+    known = {output["name"]: output for output in sway.query("get_outputs")}
     assert outputs.keys() == known.keys()
     for name, output in outputs.items():
         box = {key: output[key] for key in ("x", "y", "width", "height")}

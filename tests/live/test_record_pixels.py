@@ -77,7 +77,7 @@ def test_an_output(one_output: Sway, tmp_path: Path, transform: str, scale: floa
 
     # Each edge is rounded half up on its own, the scale is per axis.
     rows, columns, _ = expected.shape
-    (box,) = (output["rect"] for output in sway.msg("-t", "get_outputs"))
+    (box,) = (output["rect"] for output in sway.query("get_outputs"))
     x0, x1 = (math.floor(edge * columns / box["width"] + 0.5) for edge in (7, 7 + 33))
     y0, y1 = (math.floor(edge * rows / box["height"] + 0.5) for edge in (11, 11 + 23))
     cut = expected[y0:y1, x0:x1]

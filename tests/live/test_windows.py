@@ -117,7 +117,7 @@ class TestNames:
             for child in node["nodes"] + node["floating_nodes"]:
                 walk(child)
 
-        walk(desk.msg("-t", "get_tree"))
+        walk(desk.query("get_tree"))
         assert views == {window["title"]: window["identifier"] for window in listed(desk)}
 
     @on_newer_compositors
@@ -196,7 +196,7 @@ class TestFocusedOutput:
             )
             assert (shown == colour).all(axis=2).sum() == 40 * 60
             if isinstance(desk, Sway):
-                (focused,) = (out for out in desk.msg("-t", "get_outputs") if out["focused"])
+                (focused,) = (out for out in desk.query("get_outputs") if out["focused"])
                 assert focused["name"] == name
 
     @on_both_sways

@@ -206,6 +206,7 @@ class Stream:
         with self._remote.locked():
             held, agreed = self._take_held()
             cursor, self._has_cursor_moved = self._cursor, False
+        self._warn_of_drops()  # of what came while nobody waited
         if not (held and agreed):
             return self._painted(cursor, trusted_time(0))
         try:
