@@ -18,6 +18,7 @@ from PIL import Image
 from tests.fake import Config, FakeCompositor, Window
 from tests.fake.toplevels import ACTIVATED
 from tests.faults.command import LIMIT, Result, assert_failed, wayshot
+from tests.faults.selecting import is_running
 from tests.faults.windows import desktop
 
 if TYPE_CHECKING:
@@ -327,7 +328,7 @@ def test_a_signal_ends_both_and_leaves_nothing_but_the_picture(
         process.send_signal(number)
         assert process.wait(LIMIT) == 128 + number
     pid = int((folder.parent / "pid").read_text())
-    wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
+    wait_for(lambda: not is_running(pid))
     assert os.listdir(folder) == ["a.png"]
 
 
@@ -480,7 +481,7 @@ def test_a_signal_after_a_recording_ends_its_program(folder: Path, number: int) 
         process.send_signal(number)
         assert process.wait(LIMIT) == 128 + number
     pid = int((folder.parent / "pid").read_text())
-    wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
+    wait_for(lambda: not is_running(pid))
     assert (folder / "a.y4m").stat().st_size > 2 * 64 * 48
 
 

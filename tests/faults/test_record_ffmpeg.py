@@ -15,6 +15,7 @@ import pytest
 from tests import probe
 from tests.fake import Config, Output
 from tests.faults.recording import FRAME, SOON, STATIC, Recording, moving, recording
+from tests.faults.selecting import is_running
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -61,7 +62,7 @@ def name_of(pid: int) -> str:
 def assert_ended(folder: Path) -> None:
     """Check that the ffmpeg is no more, or is not for long."""
     deadline = time.monotonic() + SOON
-    while os.path.exists(f"/proc/{pid_of(folder)}"):
+    while is_running(pid_of(folder)):
         assert time.monotonic() < deadline, "it is left"
         time.sleep(0.01)
 
