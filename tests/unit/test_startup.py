@@ -19,6 +19,7 @@ HEAVY = {
     "concurrent.futures",
     "ctypes",
     "dataclasses",
+    "difflib",
     "dis",
     "email",
     "http",
