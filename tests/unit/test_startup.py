@@ -26,6 +26,7 @@ HEAVY = {
     "importlib.metadata",
     "jeepney",
     "json",
+    "locale",
     "logging",
     "multiprocessing",
     "numpy",
