@@ -83,6 +83,7 @@ HEAVY = {
     "wayshot_cli.keeper",
     "wayshot_cli.notifications",
     "wayshot_cli.pacing",
+    "wayshot_cli.planes",
     "wayshot_cli.record",
     "wayshot_cli.sources",
     "wayshot_cli.streaming",
