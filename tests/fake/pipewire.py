@@ -202,9 +202,9 @@ class Producer:
         self.process.stdin.write(" ".join([verb, *map(str, words), *pairs]) + "\n")
         self.process.stdin.flush()
 
-    def wait_for(self, start: str) -> str:
+    def wait_for(self, start: str, patience: float = PATIENCE) -> str:
         """Return the next line that starts so; those before it are forgotten."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         heard = []
         while time.monotonic() < deadline:
             try:
