@@ -90,7 +90,7 @@ def test_no_seat_stays_bound() -> None:
             assert shot(connection=connection, cursor="separate").cursor
             connection.roundtrip("waiting")
             (client,) = compositor.clients
-            kinds = {resource.interface.name for resource in client.objects.values()}
+            kinds = compositor._run(lambda: {it.interface.name for it in client.objects.values()})
             assert not {"wl_seat", "wl_pointer"} & kinds
         names = [request.name for request in compositor.requests]
         assert names.index("create_pointer_cursor_session") < names.index("release")

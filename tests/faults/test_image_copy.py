@@ -25,6 +25,7 @@ from tests.fake import (
     faults,
     read_counter,
 )
+from tests.fake.image_copy import ImageSession
 from tests.faults.command import (
     LIMIT,
     LONG,
@@ -599,13 +600,13 @@ def test_frames_that_fail_forever_end_the_recording(reason: int, tmp_path: Path)
 def test_a_session_that_stops_on_an_idle_screen_is_begun_again(tmp_path: Path) -> None:
     def stop_it(running: Recording) -> None:
         compositor = running.compositor
+
+        def stop_all() -> None:
+            for _, session in compositor._resources(ImageSession):
+                session.stop()
+
         compositor.wait_for(FRAME, "capture", 2)
-        (client,) = compositor.clients
-        sessions = [
-            r for r in list(client.objects.values()) if r.interface.name.endswith("session_v1")
-        ]
-        for session in sessions:
-            compositor._run(session.fail)
+        compositor._run(stop_all)
         compositor.wait_for(MANAGER, "create_session", 2)
 
     _, shown = recorded(IDLE, tmp_path, stop_it)
