@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 READY = "WAYSHOT_TEST_PRODUCER"
 """The environment variable that names a producer that is compiled already."""
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds that each of them has for a start, or for an answer."""
 
 BGRX, RGB = 8, 15

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 64, 48
 ROW = WIDTH * 4
-START = 10.0
+START = 20.0
 """Seconds that a stream has until pictures flow, whatever the time-out is that a test needs."""
 
 
