@@ -9,6 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
+from jeepney.io.blocking import DBusConnection, open_dbus_connection
+
+PATIENCE = 30.0
+"""Seconds that anything on the bus has for an answer."""
+
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -23,6 +28,11 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
   </policy>
 </busconfig>
 """
+
+
+def connected(address: str, *, enable_fds: bool = False) -> DBusConnection:
+    """Connect to a bus. Left alone, jeepney gives up after a second."""
+    return open_dbus_connection(address, enable_fds=enable_fds, auth_timeout=PATIENCE)
 
 
 class SessionBus:
@@ -51,7 +61,7 @@ class SessionBus:
 
     def __exit__(self, *_: object) -> None:
         self._daemon.terminate()
-        self._daemon.wait(10)
+        self._daemon.wait(PATIENCE)
         assert self._daemon.stdout
         self._daemon.stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)

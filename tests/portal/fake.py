@@ -25,9 +25,9 @@ from jeepney import (
     new_signal,
 )
 from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import open_dbus_connection
 
-from tests.portal.service import PATIENCE, Service
+from tests.portal.bus import PATIENCE, connected
+from tests.portal.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +126,10 @@ class FakePortal(Service):
         """Return the last call of a method."""
         return next(call for call in reversed(self.calls) if call.method == method)
 
+    def wait_until_gone(self) -> None:
+        """Wait until who has called it last has hung up: all that it has sent has come before."""
+        self.wait_for(lambda: self._client in self.gone)
+
     def close_session(self) -> None:
         """Say that the session was closed, as the user can at any time."""
         emitter = DBusAddress(self.session, interface="org.freedesktop.portal.Session")
@@ -141,7 +145,7 @@ class FakePortal(Service):
 
     def forge_response(self) -> None:
         """Have somebody else say that all that is asked for is refused."""
-        with open_dbus_connection(self._address) as other:
+        with connected(self._address) as other:
             call = self.calls[-1]
             path = f"{PATH}/request/{self._sender}/{call.options['handle_token'][1]}"
             emitter = DBusAddress(path, interface="org.freedesktop.portal.Request")

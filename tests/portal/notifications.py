@@ -110,11 +110,11 @@ class FakeService(Service):
         elif member == "Notify":
             app, _, icon, summary, body, actions, hints, timeout = message.body
             number = len(self.notified) + 1
-            self._bus.send(new_method_return(message, "u", (number,)))
             client = fields[HeaderFields.sender]
             self.notified.append(
                 Notified(number, client, app, icon, summary, body, actions, hints, timeout)
             )
+            self._bus.send(new_method_return(message, "u", (number,)))
         elif member in {"ShowItems", "CloseNotification"}:
-            self._bus.send(new_method_return(message))
             (self.shown if member == "ShowItems" else self.closed).append(message.body)
+            self._bus.send(new_method_return(message))

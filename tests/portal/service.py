@@ -6,14 +6,14 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import DBusConnection, open_dbus_connection
+
+from tests.portal.bus import PATIENCE, connected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jeepney import Message
-
-PATIENCE = 10.0
+    from jeepney.io.blocking import DBusConnection
 
 
 class Service:
@@ -27,7 +27,7 @@ class Service:
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
-        self._bus = open_dbus_connection(self._address, enable_fds=True)
+        self._bus = connected(self._address, enable_fds=True)
         for name in self._names:
             self._bus.send_and_get_reply(message_bus.RequestName(name), timeout=PATIENCE)
         rule = "type='signal',member='NameOwnerChanged'"

@@ -13,6 +13,7 @@ import pytest
 
 from tests.descriptors import leaving_no_descriptors
 from tests.fake import Config, FakeCompositor
+from tests.portal.bus import PATIENCE
 from wayshot_cli.backends.portal import Portal
 from wayshot_cli.errors import CaptureError, CaptureTimeoutError, UnsupportedError, WayshotError
 from wayshot_cli.wayland.connection import Connection
@@ -32,35 +33,37 @@ def failure(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     serve: Callable[[socket.socket], None],
-    timeout: float = 5.0,
+    timeout: float = PATIENCE,
 ) -> WayshotError:
-    """Return how connecting to a bus ends that ``serve`` plays."""
+    """Return how connecting to a bus ends that ``serve`` plays; ``timeout`` is for the bus."""
     path = tmp_path / "bus"
     with leaving_no_descriptors(), socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE)
 
         def run() -> None:
-            with listener.accept()[0] as client:
-                client.settimeout(10)
+            # Whoever has had enough may hang up while something is said to it.
+            with listener.accept()[0] as client, contextlib.suppress(ConnectionError):
+                client.settimeout(PATIENCE)
                 serve(client)
 
         server = threading.Thread(target=run)
         server.start()
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
-        with Connection(timeout=timeout) as connection, pytest.raises(WayshotError) as info:
-            Portal(connection)
-        server.join(20)
+        with Connection() as connection:
+            connection.timeout = timeout
+            with pytest.raises(WayshotError) as info:
+                Portal(connection)
+        server.join(PATIENCE)
     path.unlink()
     return info.value
 
 
 def until_hang_up(client: socket.socket) -> None:
     """Read until the other side has had enough."""
-    with contextlib.suppress(ConnectionResetError):
-        while client.recv(4096):
-            pass
+    while client.recv(4096):
+        pass
 
 
 def after_hello(data: bytes) -> Callable[[socket.socket], None]:
@@ -152,8 +155,10 @@ def test_a_full_backlog_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyP
         while waiting[-1].connect_ex(str(path)) == 0:
             waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
-        with Connection(timeout=SHORT) as connection, pytest.raises(CaptureTimeoutError):
-            Portal(connection)
+        with Connection() as connection:
+            connection.timeout = SHORT
+            with pytest.raises(CaptureTimeoutError):
+                Portal(connection)
         for client in waiting:
             client.close()
 
@@ -172,7 +177,7 @@ def test_nobody_asks_it_for_what_the_compositor_gives(tmp_path: Path, words: lis
             env={**compositor.env, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/bus"},
             cwd=tmp_path,
             capture_output=True,
-            timeout=20,
+            timeout=PATIENCE,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, b"")

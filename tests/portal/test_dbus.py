@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 from jeepney import DBusAddress, HeaderFields, new_error, new_method_return, new_signal
 from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import open_dbus_connection
 
 from tests.descriptors import leaving_no_descriptors
-from tests.portal.bus import SessionBus
+from tests.portal.bus import PATIENCE, SessionBus, connected
 from wayshot_cli.dbus import BUS, Bus, Signal
 from wayshot_cli.errors import (
     CancelledError,
@@ -41,18 +40,18 @@ class Echo:
     """A service that returns what it is told, in a thread, from ``__enter__`` to ``__exit__``."""
 
     def __init__(self, address: str) -> None:
-        self._bus = open_dbus_connection(address)
+        self._bus = connected(address)
         self._thread = threading.Thread(target=self._serve)
         self._stopping = False
 
     def __enter__(self) -> Self:
-        self._bus.send_and_get_reply(message_bus.RequestName(NAME), timeout=10)
+        self._bus.send_and_get_reply(message_bus.RequestName(NAME), timeout=PATIENCE)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping = True
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._bus.close()
 
     def say(self, word: str, destination: str | None = None) -> None:
@@ -82,7 +81,7 @@ class Echo:
 def waiter(bus: SessionBus, monkeypatch: pytest.MonkeyPatch) -> Iterator[Waiter]:
     """Wait for answers of the module's bus."""
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
-    with leaving_no_descriptors(), Waiter(10.0) as waiter:
+    with leaving_no_descriptors(), Waiter(PATIENCE) as waiter:
         yield waiter
 
 
@@ -136,7 +135,7 @@ def test_what_the_bus_does_not_take_in_time_is_sent_later_and_whole(
                 echo(client, b"x" * LARGE, "ay")
         finally:
             bus.signal(signal.SIGCONT)
-        waiter.timeout = 10.0
+        waiter.timeout = PATIENCE
         assert echo(client, "next") == "next"
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.descriptors import leaving_no_descriptors
 from tests.fake import Config, FakeCompositor
+from tests.portal.bus import PATIENCE
 from tests.portal.fake import (
     PATH,
     REMOTE_DESKTOP,
@@ -60,19 +61,24 @@ def asking(
     target: Target = Target(),  # noqa: B008 - immutable
     *,
     wish: Wish = Wish(),  # noqa: B008
-    timeout: float = 10.0,
+    timeout: float = PATIENCE,
 ) -> Iterator[tuple[FakePortal, Portal, list[Output]]]:
-    """Ask for a cast, and check that nothing of it is left at the end."""
+    """Ask for a cast, and check that nothing of it is left at the end.
+
+    ``timeout`` is for each step of the handshake.
+    """
     with (
         leaving_no_descriptors(),
         FakePortal(bus.address, behaviour) as fake,
-        Connection(timeout=timeout) as connection,
-        contextlib.closing(Portal(connection, wish)) as portal,
+        Connection() as connection,
     ):
-        yield fake, portal, portal.read_outputs(target)
+        with contextlib.closing(Portal(connection, wish)) as portal:
+            connection.timeout = timeout
+            yield fake, portal, portal.read_outputs(target)
+        fake.wait_until_gone()
 
 
-def failure(bus: SessionBus, behaviour: Behaviour, timeout: float = 10.0) -> WayshotError:
+def failure(bus: SessionBus, behaviour: Behaviour, timeout: float = PATIENCE) -> WayshotError:
     """Return the error that asking for a cast of FAKE-1 ends with."""
     target = Target(["FAKE-1"])
     with (
@@ -300,11 +306,20 @@ class TestSlow:
         assert isinstance(failure(bus, Behaviour(mute={"Start"}), SHORT), CaptureTimeoutError)
 
     def test_a_portal_that_says_nothing_at_all_has_its_time(self, bus: SessionBus) -> None:
-        assert isinstance(failure(bus, Behaviour(mute={"GetAll"}), SHORT), CaptureTimeoutError)
+        with FakePortal(bus.address, Behaviour(mute={"GetAll"})), Connection() as connection:
+            connection.timeout = SHORT
+            with pytest.raises(CaptureTimeoutError):
+                Portal(connection)
 
     def test_the_dialog_may_take_longer(self, bus: SessionBus) -> None:
         behaviour = Behaviour(silent={"Start"})
-        with FakePortal(bus.address, behaviour) as fake, Connection(timeout=SHORT) as connection:
+        with FakePortal(bus.address, behaviour) as fake, Connection() as connection:
+
+            def interlude(_: FakePortal, method: str) -> None:
+                if method == "Start":
+                    connection.timeout = SHORT
+
+            behaviour.interlude = interlude
 
             def close() -> None:
                 fake.wait_for(lambda: "Start" in fake.methods)
@@ -331,9 +346,9 @@ class TestSlow:
             with pytest.raises(CancelledError):
                 portal.read_outputs(Target())
             waker.join()
-            assert fake.closed == [fake.session]
             portal.close()
-            fake.wait_for(lambda: bool(fake.gone))
+            fake.wait_until_gone()
+            assert fake.closed == [fake.session]
 
 
 @pytest.mark.usefixtures("compositor")

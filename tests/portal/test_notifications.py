@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from jeepney.bus_messages import message_bus
 from PIL import Image
 
 from tests.fake import Config, FakeCompositor, Output
 from tests.faults.windows import ONE, desktop
+from tests.portal.bus import connected
 from tests.portal.notifications import FILES, NAME, FakeService
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from tests.portal.bus import SessionBus
     from tests.portal.notifications import Notified
 
-LIMIT = 20.0  # seconds for a command
+LIMIT = 60.0  # seconds for a command
+SHORT = 3.0  # seconds for an answer that never comes
 CONFIG = Config(outputs=(Output("FAKE-1", 640, 320),))
 
 
@@ -42,11 +45,13 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def run(bus: str, folder: Path, *words: str, config: Config = CONFIG) -> tuple[int, bytes, str]:
+def run(
+    bus: str, folder: Path, *words: str, config: Config = CONFIG, timeout: float = 20.0
+) -> tuple[int, bytes, str]:
     """Run the command to its end; return its exit code, and what it said on stdout and stderr."""
     with FakeCompositor(config) as compositor:
         done = subprocess.run(
-            [sys.executable, "-m", "wayshot_cli", *words, "--timeout", "2"],
+            [sys.executable, "-m", "wayshot_cli", *words, "--timeout", str(timeout)],
             env={
                 **compositor.env,
                 "DBUS_SESSION_BUS_ADDRESS": bus,
@@ -189,10 +194,7 @@ def test_a_service_that_ends_ends_the_waiting(bus: SessionBus, folder: Path) -> 
 
 
 def names_on(bus: SessionBus) -> list[str]:
-    from jeepney.bus_messages import message_bus
-    from jeepney.io.blocking import open_dbus_connection
-
-    with open_dbus_connection(bus.address) as connection:
+    with connected(bus.address) as connection:
         names: list[str] = connection.send_and_get_reply(message_bus.ListNames()).body[0]
     return names
 
@@ -228,7 +230,7 @@ def test_no_notification_is_a_warning(
     bus: SessionBus, folder: Path, settings: dict[str, tuple[str, ...]], words: str
 ) -> None:
     with FakeService(bus.address, **settings):
-        code, _, said = run(bus.address, folder, "--notify", "a.png")
+        code, _, said = run(bus.address, folder, "--notify", "a.png", timeout=SHORT)
     assert code == 0
     assert said.startswith("wayshot: no notification: ")
     assert words in said

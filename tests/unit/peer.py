@@ -46,7 +46,7 @@ class Peer:
 
     def __exit__(self, *_: object) -> None:
         self.hang_up()
-        self._thread.join(5)
+        self._thread.join(30)
         assert not self._thread.is_alive()
         for end in (self._ours, self.socket_for_client):
             end.close()

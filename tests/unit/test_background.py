@@ -36,8 +36,18 @@ def orphans() -> Iterator[None]:
 
 def children() -> list[int]:
     """Return those that have not ended, and let those go that have."""
-    pids = map(int, Path("/proc/thread-self/children").read_text().split())
-    return [pid for pid in pids if not os.waitpid(pid, os.WNOHANG)[0]]
+    while True:
+        pids = [*map(int, Path("/proc/thread-self/children").read_text().split())]
+        if not any(has_ended(pid) for pid in pids):
+            return pids
+        # The children of one that has ended may have come to us meanwhile: look again.
+
+
+def has_ended(child: int) -> bool:
+    try:
+        return bool(os.waitpid(child, os.WNOHANG)[0])
+    except ChildProcessError:  # the kernel has let it go while SIGCHLD was ignored
+        return True
 
 
 def wait(done: Callable[[], bool]) -> None:

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from urllib.parse import unquote_to_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wayshot_cli import clipboard
+from wayshot_cli import clipboard, waiting
 from wayshot_cli.errors import CaptureTimeoutError
 from wayshot_cli.waiting import Waiter
 
@@ -59,14 +60,26 @@ def test_who_takes_nothing_is_given_up(waiter: Waiter) -> None:
         assert len(file.read()) < 1 << 20
 
 
-def test_who_takes_a_little_now_and_then_gets_all(waiter: Waiter) -> None:
+def test_who_takes_a_little_now_and_then_gets_all(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = monotonic()
+    for module in (clipboard, waiting):
+        monkeypatch.setattr(module, "monotonic", lambda: now)
     reading_fd, writing_fd = os.pipe()
     ended: list[object] = []
-    clipboard._Reader(waiter, writing_fd, bytes(1 << 19), ended.append)
+    reader = clipboard._Reader(waiter, writing_fd, bytes(1 << 19), ended.append)
+
+    def wait_until_given_more() -> None:
+        before = len(reader._rest)
+        waiter.wait(lambda: len(reader._rest) < before, "testing")
+
+    wait_until_given_more()
     taken = 0
     while not ended:
-        waiter.sleep(PATIENCE / 10)
+        now += PATIENCE * 0.9
         taken += len(os.read(reading_fd, 1 << 15))
+        wait_until_given_more()
     with open(reading_fd, "rb") as file:
         assert taken + len(file.read()) == 1 << 19
 

@@ -413,7 +413,7 @@ def test_an_empty_name_is_refused_and_nothing_is_written(
     assert "empty" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", ["77", "99999999999", "9" * 40])
+@pytest.mark.parametrize("number", ["7777", "99999999999", "9" * 40])
 @pytest.mark.usefixtures("captures")
 def test_a_descriptor_that_is_not_open_is_an_error_in_words(
     capsys: pytest.CaptureFixture[str], number: str

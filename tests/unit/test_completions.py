@@ -25,7 +25,7 @@ WORDS = f"DP-1\tbig\nDP-2\tsmall\napp_id:foot\t$(touch x)\n{EVIL}\tevil\n{LESS_E
 
 
 @pytest.fixture(scope="module", params=SHELLS)
-def shell(
+def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shell]:
     """Run each shell in a folder with two files and a folder."""
@@ -34,6 +34,13 @@ def shell(
     (folder / "records").mkdir()
     with Shell(request.param, folder, words=WORDS) as shell:
         yield shell
+
+
+@pytest.fixture
+def shell(running: Shell) -> Shell:
+    """Return the shell, which has asked for nothing yet."""
+    running.asked()
+    return running
 
 
 FILES = {"a shot.png", "records"}
@@ -180,13 +187,20 @@ def test_after_the_dashes_the_other_command_is_completed(shell_name: str, tmp_pa
         assert shell.offered("wayshot headless -- wayshot -o DP-2") == ["DP-2"]
 
 
+PATIENT = (
+    "from wayshot_cli.cli import words; words._PATIENCE = 20.0\n"
+    "from wayshot_cli.__main__ import main; main()"
+)
+"""``python -m wayshot_cli``, but nobody waits at a prompt: a busy machine may take its time."""
+
+
 def asked(kind: str, compositor: FakeCompositor | None = None) -> tuple[int, str]:
     """Ask as the shells do, and return the exit code and the answer; nothing else is ever said."""
     env = compositor.env if compositor else {"PATH": os.defpath}
     done = subprocess.run(
-        [sys.executable, "-m", "wayshot_cli"],
+        [sys.executable, "-c", PATIENT],
         env=env | {"_WAYSHOT_COMPLETE": kind, "LANG": "C.UTF-8"},
-        capture_output=True, timeout=20, check=False,
+        capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stderr == b""
     return done.returncode, done.stdout.decode()
@@ -228,9 +242,9 @@ def test_without_a_session_nothing_is_said(kind: str) -> None:
 def test_words_are_given_without_loading_the_command_line() -> None:
     with FakeCompositor(Config()) as compositor:
         done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "wayshot_cli"],
+            [sys.executable, "-X", "importtime", "-c", PATIENT],
             env=compositor.env | {"_WAYSHOT_COMPLETE": "windows"},
-            capture_output=True, text=True, timeout=20, check=True,
+            capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "wayshot_cli.wayland.toplevels" in loaded

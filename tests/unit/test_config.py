@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_command_line import Captures
+from tests.unit.test_completions import PATIENT
 from wayshot_cli import cli
 from wayshot_cli.cli.app import app
 from wayshot_cli.cli.configured import configurable
@@ -703,7 +704,7 @@ def test_path_tells_which_file_is_read(
 def test_profiles_are_completed(config: Path) -> None:
     config.write_text('[profile.share]\nquality = 80\n[profile.share.record]\n[profile."r a"]\n')
     done = subprocess.run(
-        [sys.executable, "-m", "wayshot_cli"],
+        [sys.executable, "-c", PATIENT],
         env=os.environ | {"_WAYSHOT_COMPLETE": "profiles"},
         capture_output=True,
         text=True,

@@ -31,7 +31,7 @@ from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.interface import Protocol
 from wayshot_cli.wayland.proxy import Proxy
 
-SLACK = 2.0
+SLACK = 10.0
 """Seconds that a slow machine may add to any bounded wait."""
 
 CHILD = Protocol.interface(
@@ -343,8 +343,8 @@ def test_a_signal_handlers_exception_ends_a_wait(connection: Connection) -> None
 
     old = signal.signal(signal.SIGUSR1, interrupt)
     try:
-        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
-        with at_most(0.1), pytest.raises(KeyboardInterrupt):
+        with at_most(0.1), pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it may come early
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
             connection.wait(lambda: False, "waiting")
     finally:
         signal.signal(signal.SIGUSR1, old)
@@ -578,7 +578,7 @@ def test_a_connection_that_was_closed_says_so_and_never_faults(use: str) -> None
 import wayshot_cli
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.protocols.core import WL_SHM
-with Connection(timeout=1) as connection:
+with Connection(timeout=20) as connection:
     proxy = connection.bind(connection.find(WL_SHM), WL_SHM)
     stream = wayshot_cli.stream(connection=connection)
 proxy.destroy()
@@ -593,7 +593,7 @@ except wayshot_cli.ClosedError as error:
             env=compositor.env,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
     assert (done.returncode, done.stderr) == (0, "")
@@ -626,8 +626,8 @@ def test_nothing_is_left_over_of_a_connection_that_failed(monkeypatch: pytest.Mo
 def test_an_open_connection_that_is_forgotten_does_not_crash_at_exit() -> None:
     script = """
 from wayshot_cli.wayland.connection import Connection
-keep = Connection(timeout=1)
-Connection(timeout=1)
+keep = Connection(timeout=20)
+Connection(timeout=20)
 """
     with FakeCompositor(Config()) as compositor:
         done = subprocess.run(
@@ -635,7 +635,7 @@ Connection(timeout=1)
             env=compositor.env,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
     assert (done.returncode, done.stderr) == (0, "")
@@ -780,7 +780,7 @@ def use_ours():
             env=compositor.env,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")

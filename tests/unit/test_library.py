@@ -35,11 +35,15 @@ LEFT = Output("FAKE-1", 64, 48)
 RIGHT = Output("FAKE-2", 40, 30, x=64, y=5, transform=1, y_invert=True, padding=12)
 
 
-def connected(compositor: FakeCompositor, timeout: float = 5) -> Connection:
+PATIENCE = 20.0
+"""Seconds for an answer that comes."""
+
+
+def connected(compositor: FakeCompositor, timeout: float = PATIENCE) -> Connection:
     return Connection(compositor.environ["WAYLAND_DISPLAY"], timeout=timeout)
 
 
-def shoot(config: Config, timeout: float = 5, **wishes: Any) -> np.ndarray[Any, Any]:
+def shoot(config: Config, timeout: float = PATIENCE, **wishes: Any) -> np.ndarray[Any, Any]:
     with FakeCompositor(config) as compositor:
         with connected(compositor, timeout) as connection:
             frame = wayshot_cli.shot(connection=connection, **wishes)
@@ -340,7 +344,7 @@ def test_meanwhile_is_called_once_while_the_compositor_has_the_buffers(
         screencopy_version=version,
         faults=(Fault(Step.READY, faults.withhold),),
     )
-    with FakeCompositor(config) as compositor, connected(compositor, timeout=1) as connection:
+    with FakeCompositor(config) as compositor, connected(compositor, timeout=3) as connection:
 
         def meanwhile() -> None:
             compositor.wait_for("zwlr_screencopy_frame_v1", "copy", len(outputs))
@@ -361,15 +365,17 @@ def test_a_borrowed_connection_holds_no_more_after_shots_that_failed() -> None:
     steps = (Step.BUFFER, Step.READY)
     config = Config(outputs=(LEFT, RIGHT), faults=tuple(Fault(step, stumble) for step in steps))
     with FakeCompositor(config) as compositor:
-        with connected(compositor, timeout=1) as connection:
+        with connected(compositor) as connection:
             wayshot_cli.shot(connection=connection).close()
             connection.roundtrip("settling")
             held = len(connection.proxies), compositor.held_fds
             for step in steps:
                 for action in (faults.failed, faults.withhold):
                     wrong = {step: action}
+                    connection.timeout = 1 if action is faults.withhold else PATIENCE
                     with pytest.raises(CaptureError):
                         wayshot_cli.shot(connection=connection)
+                    connection.timeout = PATIENCE
                     connection.roundtrip("settling")
                     assert (len(connection.proxies), compositor.held_fds) == held
             wrong = {}
@@ -434,8 +440,9 @@ def test_a_frame_outlives_its_connection_and_its_memory_goes_with_it() -> None:
 def test_whatever_the_compositor_does_is_one_error_of_the_family(
     step: Step, action: Callable[[faults.Moment], bool], kind: type[WayshotError]
 ) -> None:
+    timeout = 3 if action is faults.withhold else PATIENCE
     with pytest.raises(kind) as caught:
-        shoot(Config(outputs=(LEFT,), faults=(Fault(step, action),)), timeout=1)
+        shoot(Config(outputs=(LEFT,), faults=(Fault(step, action),)), timeout)
     assert type(caught.value) is kind
     assert "'FAKE-1'" in str(caught.value)
 

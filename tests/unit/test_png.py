@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 XRGB2101010 = BY_DRM_NAME["XRGB2101010"]
+PATIENCE = 30.0
 
 
 def text_like(width: int, height: int, noisy_rows: int = 0) -> Frame:
@@ -205,21 +206,26 @@ def test_an_interrupt_ends_the_work_and_the_threads(
 ) -> None:
     cores(4)
     filtered = kernels.PngFilter.filter
-    main = threading.main_thread().ident
-    assert main is not None
+    main = threading.main_thread()
     before = threading.active_count()
-    first = [True]
-    over = threading.Event()
+    is_first, is_main_past_starting, is_over = (
+        threading.Lock(),
+        threading.Event(),
+        threading.Event(),
+    )
 
     def interrupt(self: kernels.PngFilter, y: int, rows: int) -> None:
-        if first and first.pop():
-            while threading.active_count() < before + 3:
-                time.sleep(0.001)
-            time.sleep(0.2)  # now the main thread is past starting the others
-            signal.pthread_kill(main, signal.SIGINT)
-            time.sleep(0.05)
-            over.set()
-        over.wait()
+        if threading.current_thread() is main:
+            is_main_past_starting.set()
+            try:
+                threading.Event().wait(PATIENCE)  # it never comes, but the interrupt does
+            finally:
+                is_over.set()
+        elif is_first.acquire(blocking=False):
+            assert main.ident is not None
+            is_main_past_starting.wait()
+            signal.pthread_kill(main.ident, signal.SIGINT)
+        is_over.wait()
         filtered(self, y, rows)
 
     monkeypatch.setattr(kernels.PngFilter, "filter", interrupt)
@@ -258,22 +264,37 @@ def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work(
     cores: "Callable[[int], None]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cores(2)
-    filtered = kernels.PngFilter.filter
-    made: list[int] = []
+    filtered, abandon = kernels.PngFilter.filter, png._Deflater.abandon
+    main = threading.main_thread()
+    of_main: list[int] = []
+    of_other: list[int] = []
+    has_made_one, is_abandoned = threading.Event(), threading.Event()
 
-    def slowly(self: kernels.PngFilter, y: int, rows: int) -> None:
-        made.append(y)
-        time.sleep(0.02)
+    def filter_few(self: kernels.PngFilter, y: int, rows: int) -> None:
+        """Let neither make all before the other has done anything."""
+        own = of_main if threading.current_thread() is main else of_other
+        own.append(y)
+        if own is of_main and len(own) > 1:
+            has_made_one.wait()
+        elif len(own) == 2:
+            has_made_one.set()
+        elif len(own) > 2:  # the consumer has what it waits for
+            is_abandoned.wait()
         filtered(self, y, rows)
 
-    monkeypatch.setattr(kernels.PngFilter, "filter", slowly)
+    def tell(self: png._Deflater) -> None:
+        abandon(self)
+        is_abandoned.set()
+
+    monkeypatch.setattr(kernels.PngFilter, "filter", filter_few)
+    monkeypatch.setattr(png._Deflater, "abandon", tell)
     before = threading.active_count()
     pieces = png.encode(text_like(200, 1400))
     assert next(pieces).startswith(pngfile.SIGNATURE)
     assert b"IDAT" in next(pieces)
     pieces.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
-    assert len(made) < 22  # of 22 bands
+    assert len(of_main) + len(of_other) < 22  # of 22 bands
 
 
 @pytest.mark.usefixtures("small_bands")

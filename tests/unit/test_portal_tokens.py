@@ -112,7 +112,8 @@ def test_a_folder_that_cannot_be_made_is_said(file: Path) -> None:
     assert "will ask again" in said[0]
 
 
-def test_several_processes_lose_nothing(file: Path) -> None:
+def test_several_processes_lose_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "_PATIENCE", 30.0)
     stores = [TokenStore("GNOME", fails) for _ in range(8)]
 
     def work(number: int) -> None:

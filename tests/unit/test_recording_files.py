@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,15 @@ from wayshot_cli.errors import WriteError
 from wayshot_cli.sinks import RecordingFile, WholeRecordingFile
 
 BOTH = pytest.mark.parametrize("kind", [RecordingFile, WholeRecordingFile])
+PATIENCE = 30.0
+PART = 1 << 18  # bytes that are written at once
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 @BOTH
@@ -112,7 +122,7 @@ class TestAnyFile:
         assert not file.is_file
         file.write_all([b"ab", b"c"])
         file.close()
-        reader.join(5)
+        reader.join(PATIENCE)
         assert got == [b"abc"]
         assert path.is_fifo()
 
@@ -161,32 +171,35 @@ class TestAsItComes:
         thread = threading.Thread(target=file.write, args=(bytes(1 << 22),))
         began = time.monotonic()
         thread.start()
-        while file.blocked_for <= 0.1:
-            assert time.monotonic() - began < 10
-            time.sleep(0.01)
+        wait_until(lambda: file.blocked_for > 0.1)
         assert file.blocked_for <= time.monotonic() - began
         left = 1 << 22
         while left:
             left -= len(os.read(read, left))
-        thread.join(5)
+        thread.join(PATIENCE)
         assert file.blocked_for == 0
         assert file.nbytes == 1 << 22
         os.close(read)
         os.close(write)
 
     def test_a_slow_reader_is_not_a_stuck_one(self) -> None:
+        """Whatever it takes, the time begins anew."""
         read, write = os.pipe()
         file = RecordingFile(f"/dev/fd/{write}")
-        thread = threading.Thread(target=file.write, args=(bytes(3 << 20),))
-        began = time.monotonic()
+        thread = threading.Thread(target=file.write, args=(bytes(12 * PART),))
         thread.start()
-        longest, left = 0.0, 3 << 20
-        while left:
-            left -= len(os.read(read, min(left, 1 << 18)))
-            time.sleep(0.1)
-            longest = max(longest, file.blocked_for)
-        thread.join(5)
-        assert longest < (time.monotonic() - began) * 0.6
+
+        def take() -> None:
+            wait_until(lambda: file.blocked_for > 0.02 or not thread.is_alive())
+            began, left = time.monotonic(), PART
+            while left:
+                left -= len(os.read(read, left))
+            wait_until(lambda: file.blocked_for < time.monotonic() - began)
+
+        for _ in range(12):
+            take()
+        thread.join(PATIENCE)
+        assert file.blocked_for == 0
         os.close(read)
         os.close(write)
 
@@ -220,7 +233,7 @@ class TestAsItComes:
         reader = threading.Thread(target=drain)
         reader.start()
         file.write_all([b"a" * (1 << 20), b"", b"b" * (1 << 21)])
-        reader.join(5)
+        reader.join(PATIENCE)
         assert bytes(got) == b"a" * (1 << 20) + b"b" * (1 << 21)
         os.close(read)
         os.close(write)
@@ -293,14 +306,12 @@ class TestWhole:
         thread = threading.Thread(target=file.close)
         began = time.monotonic()
         thread.start()
-        while file.blocked_for <= 0.1:
-            assert time.monotonic() - began < 10
-            time.sleep(0.01)
+        wait_until(lambda: file.blocked_for > 0.1)
         assert file.blocked_for <= time.monotonic() - began
         left = 1 << 22
         while left:
             left -= len(os.read(read, left))
-        thread.join(5)
+        thread.join(PATIENCE)
         assert file.blocked_for == 0
         os.close(read)
         os.close(write)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +53,7 @@ def test_what_a_child_has_started_is_found() -> None:
     try:
         while len(found := list(descendants(child.pid))) < 1:
             assert child.poll() is None
+            time.sleep(0.01)
         (grandchild,) = found
         assert {child.pid, grandchild} <= set(descendants(os.getpid()))
         os.kill(grandchild, 9)

@@ -27,6 +27,7 @@ OLD = b"old picture"
 NEW: "list[Buffer]" = [b"new ", bytearray(b"pic"), memoryview(b"ture")]
 WRITTEN = b"new picture"
 LONGEST = 255  # bytes of a file's name
+PATIENCE = 30.0  # seconds for other threads
 
 
 class ChunksFailError(Exception):
@@ -133,7 +134,7 @@ def test_a_fifo_is_written_in_place(folder: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         reader = pool.submit(fifo.read_bytes)
         sinks.write_file(fifo, NEW)
-        assert reader.result(5) == WRITTEN
+        assert reader.result(PATIENCE) == WRITTEN
     assert stat.S_ISFIFO(fifo.stat().st_mode)
     assert names(folder) == {"fifo"}
 
@@ -299,7 +300,7 @@ def test_chunks_reach_a_descriptor_that_takes_little_at_a_time() -> None:
         words = memoryview(data).cast("I")
         sinks.write_fd(write_end, [data[:7], b"", words])
         os.close(write_end)
-        assert received.result(5) == data[:7] + data
+        assert received.result(PATIENCE) == data[:7] + data
 
 
 def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_everything() -> None:
@@ -322,7 +323,7 @@ def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_everything() -> None:
             sinks.write_fd(write_end, [data[:7], memoryview(data)])
         finally:
             os.close(write_end)
-        assert received.result(10) == data[:7] + data
+        assert received.result(PATIENCE) == data[:7] + data
 
 
 def test_a_reader_that_has_gone_is_told_apart() -> None:
@@ -366,7 +367,7 @@ def test_many_at_once_get_a_name_each(folder: Path) -> None:
     def write(number: int) -> tuple[str, bytes]:
         content = b"%d" % number
         candidates = (f"{folder}/a-{n}.png" for n in range(count))
-        start.wait(5)
+        start.wait(PATIENCE)
         return sinks.write_new(candidates, [content]), content
 
     with ThreadPoolExecutor(count) as pool:
