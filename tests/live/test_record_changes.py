@@ -13,7 +13,7 @@ import pytest
 
 from tests import probe
 from tests.live.conftest import on_both_sways, on_newer_sway
-from tests.live.recording import PROMPT, read_raw, record, recording
+from tests.live.recording import PROMPT, read_raw, record, recording, until
 from tests.stage import Output, Sway, pattern
 
 if TYPE_CHECKING:
@@ -171,7 +171,10 @@ class TestModeChange:
                 if number:
                     change(wide, size)
                 for extension, running in recordings.items():
-                    running.wait_for(files[extension][number])
+                    if number and extension == "gif":  # which appears once it is over
+                        until(files[extension][number - 1].exists, running.process)
+                    else:
+                        running.wait_for(files[extension][number])
                 time.sleep(0.6)
             results = {
                 extension: running.end(signal.SIGINT) for extension, running in recordings.items()
