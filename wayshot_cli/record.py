@@ -458,7 +458,8 @@ class _Writer(threading.Thread):
         """Return the first slot that is not too late to be written."""
         with self._changed:
             now = self._reader_time()
-            if now > self._flush_until:
+            # Who has only had to wait for a processor makes up for it at once.
+            if now > self._flush_until and self._is_losing:
                 return pacer.slots(self._end or 0)
             return pacer.worth(self._timeline.position(now))
 

@@ -439,6 +439,26 @@ def test_a_recording_that_is_stopped_lasted_until_then(
     assert simulation.stream.counters == [film.drawn_at(slot) for slot in range(count)]
 
 
+def test_what_is_left_at_the_end_is_written_by_who_only_had_to_wait_for_a_processor(
+    simulate: Callable[..., Simulation],
+) -> None:
+    def stop(simulation: Simulation) -> None:
+        writer = simulation.recorder._writer
+        end = writer.end
+
+        def end_late(position: int) -> None:
+            with writer._changed:  # the thread goes on only then
+                end(position)
+                simulation.compositor.advance_to(simulation.clock.now_ns() + 7 * SECOND // 10)
+
+        writer.end = end_late  # type: ignore[method-assign]
+        simulation.recorder.stop()
+
+    simulation = simulate(SIXTY, rate=60, script={1.5: stop})
+    assert simulation.stream.counters == list(range(90))
+    assert simulation.statistics.dropped == 0
+
+
 # Stamps.
 
 

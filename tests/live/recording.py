@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 
-PROMPT = 5.0
+PROMPT = 10.0
 """Seconds within which a recording must end once it has been told to."""
 
 UNNAMED = (".gif", ".apng", ".webp")
