@@ -60,6 +60,7 @@ NOBODY = 65534
 _KEEPER = os.path.join(os.path.dirname(__file__), "keeper.py")
 _SLICE = 0.1  # seconds between two looks whether the program is still there
 _CLEARING = 5.0  # seconds that the keeper has in the end
+_REAPING = 1.0  # seconds that its process has from then on
 _TAIL = 15  # lines of a log
 
 _HANDED_OVER = (
@@ -228,7 +229,7 @@ class Stage:
         process = self._keeper
         if process:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_SLICE)  # it has closed its stdout, or is stuck
+                process.wait(_REAPING)  # it has closed its stdout, or is stuck
             if process.returncode:
                 shutil.rmtree(self._folder, ignore_errors=True)  # it did not come to that
             self._pipes()[1].close()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FILLER = Path(__file__).parent / "filler.py"
 MARK = "WAYSHOT_TEST_MARK"
-GONE = PATIENCE
+GONE = 20.0
 """Seconds within which nothing of a stage is left, which may be some time after its end."""
 
 COMPOSITORS = pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def headless(
     """Run it to its end."""
     process = start(*words, env=env, build=build)
     with process:
-        stdout, stderr = process.communicate(timeout=3 * PATIENCE)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 

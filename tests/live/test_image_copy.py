@@ -110,7 +110,7 @@ def test_a_moving_screen_is_recorded_whole(one_output: Stage, tmp_path: Path) ->
         LiveFilm(one_output, NAME) as film,
         recording(one_output, "-t", "raw", *IMAGE_COPY, path) as running,
     ):
-        running.wait_for(path, 60 * 203 * 117 * 4)
+        running.wait_for(path, 150 * 203 * 117 * 4)
         last = film.pause()
         time.sleep(0.5)
         before = running.processor_time()
