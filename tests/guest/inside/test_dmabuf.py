@@ -352,7 +352,8 @@ def test_each_frame_of_a_recording_was_shown(
     """Whole, one after the other, in few buffers."""
     size = (320, 240)
     show(stage, size)
-    most, numbers = 0, []
+    most = 0
+    numbers: list[int] = []
     chosen, _ = choose(connection, backend, "dmabuf")
     with LiveFilm(stage, NAME), OutputSource(connection, chosen) as source:
         deadline = monotonic() + PATIENCE
