@@ -94,7 +94,7 @@ def test_an_output_that_is_powered_off_and_on_is_recorded_on(
         own_sway.msg(f"output {NAME} power on")
         own_sway.set_background(NAME, pattern(200, 120)[::-1])
         running.wait_for_another(path, 200 * 120 * 4)
-        time.sleep(0.5)
+        running.wait_until_idle()
         result = running.end(signal.SIGINT)
     assert (result.status, result.rest) == (0, "")
     frames = read_raw(path, 200, 120)

@@ -308,7 +308,8 @@ class TestRecording:
                 running.wait_for(after, 20 * TALL[0] * TALL[1] * 4)
             elif how != "stop":
                 running.wait_for_another(path, WIDE[0] * WIDE[1] * 4)
-            time.sleep(0.2)
+            if how != "stop":
+                running.wait_until_idle()
             result = running.result(PROMPT) if how == "stop" else running.end(signal.SIGINT)
         reason = "wayshot: the picture's size became {}x{}: stopped (--on-resize)\n".format(*TALL)
         assert (result.status, result.rest) == (0, reason if how == "stop" else "")
@@ -357,7 +358,7 @@ class TestRecording:
             time.sleep(0.3)
             with Window(desk.socket, "org.example.other", "The first", other(*WIDE)):
                 running.wait_for_another(path, WIDE[0] * WIDE[1] * 4)
-                time.sleep(0.2)
+                running.wait_until_idle()
                 result = running.end(signal.SIGINT)
         assert (result.status, result.rest) == (0, "")
         frames = read_raw(path, *WIDE)[..., 2::-1]
