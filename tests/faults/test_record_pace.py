@@ -536,6 +536,27 @@ def test_at_a_variable_rate_a_stream_is_told_again_before_it_has_rested_too_long
     assert simulation.stream.end == 3 * SECOND
 
 
+def test_at_a_variable_rate_a_writer_that_wakes_late_does_not_outlast_the_duration(
+    simulate: Callable[..., Simulation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Notebook, "longest_rest_ns", SECOND // 2)
+
+    def leap(simulation: Simulation) -> None:
+        written = len(simulation.stream.shown)
+        with simulation.condition:
+            simulation.compositor.advance_to(simulation.clock.now_ns() + SECOND)
+            simulation.condition.notify()
+        deadline = time.monotonic() + PATIENCE
+        while len(simulation.stream.shown) == written:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    film, duration_ns = Film(Fraction(60), last=0), 32 * SECOND // 10
+    simulation = simulate(film, duration_ns=duration_ns, script={3.0: leap})
+    assert simulation.stream.end == duration_ns
+    assert simulation.stream.times[-1] < duration_ns
+
+
 @pytest.mark.parametrize("rate", [60, None], ids=["constant", "variable"])
 def test_what_is_stamped_with_a_time_after_the_end_is_not_recorded(
     rate: int | None, simulate: Callable[..., Simulation]
