@@ -366,8 +366,8 @@ class _Writer(threading.Thread):
             elif self._pacer:
                 self._fill(self._pacer.decided(position))
             else:
-                # What is on its way still gets a time of its own.
-                self._write(position - _ON_ITS_WAY)
+                # What is on its way still gets a time of its own; and we may wake after the end.
+                self._write(int(min(position, self._latest_end)) - _ON_ITS_WAY)
         end = self._last_position if self._end is None else self._end
         self.is_finished = True  # nothing more is wanted
         self._wake()
@@ -458,7 +458,8 @@ class _Writer(threading.Thread):
         """Return the first slot that is not too late to be written."""
         with self._changed:
             now = self._reader_time()
-            if now > self._flush_until:
+            # Who has only had to wait for a processor makes up for it at once.
+            if now > self._flush_until and self._is_losing:
                 return pacer.slots(self._end or 0)
             return pacer.worth(self._timeline.position(now))
 

@@ -133,12 +133,14 @@ class Waiter:
 
     def _wait(self, done: Callable[[], bool], what: str, deadline: float) -> None:
         self.require_open()
+        has_looked = False  # what has come is not late, however late we ask for it
         while not done():
             remaining = min(deadline - monotonic(), LONGEST_TIMEOUT)
-            if remaining <= 0:
+            if remaining <= 0 and has_looked:
                 message = f"no answer in time while {what}"
                 raise CaptureTimeoutError(message)
             self._poll_fds(remaining, what)
+            has_looked = True
 
     def wait_for_fence(self, fd: int, what: str, deadline: float) -> None:
         """Wait until a fence of the GPU's, which is an fd, has been signalled; handle nothing.

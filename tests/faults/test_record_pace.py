@@ -439,6 +439,26 @@ def test_a_recording_that_is_stopped_lasted_until_then(
     assert simulation.stream.counters == [film.drawn_at(slot) for slot in range(count)]
 
 
+def test_what_is_left_at_the_end_is_written_by_who_only_had_to_wait_for_a_processor(
+    simulate: Callable[..., Simulation],
+) -> None:
+    def stop(simulation: Simulation) -> None:
+        writer = simulation.recorder._writer
+        end = writer.end
+
+        def end_late(position: int) -> None:
+            with writer._changed:  # the thread goes on only then
+                end(position)
+                simulation.compositor.advance_to(simulation.clock.now_ns() + 7 * SECOND // 10)
+
+        writer.end = end_late  # type: ignore[method-assign]
+        simulation.recorder.stop()
+
+    simulation = simulate(SIXTY, rate=60, script={1.5: stop})
+    assert simulation.stream.counters == list(range(90))
+    assert simulation.statistics.dropped == 0
+
+
 # Stamps.
 
 
@@ -514,6 +534,27 @@ def test_at_a_variable_rate_a_stream_is_told_again_before_it_has_rested_too_long
     assert max(b - a for a, b in itertools.pairwise(times)) <= SECOND // 2 + STEP
     assert 4 <= len(rest) <= 6
     assert simulation.stream.end == 3 * SECOND
+
+
+def test_at_a_variable_rate_a_writer_that_wakes_late_does_not_outlast_the_duration(
+    simulate: Callable[..., Simulation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Notebook, "longest_rest_ns", SECOND // 2)
+
+    def leap(simulation: Simulation) -> None:
+        written = len(simulation.stream.shown)
+        with simulation.condition:
+            simulation.compositor.advance_to(simulation.clock.now_ns() + SECOND)
+            simulation.condition.notify()
+        deadline = time.monotonic() + PATIENCE
+        while len(simulation.stream.shown) == written:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    film, duration_ns = Film(Fraction(60), last=0), 32 * SECOND // 10
+    simulation = simulate(film, duration_ns=duration_ns, script={3.0: leap})
+    assert simulation.stream.end == duration_ns
+    assert simulation.stream.times[-1] < duration_ns
 
 
 @pytest.mark.parametrize("rate", [60, None], ids=["constant", "variable"])

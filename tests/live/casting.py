@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
-import time
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from tests.fake.counter import paint_counter, read_counter
 from tests.live.command import PATIENCE, WAYSHOT, read
-from tests.live.recording import Result, read_raw, until
+from tests.live.recording import Recording, read_raw, until
 from tests.stage import pattern
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 SIZE = 320, 240
 
-RAW = ("-t", "raw", "--pixel-format", "rgb24", "-r", "30", "--duration", "2")
+RAW = ("-t", "raw", "--pixel-format", "rgb24", "-r", "30")
+FRAME = SIZE[0] * SIZE[1] * 3
+"""Bytes of each."""
 
 
 def wayshot(services: Services, *words: str | Path) -> subprocess.CompletedProcess[bytes]:
@@ -77,28 +79,41 @@ class Counting:
             self.last += 1
 
 
+def newest(path: Path) -> int:
+    """Return the number of the last whole picture of a recording that goes on."""
+    with path.open("rb") as film:
+        film.seek((path.stat().st_size // FRAME - 1) * FRAME)
+        picture = np.frombuffer(film.read(FRAME), np.uint8)
+    return read_counter(picture.reshape(SIZE[1], SIZE[0], 3))
+
+
 def check_still(picture: Picture) -> None:
     """Check that it is exactly a picture that was shown."""
     assert np.array_equal(picture, counted(read_counter(picture)))
 
 
 def check_recording(services: Services, window: Fullscreen, path: Path, *words: str) -> None:
-    """Record two seconds, in the second of which nothing changes, and check every frame."""
-    with Counting(window) as counting:
-        process = subprocess.Popen(
-            [*WAYSHOT, "record", *RAW, *words, path],
-            env=services.env,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        until(path.exists, process)
-        time.sleep(1)
-    _, said = process.communicate(timeout=PATIENCE)
-    result = Result(process.returncode, b"", said.decode())
+    """Record a second in which something changes, and one in which nothing does; check all."""
+    second = 30 * FRAME
+    with subprocess.Popen(
+        [*WAYSHOT, "record", *RAW, *words, path],
+        env=services.env,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            running = Recording(process)
+            with Counting(window) as counting:
+                running.wait_for(path, second)
+                until(lambda: counting.last >= 20, process)
+            until(lambda: newest(path) == counting.last, process)
+            running.wait_for(path, path.stat().st_size + second)
+            result = running.end(signal.SIGINT)
+        finally:
+            process.kill()
     assert result.status == 0, result.said + services.logs()
-    assert result.statistics.seconds == 2
     film = read_raw(path, *SIZE, 3)
-    assert len(film) == 60
+    assert abs(len(film) - 30 * result.statistics.seconds) <= 1
     numbers = [read_counter(picture) for picture in film]
     assert numbers == sorted(numbers)
     assert len(set(numbers)) > 5

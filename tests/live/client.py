@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Picture = NDArray[np.uint8]
     """Rows of pixels of red, green and blue: shape (height, width, 3)."""
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that the compositor has for one answer."""
 
 XRGB8888 = 1

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WAYSHOT = (sys.executable, "-m", "wayshot_cli")
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a command that should have ended counts as hung."""
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 
-PROMPT = 5.0
+PROMPT = 10.0
 """Seconds within which a recording must end once it has been told to."""
 
 UNNAMED = (".gif", ".apng", ".webp")
@@ -113,6 +113,19 @@ class Recording:
         """Wait until signals are its own."""
         until(self._catches_signals, self.process)
 
+    def wait_until_idle(self) -> None:
+        """Wait until the thread that captures and heeds signals has slept for a while.
+
+        Who has to wait for a processor, or has a signal to heed, does not sleep.
+        """
+
+        def is_idle() -> bool:
+            before = self._naps()
+            time.sleep(0.15)
+            return before is not None and before == self._naps()
+
+        until(is_idle, self.process)
+
     def descriptors(self) -> list[str]:
         """Return what its file descriptors lead to, see proc(5)."""
         folder = Path(f"/proc/{self.process.pid}/fd")
@@ -124,6 +137,12 @@ class Recording:
 
     def _catches_signals(self) -> bool:
         return bool(int(self._status("SigCgt"), 16) >> (signal.SIGUSR1 - 1) & 1)
+
+    def _naps(self) -> str | None:
+        """Return how often the first thread has gone to sleep; None when it does not sleep."""
+        if int(self._status("ShdPnd"), 16) or not self._status("State").startswith("S"):
+            return None
+        return self._status("voluntary_ctxt_switches")
 
     def _status(self, name: str) -> str:
         status = Path(f"/proc/{self.process.pid}/status").read_text()

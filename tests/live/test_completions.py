@@ -41,10 +41,20 @@ def desk(session: Stage) -> Iterator[Stage]:
         window.close()
 
 
+@pytest.fixture
+def patience() -> float:
+    """How long wayshot waits for an answer: at a prompt not as long as a busy machine may take."""
+    return 20.0
+
+
 @pytest.fixture(params=SHELLS)
-def shell(request: pytest.FixtureRequest, desk: Stage, tmp_path: Path) -> Iterator[Shell]:
+def shell(
+    request: pytest.FixtureRequest, desk: Stage, tmp_path: Path, patience: float | None
+) -> Iterator[Shell]:
     """Run a shell that asks the wayshot of these tests."""
-    real = f"{sys.executable} -m wayshot_cli"
+    change = f"words._PATIENCE = {patience or 'words._PATIENCE'}"
+    script = f"from wayshot_cli import __main__; from wayshot_cli.cli import words; {change}"
+    real = f"{sys.executable} -c '{script}; __main__.main()'"
     session = {name: desk.env[name] for name in ("WAYLAND_DISPLAY", "XDG_RUNTIME_DIR")}
     with Shell(request.param, tmp_path / "home", real=real, env=session) as shell:
         yield shell
@@ -84,6 +94,7 @@ def test_a_window_is_completed_and_its_name_runs_nothing(
     assert not (shell.folder / "x").exists()
 
 
+@pytest.mark.parametrize("patience", [None])
 def test_a_compositor_that_does_not_answer_keeps_nobody_waiting(shell: Shell, desk: Stage) -> None:
     shell.offered("wayshot -")  # once everything is loaded
     with frozen(desk):

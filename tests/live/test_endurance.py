@@ -142,7 +142,7 @@ def test_the_library_in_a_long_life(one_output: Sway, tmp_path: Path, program: s
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=6 * PATIENCE,
+        timeout=2 * PATIENCE,
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")

@@ -146,11 +146,12 @@ def test_watch_window(build: Build, tmp_path: Path) -> None:
     second = np.ascontiguousarray(first[::-1])
     with (
         build.stage(Output(640, 480, (0, 0))) as stage,
-        Window(stage.socket, "org.example.one", "One", first) as window,
-        running(stage, "watch_window.py", "title:One", tmp_path) as process,
+        contextlib.ExitStack() as stack,
     ):
         if isinstance(stage, Sway):
-            stage.msg('[title="One"] floating enable')
+            stage.msg('for_window [title="One"] floating enable')
+        window = stack.enter_context(Window(stage.socket, "org.example.one", "One", first))
+        process = stack.enter_context(running(stage, "watch_window.py", "title:One", tmp_path))
         assert process.stdout
         assert process.stdout.readline() == f"{tmp_path / '0001.png'}: 90x60\n"
         window.commit(second)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.live.command import error, read, wayshot
+from tests.live.command import PATIENCE, error, read, wayshot
 from tests.stage import pattern
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_a_fifo_is_written_in_place(one_output: Sway, tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: copy.write_bytes(fifo.read_bytes()), daemon=True)
     reader.start()
     assert wayshot(one_output, fifo).returncode == 0
-    reader.join(5)
+    reader.join(PATIENCE)
     assert holds_the_picture(copy)
     assert fifo.is_fifo()
 

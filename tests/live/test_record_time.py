@@ -8,6 +8,7 @@ import time
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from tests import probe
@@ -16,11 +17,11 @@ from tests.live.conftest import on_both_sways, on_newer_sway
 from tests.live.film import LiveFilm
 from tests.live.recording import read_raw, read_y4m, record_at_once, recording, until
 from tests.stage import pattern
+from tests.y4m import FRAME
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.live.recording import Recording
     from tests.stage import Sway
 
 NTSC = Fraction(60000, 1001)
@@ -117,7 +118,9 @@ def test_a_moving_screen(static: Sway, tmp_path: Path) -> None:
     mkv = [read_counter(picture) for picture in probe.frames(tmp_path / "a.mkv")]
     for result, counters in zip(results, (y4m, mkv), strict=True):
         statistics = result.statistics
-        assert len(counters) == statistics.written
+        # Of a variable rate, the last picture comes once more if it stood until the end.
+        again = [counters[-2]] if counters is mkv and len(counters) > statistics.written else []
+        assert counters[statistics.written :] == again
         assert counters == sorted(counters)
         assert len(set(counters)) >= 20
         assert statistics.dropped == 0
@@ -134,6 +137,7 @@ def test_a_moving_screen(static: Sway, tmp_path: Path) -> None:
 def test_a_pause_is_cut_out(static: Sway, tmp_path: Path) -> None:
     """What the screen showed in between is in no frame; the clock stood still."""
     y4m, mp4 = tmp_path / "a.y4m", tmp_path / "a.mp4"
+    started = time.monotonic()
     with (
         LiveFilm(static, "HEADLESS-1") as film,
         recording(static, y4m) as into_y4m,
@@ -144,20 +148,26 @@ def test_a_pause_is_cut_out(static: Sway, tmp_path: Path) -> None:
         into_mp4.wait_for(mp4)
         time.sleep(0.4)
         before = film.pause()
-        time.sleep(0.2)
+        until(lambda: _newest(y4m) == before, into_y4m.process)
+        into_mp4.wait_until_idle()
         for one in running:
             one.send(signal.SIGUSR1)
         for one in running:
-            _wait_until_idle(one)
+            one.wait_until_idle()
+        paused = time.monotonic()
         film.resume()
         time.sleep(2.4)
         after = film.pause()
+        resumed = time.monotonic()
         for one in running:
             one.send(signal.SIGUSR1)
-        time.sleep(0.2)
+        until(lambda: _newest(y4m) == after, into_y4m.process)
+        into_mp4.wait_until_idle()
         film.resume()
+        until(lambda: _newest(y4m) > after, into_y4m.process)
         time.sleep(0.3)
         results = [one.end(signal.SIGTERM) for one in running]
+        longest = paused - started + time.monotonic() - resumed
     _, frames = read_y4m(y4m)
     seconds = [result.statistics.seconds for result in results]
     assert abs(len(frames) - 60 * seconds[0]) <= 1.5
@@ -169,8 +179,7 @@ def test_a_pause_is_cut_out(static: Sway, tmp_path: Path) -> None:
     assert after - before >= 10
     for result, counters in zip(results, counters_of.values(), strict=True):
         assert (result.status, result.rest) == (0, "")
-        # 1.1 s of recording and perhaps some more until the pause began, but not the 2.4 s.
-        assert 0.9 <= result.statistics.seconds <= 3
+        assert 0.7 <= result.statistics.seconds <= longest
         assert counters == sorted(counters)
         assert {before, after} <= set(counters)
         assert not [counter for counter in counters if before < counter < after]
@@ -178,14 +187,12 @@ def test_a_pause_is_cut_out(static: Sway, tmp_path: Path) -> None:
         assert counters[-1] > after
 
 
-def _wait_until_idle(running: Recording) -> None:
-    """Wait until it has used no processor time for a while: a paused recording does nothing."""
-    previous = -1.0
-
-    def is_idle() -> bool:
-        nonlocal previous
-        before, previous = previous, running.processor_time()
-        time.sleep(0.15)
-        return before == previous
-
-    until(is_idle, running.process)
+def _newest(path: Path) -> int:
+    """Return the number in the last whole frame of a stream that is still being written."""
+    size = 96 * 72 * 3 // 2
+    with path.open("rb") as file:
+        header = len(file.readline())
+        frames = (path.stat().st_size - header) // (len(FRAME) + size)
+        file.seek(header + frames * (len(FRAME) + size) - size)
+        luma = np.frombuffer(file.read(96 * 72), np.uint8)
+    return read_counter(luma.reshape(72, 96))

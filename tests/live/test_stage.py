@@ -171,8 +171,16 @@ def test_nothing_is_left_behind() -> None:
 
 def test_a_stage_that_cannot_be_set_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait is bounded and the error carries the end of sway's log."""
-    monkeypatch.setattr(stage, "PATIENCE", 0.5)
-    with pytest.raises(StageError, match=r"(?i)invalid.*transform"), Sway(Output(transform="up")):
+
+    class Impatient(Sway):
+        """Has patience with the start alone."""
+
+        def _set_up(self) -> None:
+            monkeypatch.setattr(stage, "PATIENCE", 0.5)
+            super()._set_up()
+
+    session = Impatient(Output(transform="up"))
+    with pytest.raises(StageError, match=r"(?i)invalid.*transform"), session:
         pass
 
 

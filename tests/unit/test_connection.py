@@ -443,6 +443,13 @@ def test_a_deadline_that_has_passed_is_an_error_without_waiting(connection: Conn
         connection.wait(lambda: False, "waiting", time.monotonic() - 1)
 
 
+def test_what_has_come_is_not_late_for_being_read_late(peer: Peer, thing: Proxy) -> None:
+    poked: list[bool] = []
+    thing.on(poke=lambda: poked.append(True))
+    peer.say(event(id_of(peer), POKE))
+    thing.connection.wait(lambda: bool(poked), "waiting", time.monotonic() - 1)
+
+
 def test_what_is_done_already_needs_no_time(connection: Connection) -> None:
     connection.wait(lambda: True, "waiting", time.monotonic() - 1)
 

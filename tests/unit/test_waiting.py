@@ -66,6 +66,21 @@ def test_a_deadline_before_it_holds(waiter: Waiter) -> None:
         waiter.wait(lambda: False, "waiting", monotonic() + 0.05)
 
 
+def test_what_is_there_at_a_deadline_that_has_passed_is_taken(waiter: Waiter) -> None:
+    reading_fd, writing_fd = os.pipe()
+    try:
+        os.write(writing_fd, b"x")
+        read: list[bytes] = []
+        waiter.watch(reading_fd, lambda: read.append(os.read(reading_fd, 1)))
+        waiter.wait(lambda: bool(read), "waiting", monotonic() - 1)
+        with pytest.raises(CaptureTimeoutError):
+            waiter.wait(lambda: len(read) == 2, "waiting", monotonic() - 1)
+    finally:
+        waiter.unwatch(reading_fd)
+        os.close(reading_fd)
+        os.close(writing_fd)
+
+
 def test_what_a_handler_raises_reaches_whoever_waits(waiter: Waiter) -> None:
     def fail() -> None:
         raise ZeroDivisionError

@@ -18,9 +18,9 @@ from PIL import Image
 
 from tests.fake.counter import paint_counter, read_counter
 from tests.fake.pixels import picture as film_picture
-from tests.guest.inside.stage import RENDER_NODE, GlesLabwc, GlesSway
+from tests.guest.inside.stage import PATIENCE, RENDER_NODE, GlesLabwc, GlesSway
 from tests.live.client import Client
-from tests.live.command import PATIENCE, WAYSHOT, error, shoot, wayshot
+from tests.live.command import WAYSHOT, error, shoot, wayshot
 from tests.live.film import LiveFilm
 from tests.live.recording import read_raw, recording
 from tests.stage import NOBODY, TRANSFORMS, Output, Stage, pattern
@@ -278,7 +278,7 @@ def test_captures_leave_no_fd_and_no_buffer(
     assert before[1] == 0
     assert not counted.objects
     assert 20 <= counted.made <= (20 * SWAPCHAIN if backend == "export-dmabuf" else 20)
-    deadline = monotonic() + 10
+    deadline = monotonic() + PATIENCE
     while dmabufs() > in_the_kernel:  # the compositor lets go in its own time
         assert monotonic() < deadline, f"{dmabufs()} after {in_the_kernel}"
         sleep(0.1)
@@ -352,10 +352,13 @@ def test_each_frame_of_a_recording_was_shown(
     """Whole, one after the other, in few buffers."""
     size = (320, 240)
     show(stage, size)
-    most, numbers = 0, []
+    most = 0
+    numbers: list[int] = []
     chosen, _ = choose(connection, backend, "dmabuf")
     with LiveFilm(stage, NAME), OutputSource(connection, chosen) as source:
-        for _ in range(200):
+        deadline = monotonic() + PATIENCE
+        while len({*numbers}) <= 100:
+            assert monotonic() < deadline
             taken = source.capture()
             assert taken
             picture = taken.render().to_numpy()
@@ -367,7 +370,6 @@ def test_each_frame_of_a_recording_was_shown(
             most = max(most, len(counted.objects))
             del taken, picture
     assert numbers == sorted(numbers)
-    assert len({*numbers}) > 100
     assert most <= (2 if backend == "screencopy" else SWAPCHAIN)
     assert counted.made == most
 
@@ -380,7 +382,7 @@ def test_record_ends_by_ctrl_c(stage: Stage, tmp_path: Path, way: tuple[str, ...
     path = tmp_path / "raw"
     raw = ("-t", "raw", "--pixel-format", "rgb24", "-r", "30")
     with LiveFilm(stage, NAME), recording(stage, *way, *raw, path) as running:
-        running.wait_for(path, 30 * 64 * 48 * 3)
+        running.wait_for(path, 90 * 64 * 48 * 3)
         result = running.end(signal.SIGINT)
     assert result.status == 0
     numbers = []
@@ -405,7 +407,7 @@ def test_a_recording_follows_a_change_of_size(
     with OutputSource(connection, chosen) as source:
         for size in sizes:
             expected = show(stage, size)
-            deadline = monotonic() + 10
+            deadline = monotonic() + PATIENCE
             picture = source.capture(until=deadline)
             while picture and not np.array_equal(picture.render().to_numpy(), expected):
                 assert monotonic() < deadline, f"{size} was never seen"
@@ -430,7 +432,7 @@ def test_a_screen_that_stands_still_is_waited_for(
         expected = pattern(64, 48)[::-1]
         stage.set_background(NAME, expected)
         picture = source.capture(until=connection.deadline())
-        deadline = monotonic() + 10
+        deadline = monotonic() + PATIENCE
         while picture and not np.array_equal(picture.render().to_numpy(), expected):
             assert monotonic() < deadline
             picture = source.capture(until=monotonic() + 0.5) or picture

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.guest.inside.stage import GlesSway
+from tests.guest.inside.stage import PATIENCE, GlesSway
 from tests.live.command import read, shoot, wayshot
 from tests.stage import TRANSFORMS, Output, pattern
 from wayshot_cli.backends import choose
@@ -74,7 +74,7 @@ def pixels(frame: DmabufFrame) -> Picture:
 
 def settled(connection: Connection, expected: Picture, backend: str = "screencopy") -> DmabufFrame:
     """Take a picture, again and again until it is the expected one."""
-    deadline = monotonic() + 10
+    deadline = monotonic() + PATIENCE
     while True:
         frame = shot_dmabuf(NAME, connection=connection, backend=backend)
         for _ in range(5):
@@ -108,13 +108,13 @@ def test_the_other_example_hands_the_shot_over(sway: GlesSway, tmp_path: Path) -
     expected = show(sway, (203, 117), "90")
     path = tmp_path / "handed.png"
     command = [sys.executable, str(EXAMPLES / "hand_over.py")]
-    done = subprocess.run([*command, NAME, path], env=sway.env, timeout=30, check=False)
+    done = subprocess.run([*command, NAME, path], env=sway.env, timeout=PATIENCE, check=False)
     assert done.returncode == 0
     assert np.array_equal(read(path), expected)
     path.unlink()
     for arguments in ("NONE-1", path), (NAME, tmp_path / "no" / "folder.png"):
         done = subprocess.run(
-            [*command, *arguments], env=sway.env, timeout=30, check=False, capture_output=True
+            [*command, *arguments], env=sway.env, timeout=PATIENCE, check=False, capture_output=True
         )
         assert done.returncode == 1
         assert b"Traceback" not in done.stderr
@@ -128,10 +128,10 @@ def test_the_example_draws_the_shot(
     """From the screen through GL into a file."""
     expected = show(sway, size, transform)
     path = tmp_path / "drawn.png"
-    deadline = monotonic() + 15
+    deadline = monotonic() + PATIENCE
     while True:
         command = [sys.executable, str(EXAMPLE), NAME, str(path)]
-        subprocess.run(command, env=sway.env, timeout=20, check=True)
+        subprocess.run(command, env=sway.env, timeout=PATIENCE, check=True)
         if np.array_equal(read(path), expected):
             break
         assert monotonic() < deadline, "the picture was never drawn"
@@ -142,7 +142,7 @@ def test_the_example_says_what_goes_wrong(sway: GlesSway, tmp_path: Path) -> Non
     """In a line or two, and writes nothing."""
     command = [sys.executable, str(EXAMPLE), "nonsense", str(tmp_path / "drawn.png")]
     ended = subprocess.run(
-        command, env=sway.env, timeout=20, check=False, capture_output=True, text=True
+        command, env=sway.env, timeout=PATIENCE, check=False, capture_output=True, text=True
     )
     assert ended.returncode == 1
     assert ended.stderr == f"no output named 'nonsense'\nknown outputs: {NAME}\n"
@@ -340,7 +340,7 @@ def test_both_ways_of_reading_give_the_same(
     expected = show(sway, transform="90")
     notes: list[str] = []
     frame = shot_dmabuf(NAME, connection=connection, report=notes.append)
-    deadline = monotonic() + 10
+    deadline = monotonic() + PATIENCE
     while not np.array_equal(pixels(frame), expected):
         assert monotonic() < deadline
         frame.close()

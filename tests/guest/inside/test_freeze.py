@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.guest.inside.stage import GlesLabwc, GlesSway
+from tests.guest.inside.stage import PATIENCE, GlesLabwc, GlesSway
 from tests.live.client import BOTTOM_LAYER, Client
 from tests.stage import Output, pattern
 from wayshot_cli import shot
@@ -34,7 +34,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 def becomes(expected: Callable[[], bool]) -> bool:
     """Tell whether something is so in the end: Mesa's threads may still draw."""
-    deadline = monotonic() + 10
+    deadline = monotonic() + PATIENCE
     while not expected():
         if monotonic() > deadline:
             return False

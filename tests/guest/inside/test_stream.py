@@ -43,7 +43,7 @@ def counted(number: int) -> Picture:
 
 
 @pytest.mark.parametrize("backend", ["image-copy", "screencopy"])
-@pytest.mark.parametrize("fps", [None, 20])
+@pytest.mark.parametrize("fps", [None, 5])
 def test_frames_are_right_and_stay_so_while_they_are_kept(
     connection: Connection, backend: str, fps: int | None
 ) -> None:

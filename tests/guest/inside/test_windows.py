@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.guest.inside.stage import GlesLabwc, GlesSway
+from tests.guest.inside.stage import PATIENCE, GlesLabwc, GlesSway
 from tests.live.command import shoot
 from tests.live.window import Window, translucent
 from tests.stage import Output
@@ -40,7 +40,7 @@ def test_a_window_is_its_own_pixels(stage: Stage, buffer: str, tmp_path: Path) -
     """Over black: wlroots draws them so, even into a buffer that has alpha."""
     picture = translucent(203, 117)
     with Window(stage.socket, "org.example", TITLE, picture):
-        deadline = monotonic() + 10  # Mesa's threads may still draw: see test_dmabuf.py
+        deadline = monotonic() + PATIENCE  # Mesa's threads may still draw: see test_dmabuf.py
         while True:
             shot = shoot(stage, tmp_path, "-w", f"title:{TITLE}", "--buffer", buffer)
             if np.array_equal(shot, picture[..., :3]) or monotonic() > deadline:
@@ -61,7 +61,7 @@ def test_a_recording_follows_a_change_of_size(stage: Stage, buffer: str) -> None
                 expected = translucent(*size)
                 # Not until it is drawn: labwc does not say so while a capture rests.
                 window.commit(expected)
-                deadline = monotonic() + 10
+                deadline = monotonic() + PATIENCE
                 seen: NDArray[Any] = np.zeros(0)
                 while not np.array_equal(seen, expected[..., :3]):
                     assert monotonic() < deadline, f"{size} was never seen"
