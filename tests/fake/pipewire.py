@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 READY = "WAYSHOT_TEST_PRODUCER"
 """The environment variable that names a producer that is compiled already."""
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds that each of them has for a start, or for an answer."""
 
 BGRX, RGB = 8, 15
@@ -202,9 +202,9 @@ class Producer:
         self.process.stdin.write(" ".join([verb, *map(str, words), *pairs]) + "\n")
         self.process.stdin.flush()
 
-    def wait_for(self, start: str) -> str:
+    def wait_for(self, start: str, patience: float = PATIENCE) -> str:
         """Return the next line that starts so; those before it are forgotten."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         heard = []
         while time.monotonic() < deadline:
             try:

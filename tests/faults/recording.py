@@ -179,14 +179,18 @@ class Recording:
 
 @contextlib.contextmanager
 def recording(
-    compositor: FakeCompositor | Config, folder: Path, *arguments: str, **popen: Any
+    compositor: FakeCompositor | Config,
+    folder: Path,
+    *arguments: str,
+    timeout: float = TIMEOUT,
+    **popen: Any,
 ) -> Iterator[Recording]:
     """Start ``wayshot record ARGUMENTS`` in a folder; at the end of the block it is gone."""
     with contextlib.ExitStack() as stack:
         if isinstance(compositor, Config):
             compositor = stack.enter_context(FakeCompositor(compositor))
-        timeout = ("--timeout", str(TIMEOUT))
-        running = Recording(compositor, folder, (*timeout, *arguments), **popen)
+        words = ("--timeout", str(timeout), *arguments)
+        running = Recording(compositor, folder, words, **popen)
         try:
             yield running
         finally:
@@ -196,10 +200,14 @@ def recording(
 
 
 def record(
-    compositor: FakeCompositor | Config, folder: Path, *arguments: str, may_leak: bool = False
+    compositor: FakeCompositor | Config,
+    folder: Path,
+    *arguments: str,
+    may_leak: bool = False,
+    timeout: float = TIMEOUT,
 ) -> Result:
     """Run ``wayshot record ARGUMENTS`` until it ends by itself."""
-    with recording(compositor, folder, *arguments) as running:
+    with recording(compositor, folder, *arguments, timeout=timeout) as running:
         return running.result(may_leak=may_leak)
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.fake import Config
-from tests.faults import command
-from tests.faults.command import LIMIT, LONG
+from tests.faults.command import LIMIT, LONG, shoot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.fake import FakeCompositor
+    from tests.faults.command import Result
 
 WAYSHOT = (sys.executable, "-m", "wayshot_cli")
 
@@ -30,12 +30,7 @@ def sh(script: str) -> str:
     return f"sh -c {shlex.quote(script)}"
 
 
-def shoot(config: Config, folder: Path, *words: str, timeout: float = LONG) -> command.Result:
-    """Take a picture named shot.png, with a long time-out: it is not to be sat out."""
-    return command.shoot(config, folder, *words, timeout=timeout)
-
-
-def select(config: Config, folder: Path, script: str, *words: str) -> command.Result:
+def select(config: Config, folder: Path, script: str, *words: str) -> Result:
     """Have a region selected by a script."""
     return shoot(config, folder, "--select", "--selector", sh(script), *words)
 

@@ -15,7 +15,8 @@ import pytest
 
 from tests.descriptors import leaving_no_more
 from tests.fake import Config, FakeCompositor, Fault, Step, faults
-from tests.faults.command import LIMIT, TIMEOUT
+from tests.faults.command import LIMIT, LONG, TIMEOUT
+from tests.faults.selecting import wait_until
 from tests.orphans import Orphans, adopted
 from wayshot_cli import clipboard
 
@@ -61,11 +62,14 @@ def png(tmp_path: Path) -> str:
 
 
 def copy(
-    compositor: FakeCompositor, *words: str, env: dict[str, str] | None = None
+    compositor: FakeCompositor,
+    *words: str,
+    env: dict[str, str] | None = None,
+    timeout: float = LONG,
 ) -> subprocess.CompletedProcess[str]:
     # Its pipes are read until their end: nothing in the background may keep them.
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(TIMEOUT), *words],
+        [sys.executable, "-c", SCRIPT, str(timeout), *words],
         env=compositor.env | (env or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -83,11 +87,11 @@ def copied(compositor: FakeCompositor, *words: str) -> None:
 def refused(config: Config, holders: Orphans, *words: str, **settings: Any) -> list[str]:
     """Return the error's class, its words and its hint."""
     with FakeCompositor(config) as compositor:
-        result = copy(compositor, *words, **settings)
+        result = copy(compositor, *words, timeout=TIMEOUT, **settings)
         assert result.returncode
         assert result.stderr == ""
         compositor.wait_until_gone()
-    assert holders.pids == []
+    holders.wait_until(0)
     return result.stdout.splitlines()
 
 
@@ -147,7 +151,7 @@ def test_fifty_copies_leave_one_process(holders: Orphans, png: str) -> None:
         for _ in range(50):
             copied(compositor, png)
         (holder,) = holders.wait_until(1)
-        assert compositor.connected == 1
+        wait_until(lambda: compositor.connected == 1)
         assert len(os.listdir(f"/proc/{holder}/fd")) < 10
         compositor.replace_clipboard()
         wait_for_end(compositor, holders)
@@ -322,7 +326,7 @@ class TestWlCopy:
         assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
         assert (tmp_path / "words").read_text() == "--type image/png\n"
         assert (tmp_path / "got").read_bytes() == DATA
-        assert holders.pids == []
+        holders.wait_until(0)
 
     def test_without_it_the_package_is_named(self, tool: Path, holders: Orphans, png: str) -> None:
         kind, words, hint = refused(
@@ -349,7 +353,7 @@ class TestWlCopy:
             kind, words, _ = refused(
                 Config(seat_version=5), holders, png, env={"PATH": f"{tool.parent}:/usr/bin:/bin"}
             )
-            assert sleepers.pids == []
+            sleepers.wait_until(0)
         assert kind == "CaptureTimeoutError"
         assert "wl-copy" in words
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.fake import FORMATS, Config, Cursor, FakeCompositor, Fault, Output, Step, faults
 from tests.fake.image_copy import CURSOR_INDEX, STOPPED
+from tests.faults.command import LONG, TIMEOUT
 from wayshot_cli import Box, CaptureError, CaptureTimeoutError, UnsupportedError, shot
 from wayshot_cli.frame import Alpha
 from wayshot_cli.wayland.connection import Connection
@@ -16,18 +17,16 @@ from wayshot_cli.wayland.connection import Connection
 if TYPE_CHECKING:
     from wayshot_cli.frame import Frame
 
-TIMEOUT = 1.0
-
 IMAGE = Output("cursor", 7, 5, shm_format=FORMATS["ARGB8888"])
 CURSOR = Cursor(IMAGE, (20, 10), (3, 2))
 CONFIG = Config(screencopy_version=0, image_copy_version=1, seat_version=5, cursor=CURSOR)
 
 
-def take(config: Config, **wishes: Any) -> Frame:
+def take(config: Config, timeout: float = LONG, **wishes: Any) -> Frame:
     """Take a shot with the cursor apart, and check that nothing is left of it."""
     with FakeCompositor(config) as compositor:
         try:
-            with Connection(str(compositor.socket_path), timeout=TIMEOUT) as connection:
+            with Connection(str(compositor.socket_path), timeout=timeout) as connection:
                 return shot(connection=connection, cursor="separate", **wishes)
         finally:
             compositor.wait_until_gone()
@@ -46,7 +45,7 @@ def test_it_has_an_image_a_place_and_a_hotspot() -> None:
 
 def test_it_is_not_painted_as_well() -> None:
     with FakeCompositor(CONFIG) as compositor:
-        with Connection(str(compositor.socket_path)) as connection:
+        with Connection(str(compositor.socket_path), timeout=LONG) as connection:
             shot(connection=connection, cursor="separate")
         assert [r.arguments[2] for r in compositor.requests if r.name == "create_session"] == [0]
 
@@ -54,7 +53,7 @@ def test_it_is_not_painted_as_well() -> None:
 @pytest.mark.parametrize("cursor", [False, True])
 def test_nobody_asks_for_what_is_not_wished_for(cursor: bool) -> None:  # noqa: FBT001
     with FakeCompositor(CONFIG) as compositor:
-        with Connection(str(compositor.socket_path)) as connection:
+        with Connection(str(compositor.socket_path), timeout=LONG) as connection:
             assert shot(connection=connection, cursor=cursor).cursor is None
         assert not any("cursor" in request.name for request in compositor.requests)
 
@@ -79,7 +78,7 @@ def test_there_is_none(config: Config) -> None:
 @pytest.mark.parametrize("version", [1, 3, 5])
 def test_every_version_of_seats_will_do(version: int) -> None:
     with FakeCompositor(replace(CONFIG, seat_version=version)) as compositor:
-        with Connection(str(compositor.socket_path)) as connection:
+        with Connection(str(compositor.socket_path), timeout=LONG) as connection:
             assert shot(connection=connection, cursor="separate").cursor
         assert compositor.violations == []
 
@@ -87,11 +86,11 @@ def test_every_version_of_seats_will_do(version: int) -> None:
 def test_no_seat_stays_bound() -> None:
     """But as long as its pointer is used: wlroots forgets that with the seat."""
     with FakeCompositor(CONFIG) as compositor:
-        with Connection(str(compositor.socket_path)) as connection:
+        with Connection(str(compositor.socket_path), timeout=LONG) as connection:
             assert shot(connection=connection, cursor="separate").cursor
             connection.roundtrip("waiting")
             (client,) = compositor.clients
-            kinds = {resource.interface.name for resource in client.objects.values()}
+            kinds = compositor._run(lambda: {it.interface.name for it in client.objects.values()})
             assert not {"wl_seat", "wl_pointer"} & kinds
         names = [request.name for request in compositor.requests]
         assert names.index("create_pointer_cursor_session") < names.index("release")
@@ -177,7 +176,7 @@ def test_one_that_leaves_while_it_is_tried_again_is_gone() -> None:
 def test_an_image_that_never_comes_ends_at_the_timeout(step: Step) -> None:
     fault = Fault(step, faults.withhold, output="cursor")
     with pytest.raises(CaptureTimeoutError, match="the cursor over output 'FAKE-1'"):
-        take(replace(CONFIG, faults=(fault,)))
+        take(replace(CONFIG, faults=(fault,)), TIMEOUT)
 
 
 def test_a_pointer_that_is_unplugged_meanwhile_has_none() -> None:
@@ -188,7 +187,7 @@ def test_a_pointer_that_is_unplugged_meanwhile_has_none() -> None:
 def test_an_image_that_fails_forever_ends_at_the_timeout() -> None:
     fault = Fault(Step.CAPTURE, faults.failing(0), output="cursor")
     with pytest.raises(CaptureError, match="failed to capture the cursor over output 'FAKE-1'"):
-        take(replace(CONFIG, faults=(fault,)))
+        take(replace(CONFIG, faults=(fault,)), TIMEOUT)
 
 
 def test_other_backends_have_none_apart() -> None:

@@ -150,7 +150,10 @@ def test_a_frame_says_where_its_pixels_are(connection: Connection, backend: str)
 
 def test_transform_and_scale_are_those_of_the_output() -> None:
     config = replace(CONFIG, outputs=(Output(width=61, height=33, transform=1, y_invert=True),))
-    with FakeCompositor(config) as compositor, Connection(str(compositor.socket_path)) as link:
+    with (
+        FakeCompositor(config) as compositor,
+        Connection(str(compositor.socket_path), timeout=LONG) as link,
+    ):
         expected = shot(connection=link, buffer="shm")
         with shot_dmabuf(connection=link) as frame:
             assert frame.size == (61, 33)
@@ -164,7 +167,10 @@ def test_a_frame_is_of_one_output(connection: Connection) -> None:
     with pytest.raises(NotFoundError, match="nonsense"):
         shot_dmabuf("nonsense", connection=connection)
     two = replace(CONFIG, outputs=(Output(), Output("FAKE-2", x=64)))
-    with FakeCompositor(two) as compositor, Connection(str(compositor.socket_path)) as link:
+    with (
+        FakeCompositor(two) as compositor,
+        Connection(str(compositor.socket_path), timeout=LONG) as link,
+    ):
         with pytest.raises(InvalidArgumentError, match="2 outputs") as raised:
             shot_dmabuf(connection=link)
         assert raised.value.hint == "name one of FAKE-1, FAKE-2"
@@ -282,7 +288,10 @@ def test_a_buffer_is_captured_into_again_when_all_that_shows_it_is_gone(
 def test_a_compositor_that_accepts_no_buffer_gets_no_more_than_are_allowed() -> None:
     """However often a capture is begun, and given up."""
     config = replace(CONFIG, faults=(Fault(Step.PARAMS, faults.withhold),))
-    with FakeCompositor(config) as compositor, Connection(str(compositor.socket_path)) as link:
+    with (
+        FakeCompositor(config) as compositor,
+        Connection(str(compositor.socket_path), timeout=LONG) as link,
+    ):
         chosen, _ = choose(link, "screencopy", "dmabuf")
         with leaving_no_descriptors():
             with chosen.open(read_outputs(link)[0]) as session:

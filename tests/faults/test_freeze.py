@@ -11,14 +11,16 @@ import pytest
 from tests.descriptors import descriptors, leaving_no_more
 from tests.fake import FORMATS, FakeCompositor, Fault, Output, Step, faults
 from tests.faults.command import (
+    LONG,
     TIMEOUT,
     assert_failed,
     assert_shot,
     assert_told_at_once,
     assert_waited,
+    shoot,
     wayshot,
 )
-from tests.faults.selecting import LAYERS, is_running, select, selecting, shoot, wait_until
+from tests.faults.selecting import LAYERS, is_running, select, selecting, wait_until
 from wayshot_cli.cli.children import descendants
 from wayshot_cli.cli.selecting import Programs, select_point, select_region
 from wayshot_cli.errors import CancelledError, SelectionError, UnsupportedError
@@ -246,7 +248,7 @@ def test_a_killed_command_takes_its_surfaces_along(folder: Path) -> None:
 
 def test_freezing_again_and_again_leaves_no_descriptor_and_no_process() -> None:
     def select() -> None:
-        with Connection(str(compositor.socket_path)) as link, freeze(link) as frozen:
+        with Connection(str(compositor.socket_path), timeout=LONG) as link, freeze(link) as frozen:
             point = select_point(link, Programs(["echo", "1,2 3x4"]))
             with pytest.raises(CancelledError):
                 select_region(link, Programs(["false"]))

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fake import Config, Fault, Step, faults, wire
-from tests.faults.command import assert_failed, assert_shot, assert_waited, picture_of, shoot
+from tests.faults.command import (
+    TIMEOUT,
+    assert_failed,
+    assert_shot,
+    assert_waited,
+    picture_of,
+    shoot,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +62,8 @@ def test_a_string_without_its_end_is_the_end(step: Step, tmp_path: Path) -> None
 @pytest.mark.parametrize("object_id", [0, 0x7FFFFFFF, wire.FIRST_SERVER_ID, 0xFFFFFFFF])
 def test_an_answer_to_nobody_is_none(object_id: int, tmp_path: Path) -> None:
     change = faults.with_object(object_id)
-    result = shoot(Config(faults=(Fault(Step.READY, faults.garbling(change)),)), tmp_path)
+    config = Config(faults=(Fault(Step.READY, faults.garbling(change)),))
+    result = shoot(config, tmp_path, timeout=TIMEOUT)
     assert_failed(result, 1, "'FAKE-1'")
     assert_waited(result)
 

@@ -10,7 +10,6 @@ import pytest
 from tests.fake import Config, FakeCompositor, Fault, Mode, Output, Step, faults
 from tests.fake.resources import Copy
 from tests.faults.command import (
-    LONG,
     assert_failed,
     assert_shot,
     assert_told_at_once,
@@ -338,7 +337,7 @@ def test_an_output_whose_frame_fails_before_it_is_gone_went_away(
         return True
 
     config = Config(faults=(Fault(step, fail), Fault(Step.SYNC, go)))
-    result = shoot(config, tmp_path, timeout=LONG)
+    result = shoot(config, tmp_path)
     assert_failed(result, 6, "'FAKE-1'")
     assert_told_at_once(result)
 

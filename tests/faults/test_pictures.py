@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.fake import FORMATS, Config, FakeCompositor, Fault, Output, Step, faults
-from tests.faults.command import LIMIT, assert_failed, assert_shot, picture_of, shoot, wayshot
+from tests.faults.command import assert_failed, assert_shot, picture_of, shoot, wayshot
 from tests.unit.pngfile import read as read_png
 
 if TYPE_CHECKING:
@@ -120,15 +120,15 @@ def test_a_picture_beyond_all_measure_is_refused_before_any_is_taken(
 
 
 def test_each_answer_has_its_own_time(tmp_path: Path) -> None:
-    config = Config(latency=0.3)
-    result = shoot(config, tmp_path)
+    config = Config(latency=0.6)
+    result = shoot(config, tmp_path, timeout=2.0)
     assert_shot(result, picture_of(config))
     assert result.elapsed >= 4 * config.latency  # globals, outputs, offer, frame
 
 
 def test_a_compositor_that_sends_byte_after_byte_is_understood(tmp_path: Path) -> None:
     config = Config(dribble=0.0003)
-    assert_shot(shoot(config, tmp_path, timeout=LIMIT), picture_of(config))
+    assert_shot(shoot(config, tmp_path), picture_of(config))
 
 
 def test_thousands_of_globals(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_more_requests_than_the_socket_holds_while_the_compositor_is_busy(tmp_pa
 def test_a_picture_of_two_hundred_outputs(tmp_path: Path) -> None:
     outputs = tuple(Output(f"FAKE-{n}", 8, 8, x=8 * n) for n in range(200))
     config = Config(outputs=outputs)
-    assert_shot(shoot(config, tmp_path, timeout=5), picture_of(config))
+    assert_shot(shoot(config, tmp_path), picture_of(config))
 
 
 def test_the_list_says_what_the_compositor_says(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import resource
 import select
 import signal
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread, Timer, current_thread
 from time import monotonic, monotonic_ns, sleep
@@ -17,7 +18,8 @@ import numpy as np
 import pytest
 
 from tests.descriptors import descriptors, leaving_no_descriptors, leaving_no_more, threads
-from tests.fake.pipewire import BGRX, RGB, PipeWire, Producer, picture
+from tests.fake.pipewire import BGRX, RGB, PipeWire, PipeWireError, Producer, picture
+from tests.faults.selecting import wait_until
 from wayshot_cli import errors
 from wayshot_cli.backends.pipewire import chunks, memory, offers
 from wayshot_cli.backends.pipewire.library import Remote, library
@@ -36,14 +38,16 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 64, 48
 ROW = WIDTH * 4
-CORRUPTED = 2
+START = 20.0
+"""Seconds that a stream has until pictures flow, whatever the time-out is that a test needs."""
 
 
 class Consumer:
     """A session with its own waiter, and what a test asks of it."""
 
-    def __init__(self, producer: Producer, timeout: float = 10.0, **wishes: object) -> None:
-        self.waiter = Waiter(timeout)
+    def __init__(self, producer: Producer, timeout: float = START, **wishes: object) -> None:
+        self.waiter = Waiter(START)
+        self.timeout = timeout
         self.stream = Stream(producer.node, **wishes)  # type: ignore[arg-type]
         self.session = Session(self.stream, self.waiter, Box(0, 0, 1, 1))
         self.producer = producer
@@ -51,22 +55,26 @@ class Consumer:
     def __enter__(self) -> Self:
         self.producer.wait_for("state streaming")
         self.wait_for_flow()
+        self.waiter.timeout = self.timeout
         return self
 
     def wait_for_flow(self) -> None:
-        """Wait until what is sent comes through."""
+        """Wait until what is sent comes through, and nothing is on its way."""
         self.waiter.wait(lambda: self.stream.is_streaming, "starting")
-        # What is sent before the daemon has both in one cycle, gets lost.
-        deadline = self.waiter.deadline()
-        while not (self.stream.dropped or self.stream.has_news):
-            self.producer.tell("send", header_flags=CORRUPTED)
+        # What is sent before the daemon has both in one cycle gets lost, be it "sent" or not.
+        deadline, patience, newest = self.waiter.deadline(), 0.1, -1
+        while not self.has_come(newest):
+            assert monotonic() < deadline
+            newest = monotonic_ns()
+            self.producer.tell("send", pts=newest)
+            with contextlib.suppress(PipeWireError):
+                self.producer.wait_for("sent", 1.0)
             with contextlib.suppress(errors.CaptureTimeoutError):
-                self.waiter.wait(self._has_come, "starting", min(deadline, monotonic() + 0.1))
-        self.stream.dropped.clear()
-        self.producer.tell("set", header_flags=0)
-
-    def _has_come(self) -> bool:
-        return bool(self.stream.dropped)
+                self.waiter.wait(partial(self.has_come, newest), "", monotonic() + patience)
+            patience *= 2
+        self.producer.tell("set", pts=0)
+        with self.stream._remote.locked():
+            self.stream._forget()
 
     def __exit__(self, *_: object) -> None:
         self.session.close()
@@ -79,6 +87,11 @@ class Consumer:
     def wait_for_drop(self) -> None:
         """Wait until a picture has been passed over: one that follows sooner may replace it."""
         self.waiter.wait(lambda: bool(self.stream.dropped), "waiting for a drop")
+
+    def has_come(self, time_ns: int) -> bool:
+        """Whether the newest picture, which nobody has taken, is the one of this time."""
+        held = self.stream._held
+        return held is not None and held.time_ns == time_ns
 
     def next_is_good(self) -> None:
         self.producer.send(
@@ -254,8 +267,9 @@ def test_only_the_newest_of_several_is_given(producer: Producer) -> None:
             producer.send(seed=seed)
             sleep(0.01)
         sleep(0.5)  # or it would replace the one before, in PipeWire itself
-        producer.send(seed=50)
-        consumer.waiter.sleep(0.5)
+        newest = monotonic_ns()
+        producer.send(seed=50, pts=newest)
+        consumer.waiter.wait(lambda: consumer.has_come(newest), "waiting for the newest")
         assert np.array_equal(rows(consumer.capture()), picture(WIDTH, HEIGHT, 50))
         with pytest.raises(errors.CaptureTimeoutError):
             consumer.waiter.wait(lambda: consumer.stream.has_news, "waiting", monotonic() + 0.2)
@@ -398,17 +412,14 @@ class TestCursor:
 
 
 def test_two_silences_are_two_errors(pipewire: PipeWire, producer: Producer) -> None:
-    with (
-        Waiter(1.0) as waiter,
-        Session(Stream(producer.node), waiter, Box(0, 0, 1, 1)) as session,
-    ):
-        session.start()
+    with Consumer(producer, timeout=1.0) as consumer:
+        consumer.session.start()
         with pytest.raises(errors.CaptureTimeoutError, match="agreed to 64x48 BGRx, but sent no"):
-            session.finish(waiter.deadline())
+            consumer.session.finish(consumer.waiter.deadline())
     with pipewire.producer() as other:
         other.offer(2, WIDTH, HEIGHT)  # I420
         stream = Stream(other.node)
-        with Waiter(1.0) as waiter, Session(stream, waiter, Box(0, 0, 1, 1)) as session:
+        with Waiter(3.0) as waiter, Session(stream, waiter, Box(0, 0, 1, 1)) as session:
             session.start()
             # The session manager ends a stream that it cannot link, or leaves it alone.
             family = (errors.NotFoundError, errors.CaptureTimeoutError)
@@ -440,8 +451,9 @@ def test_a_stream_that_rests_wakes_nobody_and_has_the_newest_at_once(producer: P
         consumer.session.set_active(False)
         consumer.stream.on_news()
         for seed in range(3):
-            producer.send(seed=seed)
-            sleep(0.2)
+            time_ns = monotonic_ns()
+            producer.send(seed=seed, pts=time_ns)
+            wait_until(partial(consumer.has_come, time_ns))
         assert not select.select([consumer.stream.fd], [], [], 0)[0]
         consumer.session.set_active(True)
         taken = consumer.stream.take(consumer.waiter, 0)
@@ -598,8 +610,8 @@ def test_a_fork_leaves_the_stream_to_whoever_made_it(producer: Producer) -> None
 TILED = 0x0100_0000_0000_0002
 
 
-def modifier_said(producer: Producer) -> int:
-    return int(producer.wait_for("format").split()[-1], 16)
+def modifier_said(producer: Producer, patience: float = START) -> int:
+    return int(producer.wait_for("format", patience).split()[-1], 16)
 
 
 @pytest.mark.parametrize("fixates", [0, 1])
@@ -627,12 +639,14 @@ def test_a_modifier_is_settled_in_two_steps(
                 return stream.agreed is not None and stream.agreed.modifier == said
 
             waiter.watch(stream.fd, stream.on_news)
-            try:
-                waiter.wait(agree, "agreeing", monotonic() + 1.0)
-            except errors.CaptureTimeoutError:
+            deadline = monotonic() + START
+            while not agree():
+                assert monotonic() < deadline
+                with contextlib.suppress(errors.CaptureTimeoutError):
+                    waiter.wait(agree, "agreeing", monotonic() + 0.1)
                 # Where both settle it, either may win, the other one then follows.
-                said = modifier_said(producer)
-                waiter.wait(agree, "agreeing")
+                with contextlib.suppress(PipeWireError):
+                    said = modifier_said(producer, 0.1)
             assert said == (agreed if agreed is not None else said)
             assert fixates or said == 0  # it is the one that can be mapped
 

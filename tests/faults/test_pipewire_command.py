@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 64, 48
 NBYTES = WIDTH * HEIGHT * 4
+SOON = 20.0
+"""Seconds within which what ends at once has ended, however busy the machine is."""
+
 NO_FORMAT = (1, 5)
 """The session manager leaves alone what it cannot link, or ends it, as if there were no node."""
 
@@ -121,12 +124,12 @@ def test_without_libpipewire_it_says_what_to_install(
 
 
 def test_the_offer_can_be_fixed(pipewire: PipeWire, producer: Producer, tmp_path: Path) -> None:
-    words = ["--timeout", "2", "--pipewire-node", str(producer.node), str(tmp_path / "a.png")]
+    words = ["--pipewire-node", str(producer.node), str(tmp_path / "a.png")]
     with sending(producer, 5):
         for wanted in ("BGRx", "BGRx:64x48"):
             assert wayshot(pipewire, *words, WAYSHOT_PW_FORMAT=wanted).returncode == 0
         for wanted in ("BGRx:65x48", "RGB"):
-            done = wayshot(pipewire, *words, WAYSHOT_PW_FORMAT=wanted)
+            done = wayshot(pipewire, "--timeout", "2", *words, WAYSHOT_PW_FORMAT=wanted)
             assert done.returncode in NO_FORMAT, (wanted, done.stderr)
         assert b"WAYSHOT_PW_FORMAT is set" in done.stderr
     done = wayshot(pipewire, *words, WAYSHOT_PW_FORMAT="nonsense")
@@ -138,23 +141,23 @@ def test_a_recording_shows_changes_and_silence_in_time(
     pipewire: PipeWire, producer: Producer
 ) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "record", "--pipewire-node", str(producer.node), "--duration", "3",
+        [*COMMAND, "record", "--pipewire-node", str(producer.node), "--duration", "4",
          "-r", "10", "-t", "raw", "--quiet", "-"],
         env=pipewire.env, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout
     with sending(producer, 1):
-        process.stdout.read(NBYTES)  # it runs
-    time.sleep(1)
+        data = process.stdout.read(NBYTES)  # it runs
+    data += process.stdout.read(10 * NBYTES)  # silent for a second
     producer.tell("send", seed=2)
-    rest = process.stdout.read()
+    data += process.stdout.read()
     process.stdout.close()
     assert process.wait() == 0
-    seeds = [rest[position] for position in range(0, len(rest), NBYTES)]
-    assert len(rest) == 29 * NBYTES
+    seeds = [data[position] for position in range(0, len(data), NBYTES)]
+    assert len(data) == 40 * NBYTES
     assert seeds == sorted(seeds)
     assert set(seeds) == {1, 2}
-    assert 5 <= seeds.index(2) <= 20  # silent for a second, with a margin for a busy machine
+    assert seeds.index(2) > 10
 
 
 @pytest.mark.parametrize("is_sending", [True, False])
@@ -162,7 +165,8 @@ def test_an_interrupt_ends_a_recording_at_once(
     pipewire: PipeWire, producer: Producer, *, is_sending: bool
 ) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "record", "--pipewire-node", str(producer.node), "-t", "raw", "-"],
+        [*COMMAND, "record", "--pipewire-node", str(producer.node), "--timeout", str(3 * SOON),
+         "-t", "raw", "-"],
         env=pipewire.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout
@@ -172,9 +176,7 @@ def test_an_interrupt_ends_a_recording_at_once(
     else:
         producer.wait_for("state streaming")
     process.send_signal(signal.SIGINT)
-    begun = time.monotonic()
-    _, words = process.communicate(timeout=20)
-    assert time.monotonic() - begun < 4  # the time-out is 5
+    _, words = process.communicate(timeout=SOON)
     assert process.returncode == (0 if is_sending else 130), words
 
 

@@ -17,6 +17,7 @@ from tests.faults.command import (
     assert_shot,
     assert_told_at_once,
     picture_of,
+    shoot,
     wayshot,
 )
 from tests.faults.selecting import (
@@ -26,7 +27,6 @@ from tests.faults.selecting import (
     select,
     selecting,
     sh,
-    shoot,
     wait_until,
 )
 from tests.faults.windows import ONE, desktop, straight
@@ -154,9 +154,8 @@ def test_a_selector_may_close_its_stdout_first_and_leave_others_who_hold_it(fold
 
 
 def test_a_selector_has_all_time(folder: Path) -> None:
-    result = shoot(
-        Config(), folder, "--select", "--selector", sh(f"sleep {TIMEOUT + 0.3}; echo 1,2 3x4")
-    )
+    words = ("--select", "--selector", sh(f"sleep {TIMEOUT + 0.3}; echo 1,2 3x4"))
+    result = shoot(Config(), folder, *words, timeout=TIMEOUT)
     assert result.code == 0
 
 

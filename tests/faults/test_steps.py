@@ -54,20 +54,21 @@ FRAME_STEPS = [Step.BUFFER, Step.BUFFER_DONE, Step.OFFERED, Step.FLAGS, Step.REA
 
 @pytest.mark.parametrize("step", NAMED)
 def test_silence_ends_at_the_timeout_and_the_step_is_named(step: Step, tmp_path: Path) -> None:
-    result = shoot(Config(faults=(Fault(step, faults.fall_silent),)), tmp_path)
+    result = shoot(Config(faults=(Fault(step, faults.fall_silent),)), tmp_path, timeout=TIMEOUT)
     assert_failed(result, 1, NAMED[step])
     assert_waited(result)
 
 
 @pytest.mark.parametrize("step", [Step.SYNC, Step.BUFFER, Step.BUFFER_DONE, Step.FLAGS, Step.READY])
 def test_one_missing_answer_ends_at_the_timeout(step: Step, tmp_path: Path) -> None:
-    result = shoot(Config(faults=(Fault(step, faults.withhold),)), tmp_path)
+    result = shoot(Config(faults=(Fault(step, faults.withhold),)), tmp_path, timeout=TIMEOUT)
     assert_failed(result, 1, NAMED[step])
     assert_waited(result)
 
 
 def test_a_later_sync_without_an_answer_ends_at_the_timeout(tmp_path: Path) -> None:
-    result = shoot(Config(faults=(Fault(Step.SYNC, faults.withhold, skip=1),)), tmp_path)
+    config = Config(faults=(Fault(Step.SYNC, faults.withhold, skip=1),))
+    result = shoot(config, tmp_path, timeout=TIMEOUT)
     assert_failed(result, 1, OUTPUTS)
     assert_waited(result)
 
@@ -77,7 +78,7 @@ def test_old_versions_without_a_buffer_event_end_at_the_timeout(
     version: int, tmp_path: Path
 ) -> None:
     config = Config(screencopy_version=version, faults=(Fault(Step.BUFFER, faults.withhold),))
-    result = shoot(config, tmp_path)
+    result = shoot(config, tmp_path, timeout=TIMEOUT)
     assert_failed(result, 1, CAPTURING)
     assert_waited(result)
 
@@ -118,7 +119,7 @@ def test_endless_talk_does_not_hold_the_timeout_up(
         faulty.append(Fault(Step.SYNC, faults.withhold))
     if step in {Step.SHM_FORMATS, Step.OUTPUT, Step.OUTPUT_DONE, Step.XDG_OUTPUT}:
         faulty.append(Fault(Step.SYNC, faults.withhold, skip=1))
-    result = shoot(Config(faults=tuple(faulty)), tmp_path)
+    result = shoot(Config(faults=tuple(faulty)), tmp_path, timeout=TIMEOUT)
     assert_failed(result, 1, NAMED[step])
     assert TIMEOUT <= result.elapsed < LIMIT
 
@@ -251,7 +252,7 @@ print(cli.run(["a.png"]))
 
 
 def test_a_compositor_that_never_accepts_ends_at_the_timeout(tmp_path: Path) -> None:
-    result = shoot(Config(accept=False), tmp_path)
+    result = shoot(Config(accept=False), tmp_path, timeout=TIMEOUT)
     assert_failed(result, 1, LISTING)
     assert_waited(result)
 

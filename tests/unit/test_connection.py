@@ -475,6 +475,22 @@ def test_a_flood_of_events_does_not_outlast_the_deadline(peer: Peer, thing: Prox
             thing.connection.wait(lambda: False, "waiting for something else", deadline)
 
 
+def test_what_has_piled_up_is_handled_in_parts(peer: Peer, thing: Proxy) -> None:
+    """Or deadlines and wake-ups would come late: newer libwaylands read all that there is."""
+    pokes: list[None] = []
+
+    def poke() -> None:
+        pokes.append(None)
+        thing.connection.wake()
+
+    thing.on(poke=poke)
+    message = event(id_of(peer), POKE)
+    peer.say(message * 12_500)
+    with pytest.raises(CancelledError):
+        thing.connection.wait(lambda: False, "waiting")
+    assert 0 < len(pokes) * len(message) <= 1 << 16
+
+
 def test_a_compositor_that_reads_nothing_does_not_hold_the_client_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -20,6 +20,7 @@ uint32_t ws_wayland_protocol_error(void *display, const void **interface, uint32
 void ws_wayland_cancel_read(void *display);
 void *ws_wayland_marshal_constructor(
     void *proxy, uint32_t opcode, void *args, const void *interface, uint32_t version);
+void ws_wayland_limit_buffers(void *display, size_t size);
 void ws_wayland_keep_log(void);
 const char *ws_wayland_last_log(void);
 int ws_rename_noreplace(const char *from, const char *to);

@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@ static struct {
     void (*cancel_read)(void *);
     void *(*marshal_constructor)(void *, uint32_t, void *, const void *, uint32_t);
     void (*log_set_handler)(void (*)(const char *, va_list));
+    void (*set_max_buffer_size)(void *, size_t); /* since 1.23, else NULL */
 } wayland;
 
 /* dlsym on a module's handle searches the libraries it depends on, too. */
@@ -34,6 +36,7 @@ static int ws_wayland_open(const char *extension)
     *(void **)&wayland.marshal_constructor =
         dlsym(handle, "wl_proxy_marshal_array_constructor_versioned");
     *(void **)&wayland.log_set_handler = dlsym(handle, "wl_log_set_handler_client");
+    *(void **)&wayland.set_max_buffer_size = dlsym(handle, "wl_display_set_max_buffer_size");
     return wayland.get_protocol_error && wayland.cancel_read && wayland.marshal_constructor &&
            wayland.log_set_handler;
 }
@@ -53,6 +56,13 @@ static void *ws_wayland_marshal_constructor(void *proxy, uint32_t opcode, void *
                                             const void *interface, uint32_t version)
 {
     return wayland.marshal_constructor(proxy, opcode, args, interface, version);
+}
+
+/* Up to 1.22 buffers hold 4096 bytes anyway, from then on whatever comes. */
+static void ws_wayland_limit_buffers(void *display, size_t size)
+{
+    if (wayland.set_max_buffer_size)
+        wayland.set_max_buffer_size(display, size);
 }
 
 static char log_line[512];

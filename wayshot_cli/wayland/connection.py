@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # libwayland's request buffer is 4 KiB, a bind some 50 bytes: send them before it overflows.
 _BINDS_PER_FLUSH = 32
+# Bytes read at a time: all else waits for a deadline to be looked at. No message is longer.
+_PART = 1 << 16
 
 
 class Global(NamedTuple):
@@ -90,6 +92,7 @@ class Connection(Waiter):
         if self._display == ffi.NULL:
             os.close(fd)
             raise MemoryError
+        own_lib.ws_wayland_limit_buffers(as_void(self._display), _PART)
 
     def _on_global(self, name: int, interface: str, version: int) -> None:
         self.globals[name] = Global(name, interface, version)
