@@ -33,7 +33,7 @@ STEP = SECOND // 50  # the most that passes at a time while nothing happens
 NTSC = Fraction(60_000, 1001)
 FRAME = SECOND // 60
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 
 
 class SteppedClock(VirtualClock):
