@@ -366,8 +366,9 @@ class _Writer(threading.Thread):
             elif self._pacer:
                 self._fill(self._pacer.decided(position))
             else:
-                # What is on its way still gets a time of its own.
-                self._write(position - _ON_ITS_WAY)
+                # What is on its way still gets a time of its own; and after a stall, no later one
+                # than the end.
+                self._write(int(min(position, self._latest_end)) - _ON_ITS_WAY)
         end = self._last_position if self._end is None else self._end
         self.is_finished = True  # nothing more is wanted
         self._wake()

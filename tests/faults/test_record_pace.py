@@ -516,6 +516,20 @@ def test_at_a_variable_rate_a_stream_is_told_again_before_it_has_rested_too_long
     assert simulation.stream.end == 3 * SECOND
 
 
+def test_at_a_variable_rate_a_stall_at_the_end_makes_a_recording_no_longer(
+    simulate: Callable[..., Simulation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Notebook, "longest_rest_ns", SECOND // 2)
+
+    def stall(simulation: Simulation) -> None:
+        simulation.let_pass(BASE + 7 * SECOND // 2)
+
+    film = Film(Fraction(60), last=0)
+    simulation = simulate(film, duration_ns=3 * SECOND, script={2.5: stall})
+    assert 2 * SECOND < simulation.stream.times[-1] < 3 * SECOND
+    assert simulation.stream.end == simulation.statistics.duration_ns == 3 * SECOND
+
+
 @pytest.mark.parametrize("rate", [60, None], ids=["constant", "variable"])
 def test_what_is_stamped_with_a_time_after_the_end_is_not_recorded(
     rate: int | None, simulate: Callable[..., Simulation]
