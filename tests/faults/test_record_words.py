@@ -412,7 +412,7 @@ def test_a_narrow_terminal_shows_one_line_as_well(tmp_path: Path) -> None:
     lines = status_lines(terminal.end())
     assert len(lines) >= 2
     assert max(len(line.strip()) for line in lines) <= 20
-    assert lines[0].startswith("recording  0:00")
+    assert lines[0].startswith("recording  0:0")
 
 
 def test_the_cursor_is_back_after_a_second_signal(tmp_path: Path) -> None:
