@@ -17,7 +17,8 @@ output with a film (:mod:`tests.fake.film`) changes its picture, on a clock that
 
 While it runs a test may change things (``add_output``, ``remove_output``, ``change_output``,
 ``damage``, ``advance_to``, ``hang_up``) and look on (``requests``, ``count``, ``wait_for``,
-``connections``, ``connected``, ``held_fds``). All these may be called from any thread.
+``is_watched``, ``wait_until_watched``, ``connections``, ``connected``, ``held_fds``). All these may
+be called from any thread.
 """
 
 from __future__ import annotations
@@ -242,6 +243,24 @@ class FakeCompositor:
                 message = f"{len(self.clients)} clients are still there after {timeout} s"
                 raise TimeoutError(message)
 
+    def is_watched(self, name: str = "FAKE-1") -> bool:
+        """Tell whether a client has what an idle output, or window, shows, and waits for more."""
+        return self._run(
+            lambda: any(
+                frame.waiting and frame.head.output.name == name and not frame.head.gone
+                for _, frame in self._resources(Copy)
+            )
+        )
+
+    def wait_until_watched(self, name: str = "FAKE-1", timeout: float = 20.0) -> None:
+        """Wait until a client does so."""
+        deadline = time.monotonic() + timeout
+        while not self.is_watched(name):
+            if time.monotonic() > deadline:
+                message = f"nobody waits for what is new on {name} after {timeout} s"
+                raise TimeoutError(message)
+            time.sleep(0.005)
+
     # For tests and faults: change something.
 
     def add_output(self, output: Output) -> None:
@@ -385,7 +404,7 @@ class FakeCompositor:
                 self._wake_read.recv(4096)
             else:
                 client: Client = key.data
-                if mask & selectors.EVENT_READ:
+                if mask & selectors.EVENT_READ and client.open:
                     client.receive()
                 if mask & selectors.EVENT_WRITE and client.open:
                     client.write()

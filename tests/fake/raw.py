@@ -38,7 +38,7 @@ class Event:
 class RawClient:
     """Blocking; ids are never used again."""
 
-    def __init__(self, path: Path, *, patience: float = 5.0, learn: bool = True) -> None:
+    def __init__(self, path: Path, *, patience: float = 20.0, learn: bool = True) -> None:
         """Connect and ask for the globals; wait for them if ``learn``."""
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(patience)
@@ -69,7 +69,7 @@ class RawClient:
                 data = wire.encode(object_id, opcode, signature, arguments)
                 rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))
                 # Whoever was hung up on first reads why.
-                with contextlib.suppress(BrokenPipeError):
+                with contextlib.suppress(ConnectionError):
                     self.socket.sendmsg([data], [] if fd < 0 else [rights])
                 return
         raise KeyError(name)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tests import probe, y4m
 from tests.fake import Config, FakeCompositor, Fault, Film, Output, Step, faults, read_counter
 from tests.faults import command
-from tests.faults.command import HARMLESS_CONTROLS, LIMIT, TIMEOUT, children_cpu
+from tests.faults.command import HARMLESS_CONTROLS, LIMIT, LONG, children_cpu
 from tests.statistics import Statistics, read_statistics, without_statistics
 
 if TYPE_CHECKING:
@@ -66,6 +66,13 @@ class Result(command.Result):
         found = self.statistics
         found.assert_whole()
         return found
+
+    @property
+    def slots(self) -> int:
+        """How many frames there should be at a constant rate; a busy machine may drop some."""
+        found = self.whole_statistics
+        assert found.dropped <= found.written, found
+        return found.written + found.dropped
 
     @property
     def words(self) -> str:
@@ -124,8 +131,20 @@ class Recording:
         )
 
     def send(self, number: int) -> None:
-        """Send a signal."""
+        """Send a signal, and wait until it is there: two of a kind might become one."""
         self.process.send_signal(number)
+        deadline = time.monotonic() + LIMIT
+        while self._is_pending(number):
+            assert time.monotonic() < deadline, "it was not taken"
+            time.sleep(0.001)
+
+    def _is_pending(self, number: int) -> bool:
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        except OSError:
+            return False  # the recording has ended
+        (pending,) = re.findall(r"^ShdPnd:\s*(\w+)$", status, re.MULTILINE)
+        return bool(int(pending, 16) >> number - 1 & 1)
 
     def wait_for_bytes(self, name: str, count: int = 1) -> None:
         """Wait until a file has that many bytes: the recording runs, signals are its own."""
@@ -182,7 +201,7 @@ def recording(
     compositor: FakeCompositor | Config,
     folder: Path,
     *arguments: str,
-    timeout: float = TIMEOUT,
+    timeout: float = LONG,
     **popen: Any,
 ) -> Iterator[Recording]:
     """Start ``wayshot record ARGUMENTS`` in a folder; at the end of the block it is gone."""
@@ -204,21 +223,35 @@ def record(
     folder: Path,
     *arguments: str,
     may_leak: bool = False,
-    timeout: float = TIMEOUT,
+    timeout: float = LONG,
 ) -> Result:
     """Run ``wayshot record ARGUMENTS`` until it ends by itself."""
     with recording(compositor, folder, *arguments, timeout=timeout) as running:
         return running.result(may_leak=may_leak)
 
 
-def record_at_once(cases: dict[str, Config], folder: Path, *arguments: str) -> dict[str, Result]:
+def record_at_once(
+    cases: dict[str, Config], folder: Path, *arguments: str, timeout: float = LONG
+) -> dict[str, Result]:
     """Record several screens at the same time, each in a folder of its own, until all end."""
     with contextlib.ExitStack() as stack:
         running = {}
         for name, config in cases.items():
             (folder / name).mkdir()
-            running[name] = stack.enter_context(recording(config, folder / name, *arguments))
+            running[name] = stack.enter_context(
+                recording(config, folder / name, *arguments, timeout=timeout)
+            )
         return {name: one.result() for name, one in running.items()}
+
+
+def assert_in_its_time(counters: list[int], rate: int, dropped: int) -> None:
+    """Check that each frame of a screen of the same rate is shown at its time.
+
+    Up to a second late, on a busy machine, but never earlier than the first has been.
+    """
+    assert_in_order(counters)
+    for slot, number in enumerate(counters):
+        assert -rate <= number - counters[0] - slot <= 3 + dropped, (slot, counters)
 
 
 def assert_in_order(counters: list[int]) -> None:

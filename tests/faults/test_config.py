@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.command import LONG, assert_failed
+from tests.faults.command import assert_failed
 from tests.faults.recording import STATIC, Result, recording
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def record(folder: Path, said: str, *words: str) -> Result:
     config.write_text(f"[record]\n{said}\n")
     env = {"WAYSHOT_CONFIG": str(config)}
     duration = ("--duration", "0.2")
-    with recording(STATIC, folder, *duration, *words, timeout=LONG, env=env) as running:
+    with recording(STATIC, folder, *duration, *words, env=env) as running:
         return running.result()
 
 

@@ -416,7 +416,7 @@ def test_nonsense_of_damage_is_harmless(damage: tuple[int, ...], tmp_path: Path)
     """Recorded, so that the next frame is told what the last one's damage has made stale."""
     fault = Fault(Step.DESCRIBED, faults.saying_first("damage", *damage))
     config = replace(faulty(fault, film=Film(Fraction(60))), shm_formats=(XRGB,))
-    result = record(config, tmp_path, "--frames", "10", "a.y4m", timeout=LONG)
+    result = record(config, tmp_path, "--frames", "10", "a.y4m")
     assert result.code == 0, result.stderr
     assert len(result.counters()) == 10
 
@@ -468,11 +468,11 @@ def test_both_protocols_give_the_same(tmp_path: Path) -> None:
 def test_no_damage_is_not_for_it(tmp_path: Path) -> None:
     words = ("-v", "--no-damage", "--frames", "3", "a.y4m")
     config = replace(CONFIG, screencopy_version=3)
-    result = record(config, tmp_path, *words, timeout=LONG)
+    result = record(config, tmp_path, *words)
     assert result.code == 0
     assert "by screencopy into" in result.stderr
     assert "not image-copy: ext-image-copy-capture gives a frame only when" in result.stderr
-    result = record(config, tmp_path, "--backend", "image-copy", *words, timeout=LONG)
+    result = record(config, tmp_path, "--backend", "image-copy", *words)
     assert result.code == 4
     assert "gives a frame only when" in result.complaint
 
@@ -532,7 +532,7 @@ def recorded(
     config: Config, folder: Path, happens: Callable[[Recording], object], *words: str
 ) -> tuple[Result, int]:
     """Record while something happens, and a moment longer; return how many pictures it shows."""
-    with recording(config, folder, *words, "a.y4m", timeout=LONG) as running:
+    with recording(config, folder, *words, "a.y4m") as running:
         let_run(running)
         happens(running)
         time.sleep(0.3)
@@ -605,7 +605,7 @@ def test_a_frame_that_fails_midway_is_passed_over(reason: int, tmp_path: Path) -
 @pytest.mark.parametrize("reason", [UNKNOWN, BUFFER_CONSTRAINTS, STOPPED])
 def test_frames_that_fail_forever_end_the_recording(reason: int, tmp_path: Path) -> None:
     fault = Fault(Step.DESCRIBED, faults.failing(reason), skip=5)
-    result = record(faulty(fault, film=Film(Fraction(60))), tmp_path, "a.y4m")
+    result = record(faulty(fault, film=Film(Fraction(60))), tmp_path, "a.y4m", timeout=TIMEOUT)
     assert (result.code, result.files) == (1, ["a.y4m"])
     assert NAMED in result.stderr
     assert len(result.counters()) >= 3
@@ -665,6 +665,8 @@ def test_an_output_that_goes_ends_the_recording_or_is_waited_for(tmp_path: Path)
 
 def test_a_screen_that_is_off_ends_a_recording_at_the_timeout(tmp_path: Path) -> None:
     """It has constraints, and never a frame."""
-    result = record(faulty(Fault(Step.CAPTURE, faults.withhold)), tmp_path, "a.y4m")
+    result = record(
+        faulty(Fault(Step.CAPTURE, faults.withhold)), tmp_path, "a.y4m", timeout=TIMEOUT
+    )
     assert (result.code, result.files) == (1, [])
     assert "did not answer in time" in result.complaint

@@ -19,6 +19,7 @@ from tests.faults.recording import (
     STATIC,
     Recording,
     Result,
+    assert_in_its_time,
     assert_in_order,
     counter,
     moving,
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-STUCK = 5.0
-"""Seconds after which a recording whose reader is stuck has ended: ten times what it takes."""
+STUCK = 10.0
+"""Seconds after which a recording whose reader is stuck has ended: many times what it takes."""
 
 LARGE = Config((Output(width=1024, height=768),), idle=True)
 """A screen of which no frame goes into a pipe as a whole, be it ever so wide."""
@@ -67,24 +68,22 @@ def test_a_static_screen_of_three_seconds_gives_three_seconds(tmp_path: Path) ->
         assert compositor.count(FRAME, "copy_with_damage") <= 3 * len(names)
     for result in results:
         assert result.code == 0
-        assert result.elapsed < 3 + SOON
         assert result.whole_statistics.seconds == 3
         assert result.statistics.captured <= 3
-    assert abs(len(results[0].stream()[1]) - 180) <= 1
-    assert (tmp_path / "a.raw").stat().st_size == 180 * 64 * 48 * 4
+    assert [result.slots for result in results[:2]] == [180, 180]
+    assert len(results[0].stream()[1]) == results[0].statistics.written
+    assert (tmp_path / "a.raw").stat().st_size == results[1].statistics.written * 64 * 48 * 4
     for name in names[2:]:
         assert abs(probe.duration(tmp_path / name) - 3) < 0.05
 
 
 def test_a_moving_screen_is_recorded_in_its_own_time(tmp_path: Path) -> None:
-    with recording(moving(30), tmp_path, "--duration", "2", "a.y4m") as running:
+    with recording(moving(30), tmp_path, "--duration", "3", "a.y4m") as running:
         result = running.result()
     numbers = result.counters()
-    assert abs(len(numbers) - 60) <= 1
-    assert_in_order(numbers)
-    assert len(set(numbers)) > 40
-    for slot, number in enumerate(numbers):
-        assert abs(number - numbers[0] - slot) <= 12  # 0.4 s, for a busy machine
+    assert len(numbers) == result.statistics.written
+    assert result.slots == 90
+    assert_in_its_time(numbers, 30, result.statistics.dropped)
 
 
 # Too slow.
@@ -96,8 +95,8 @@ def test_a_slow_reader_costs_frames_but_neither_memory_nor_time(tmp_path: Path) 
     numbers: list[int] = []
     config = moving(60, width=640, height=480)
     with piped(config, tmp_path, "--duration", str(duration), "-") as (running, reader):
-        started = time.monotonic()
         stream = y4m.Stream(reader)
+        started = time.monotonic()
         for frame in stream:
             numbers.append(counter(frame))
             if running.process.poll() is None:
@@ -112,7 +111,7 @@ def test_a_slow_reader_costs_frames_but_neither_memory_nor_time(tmp_path: Path) 
     assert statistics.written == len(numbers) < 5 * duration + 10
     assert statistics.dropped == duration * 60 - statistics.written
     assert numbers[-1] >= 60 * (duration - 1.5), "what is dropped is what is old"
-    assert len(set(numbers[10:])) >= 0.7 * len(numbers[10:]), "each is a new one"
+    assert len(set(numbers[10:])) > 0.5 * len(numbers[10:]), "most are new ones"
     assert max(memory) - memory[1] < POOL * 640 * 480 * 4
 
 
@@ -121,6 +120,18 @@ def test_a_slow_reader_costs_frames_but_neither_memory_nor_time(tmp_path: Path) 
 OF_FRAMES = ("-r", "60", "-")
 OF_CHANGES = ("-t", "raw", "--timestamps", "times.txt", "-")
 
+CLUSTER = b"\x1f\x43\xb6\x75"
+"""What Matroska's first frame comes behind."""
+
+
+def take_a_frame(reader: io.FileIO) -> None:
+    """Read until one must have been written."""
+    data = b""
+    while len(data) < 64 * 48 * 4 and CLUSTER not in data:
+        more = reader.read(1 << 16)
+        assert more
+        data += more
+
 
 @pytest.mark.parametrize("arguments", [OF_FRAMES, OF_CHANGES, ("-t", "mkv", "-")], ids=str)
 @pytest.mark.parametrize("config", [STATIC, moving()], ids=["static", "moving"])
@@ -128,8 +139,7 @@ def test_a_reader_that_leaves_has_had_enough(
     config: Config, arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
     with piped(config, tmp_path, *arguments) as (running, reader):
-        assert reader.read(1)
-        time.sleep(0.3)
+        take_a_frame(reader)
         reader.close()
         result = running.result(SOON)
     assert result.code == 0
@@ -139,7 +149,7 @@ def test_a_reader_that_leaves_has_had_enough(
 
 def test_a_reader_that_leaves_in_a_pause_ends_it(tmp_path: Path) -> None:
     with piped(STATIC, tmp_path, *OF_FRAMES) as (running, reader):
-        assert reader.read(1)
+        take_a_frame(reader)
         running.send(signal.SIGUSR1)
         time.sleep(0.3)
         reader.close()
@@ -158,7 +168,6 @@ def test_a_reader_that_was_never_there_is_no_success_and_no_news(
         result = running.result()
     assert result.code == 1
     assert result.words == ""
-    assert result.elapsed < SOON
 
 
 def test_a_reader_that_leaves_in_the_first_frame_is_no_success(tmp_path: Path) -> None:
@@ -254,7 +263,7 @@ def test_a_second_signal_does_not_wait_for_a_stuck_reader(
         assert next(iter(stream))
         time.sleep(0.3)
         running.send(signal.SIGTERM)
-        time.sleep(0.1)
+        time.sleep(0.05)  # the reader is given up after half a second
         running.send(number)
         result = running.result(SOON, may_leak=True)
     assert result.code == (130 if number == signal.SIGINT else 143)

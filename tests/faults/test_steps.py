@@ -185,14 +185,14 @@ def test_a_delay_lies_between_the_outputs_and_the_capture(tmp_path: Path) -> Non
 
 
 def test_what_is_not_there_is_told_before_the_delay(tmp_path: Path) -> None:
-    result = shoot(Config(), tmp_path, "-d", "5", "-o", "TYPO")
+    result = shoot(Config(), tmp_path, "-d", "60", "-o", "TYPO")
     assert_failed(result, 5, "TYPO")
-    assert result.elapsed < 3
+    assert_told_at_once(result)
 
 
 def test_a_hang_up_during_the_delay_is_told_at_once(tmp_path: Path) -> None:
     def leave(moment: faults.Moment) -> bool:
-        moment.compositor.later(0.3, moment.client.close)
+        moment.compositor.later(1, moment.client.close)  # the outputs are known by then
         return True
 
     config = Config(faults=(Fault(Step.SYNC, leave, skip=1),))

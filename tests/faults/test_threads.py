@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 5.0
+PATIENCE = 20.0
 OUTPUT = Output("HEADLESS-1", 64, 48)
 
 
@@ -135,7 +135,9 @@ def test_a_stream_that_another_thread_reads_says_so_and_goes_on(
         assert stream.is_closed
 
 
-def read_and_be_interrupted(stream: wayshot.FrameStream, use: Callable[[], object]) -> None:
+def read_and_be_interrupted(
+    stream: wayshot.FrameStream, compositor: FakeCompositor, use: Callable[[], object]
+) -> None:
     """Wait for what an idle screen does not give, and use things in a signal handler meanwhile."""
     refused: list[ConcurrentUseError] = []
 
@@ -144,25 +146,27 @@ def read_and_be_interrupted(stream: wayshot.FrameStream, use: Callable[[], objec
             use()
         refused.append(caught.value)
 
-    while stream.read(0.1):  # screencopy has two
+    while stream.read(0.1) or not compositor.is_watched("HEADLESS-1"):  # screencopy has two
         pass
     before = signal.signal(signal.SIGALRM, handle)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        stream._source.connection.call_at(  # in the wait, and not before it
+            0, lambda: signal.setitimer(signal.ITIMER_REAL, 0.1)
+        )
         assert stream.read(0.5) is None
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert [error.hint for error in refused if error.hint]
 
 
 @each_use
-@pytest.mark.usefixtures("compositor")
 def test_a_signal_handler_cannot_use_a_connection_that_waits(
-    use: Callable[[Connection], object],
+    use: Callable[[Connection], object], compositor: FakeCompositor
 ) -> None:
     with Connection() as connection:
         with wayshot.stream(connection=connection) as stream:
-            read_and_be_interrupted(stream, lambda: use(connection))
+            read_and_be_interrupted(stream, compositor, lambda: use(connection))
         assert is_right(wayshot.shot(connection=connection))
 
 
@@ -184,11 +188,10 @@ def test_a_handler_of_events_may_bind_any_number_of_globals() -> None:
     assert len(bound) == 100
 
 
-@pytest.mark.usefixtures("compositor")
-def test_nor_a_stream_that_waits() -> None:
+def test_nor_a_stream_that_waits(compositor: FakeCompositor) -> None:
     with wayshot.stream() as stream:
         for use in (stream.read, stream.close):
-            read_and_be_interrupted(stream, use)
+            read_and_be_interrupted(stream, compositor, use)
             assert not stream.is_closed
 
 
@@ -199,8 +202,7 @@ def test_a_stream_may_go_out_of_scope_while_its_connection_waits() -> None:
         assert is_right(next(streams[0]))
         before = len(connection.proxies)
         connection.call_at(0, streams.clear)
-        connection.sleep(0.1)
-        assert streams == []
+        connection.wait(lambda: not streams, "letting go of it")
         assert len(connection.proxies) < before
 
 

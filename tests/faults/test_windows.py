@@ -14,6 +14,7 @@ from tests.fake.image_copy import BUFFER_CONSTRAINTS
 from tests.fake.toplevels import ACTIVATED, FULLSCREEN, MAXIMIZED, MINIMIZED
 from tests.faults.command import (
     LONG,
+    TIMEOUT,
     assert_failed,
     assert_shot,
     assert_told_at_once,
@@ -33,10 +34,10 @@ TWIN = replace(TWO, app_id=ONE.app_id, title=ONE.title)
 """Another window that says the same of itself as ONE."""
 
 
-def run_list(config: Config, folder: Path, *arguments: str) -> Result:
+def run_list(config: Config, folder: Path, *arguments: str, timeout: float = LONG) -> Result:
     """Run ``wayshot list``."""
     with FakeCompositor(config) as compositor:
-        result = wayshot(compositor, folder, "list", "--timeout", "1", *arguments)
+        result = wayshot(compositor, folder, "list", "--timeout", str(timeout), *arguments)
         assert compositor.leaks == []
     return result
 
@@ -152,7 +153,8 @@ class TestList:
 
     @pytest.mark.parametrize("step", [Step.TOPLEVEL, Step.TOPLEVEL_DONE])
     def test_silence_ends_at_the_timeout(self, step: Step, tmp_path: Path) -> None:
-        result = run_list(desktop(ONE, faults=(Fault(step, faults.fall_silent),)), tmp_path)
+        config = desktop(ONE, faults=(Fault(step, faults.fall_silent),))
+        result = run_list(config, tmp_path, timeout=TIMEOUT)
         assert_failed(result, 1, "did not answer", "asking for the windows")
         assert_waited(result)
 
@@ -164,7 +166,7 @@ class TestList:
     def test_thousands_of_windows_are_listed(self, tmp_path: Path) -> None:
         windows = [Window(f"w{n}", f"app.{n % 7}", f"Title {n}", f"id-{n}") for n in range(1000)]
         config = desktop(*windows)
-        assert listed(config, tmp_path, "--timeout", str(LONG)) == list(map(entry, windows))
+        assert listed(config, tmp_path) == list(map(entry, windows))
 
 
 def saying_to_manager(event: str, *arguments: Any) -> Action:
@@ -231,7 +233,7 @@ class TestNames:
 
     def test_a_list_of_thousands_is_cut_short(self, tmp_path: Path) -> None:
         windows = [Window(f"w{n}", "app", f"Title {n}", f"id-{n}") for n in range(1000)]
-        result = shoot(desktop(*windows), tmp_path, "-w", "app_id:app", timeout=LONG)
+        result = shoot(desktop(*windows), tmp_path, "-w", "app_id:app")
         assert_failed(result, 5, "1000 windows")
         assert "and 990 more" in result.stderr
         assert len(result.stderr) < 1000
@@ -302,7 +304,7 @@ class TestActive:
         config = desktop(replace(ONE, states=(ACTIVATED,)), TWO)
         change = Fault(Step.SYNC, activating_later("two", "one"), skip=2)
         config = replace(config, faults=(change,))
-        result = shoot(config, tmp_path, "-w", "active", "-d", "0.5")
+        result = shoot(config, tmp_path, "-w", "active", "-d", "1")
         assert_shot(result, straight(config, "two"))
 
     OUTPUTS = (Output("FAKE-1"), Output("FAKE-2", x=64))
@@ -419,7 +421,7 @@ class TestCapture:
     )
     def test_a_window_that_is_closed_midway_is_lost(self, step: Step, tmp_path: Path) -> None:
         config = desktop(ONE, faults=(Fault(step, closing("one")),))
-        result = shoot(config, tmp_path, "-w", "id-1", timeout=LONG)
+        result = shoot(config, tmp_path, "-w", "id-1")
         if result.code == 0:  # it was all there by then
             assert step is Step.READY
             assert_shot(result, straight(config, "one"))
@@ -429,7 +431,7 @@ class TestCapture:
 
     def test_a_window_that_is_closed_once_it_is_found_is_lost(self, tmp_path: Path) -> None:
         config = desktop(ONE, faults=(Fault(Step.SHM_FORMATS, closing("one")),))
-        result = shoot(config, tmp_path, "-w", "id-1", timeout=LONG)
+        result = shoot(config, tmp_path, "-w", "id-1")
         assert result.code in {5, 6}
         assert_told_at_once(result)
 
@@ -441,12 +443,12 @@ class TestCapture:
         self, tmp_path: Path
     ) -> None:
         config = desktop(ONE, faults=(Fault(Step.CONSTRAINTS, faults.failed),))
-        assert_failed(shoot(config, tmp_path, "-w", "id-1", timeout=LONG), 6, "id-1")
+        assert_failed(shoot(config, tmp_path, "-w", "id-1"), 6, "id-1")
 
     @pytest.mark.parametrize("step", [Step.CONSTRAINTS_DONE, Step.CAPTURE, Step.READY])
     def test_silence_ends_at_the_timeout(self, step: Step, tmp_path: Path) -> None:
         config = desktop(ONE, faults=(Fault(step, faults.withhold),))
-        result = shoot(config, tmp_path, "-w", "id-1")
+        result = shoot(config, tmp_path, "-w", "id-1", timeout=TIMEOUT)
         assert_failed(result, 1, "did not answer", "id-1", "First")
         assert "another program" in result.stderr
         assert_waited(result)
@@ -463,12 +465,12 @@ class TestCapture:
             )
         )
         config = desktop(ONE, faults=(Fault(Step.CAPTURE, grow),))
-        result = shoot(config, tmp_path, "-w", "id-1", timeout=LONG)
+        result = shoot(config, tmp_path, "-w", "id-1")
         assert_shot(result, straight(desktop(replace(ONE, surface=grown)), "one"))
 
     def test_buffers_that_are_refused_for_ever_end_at_the_timeout(self, tmp_path: Path) -> None:
         config = desktop(ONE, faults=(Fault(Step.CAPTURE, faults.failing(BUFFER_CONSTRAINTS)),))
-        assert_failed(shoot(config, tmp_path, "-w", "id-1"), 1, "id-1")
+        assert_failed(shoot(config, tmp_path, "-w", "id-1", timeout=TIMEOUT), 1, "id-1")
 
     def test_a_window_that_is_closed_between_two_attempts_is_lost(self, tmp_path: Path) -> None:
         def refuse(moment: faults.Moment) -> bool:
@@ -478,14 +480,14 @@ class TestCapture:
             return False
 
         config = desktop(ONE, faults=(Fault(Step.CAPTURE, refuse),))
-        result = shoot(config, tmp_path, "-w", "id-1", timeout=LONG)
+        result = shoot(config, tmp_path, "-w", "id-1")
         assert_failed(result, 6, "id-1", "went away")
         assert_told_at_once(result)
 
     def test_a_window_among_thousands_is_found(self, tmp_path: Path) -> None:
         windows = [Window(f"w{n}", "app", f"Title {n}", f"id-{n}") for n in range(1000)]
         config = desktop(*windows)
-        result = shoot(config, tmp_path, "-w", "title:Title 789", timeout=LONG)
+        result = shoot(config, tmp_path, "-w", "title:Title 789")
         assert_shot(result, straight(config, "w789"))
 
     def test_verbose_says_what_was_captured(self, tmp_path: Path) -> None:
