@@ -230,7 +230,7 @@ def test_a_stream_may_go_out_of_scope_while_another_thread_uses_its_connection(
         thread.join(PATIENCE)
         if is_used_again:
             connection.roundtrip("trying")
-            assert eventfds() == before
+            assert eventfds() <= before
             assert len(connection.proxies) < bound
             assert is_right(wayshot.shot(connection=connection))
 
