@@ -42,6 +42,7 @@ class Waiter:
             raise InvalidArgumentError(message)
         self.timeout = timeout
         self._user = RLock()
+        self._waking = RLock()
         self._is_waiting = False
         self._process = os.getpid()
         self._handlers: dict[int, Callable[[], object]] = {}
@@ -171,9 +172,10 @@ class Waiter:
         A handler of Python's may run only after the wait that the signal came into: whoever
         relies on one hands ``wake_fd`` to signal.set_wakeup_fd, and takes it back before ``close``.
         """
-        if self.wake_fd >= 0:
-            with contextlib.suppress(BlockingIOError):  # it is full: of wake-ups
-                os.write(self.wake_fd, b"!")
+        with self._waking:
+            if self.wake_fd >= 0:
+                with contextlib.suppress(BlockingIOError):  # it is full: of wake-ups
+                    os.write(self.wake_fd, b"!")
 
     @property
     def is_closed(self) -> bool:
@@ -193,10 +195,11 @@ class Waiter:
 
     def close(self) -> None:
         """Close the wake-up pipe. Harmless twice."""
-        if self.wake_fd >= 0:
-            os.close(self._woken_fd)
-            os.close(self.wake_fd)
+        with self._waking:  # a thread that wakes must not write to what has the number next
+            fds = {self._woken_fd, self.wake_fd} - {-1}
             self._woken_fd = self.wake_fd = -1
+            for fd in fds:
+                os.close(fd)
 
     def __enter__(self) -> Self:
         """Return this, to be closed at the end of the block."""

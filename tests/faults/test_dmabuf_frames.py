@@ -19,7 +19,7 @@ import pytest
 from cffi import FFI
 
 import wayshot_cli
-from tests.descriptors import descriptors
+from tests.descriptors import descriptors, leaving_no_descriptors, leaving_no_more
 from tests.fake import Config, FakeCompositor, Fault, Feedback, Output, Step, faults
 from tests.faults.command import LONG, picture_of
 from wayshot_cli.backends import choose
@@ -194,22 +194,21 @@ def test_a_closed_frame_says_so(connection: Connection) -> None:
 def test_frames_and_what_is_made_of_them_leave_no_fd(
     compositor: FakeCompositor, backend: str
 ) -> None:
-    before = descriptors()
-    for _ in range(3):
-        with Connection(str(compositor.socket_path), timeout=LONG) as connection:
-            frame = shot_dmabuf(connection=connection, backend=backend)
-        assert frame.wl_buffer is None
-        mapped, image = frame.map(), frame.to_egl_image(DISPLAY)
-        pixels = mapped.to_numpy()
-        frame.close()
-        mapped.close()
-        del frame, mapped
-        image.close()
-        assert len(descriptors()) > len(before)
-        assert np.array_equal(pixels, picture_of(CONFIG))
-        del pixels, image
-        compositor.wait_until_gone()
-        assert descriptors() == before
+    with leaving_no_descriptors():
+        before = descriptors()
+        for _ in range(3):
+            with Connection(str(compositor.socket_path), timeout=LONG) as connection:
+                frame = shot_dmabuf(connection=connection, backend=backend)
+            assert frame.wl_buffer is None
+            mapped, image = frame.map(), frame.to_egl_image(DISPLAY)
+            pixels = mapped.to_numpy()
+            frame.close()
+            mapped.close()
+            del frame, mapped
+            image.close()
+            assert descriptors() > before
+            assert np.array_equal(pixels, picture_of(CONFIG))
+            del pixels, image
 
 
 def test_a_wl_buffer_lives_as_long_as_its_frame(connection: Connection) -> None:
@@ -224,10 +223,9 @@ def test_a_wl_buffer_lives_as_long_as_its_frame(connection: Connection) -> None:
 def test_a_frame_that_is_forgotten_leaves_nothing(connection: Connection) -> None:
     """Neither here nor with the compositor."""
     shot_dmabuf(connection=connection).close()
-    before = descriptors(), len(connection.proxies)
-    for _ in range(3):
-        shot_dmabuf(connection=connection)
-    assert (descriptors(), len(connection.proxies)) == before
+    with leaving_no_more(descriptors, lambda: len(connection.proxies)):
+        for _ in range(3):
+            shot_dmabuf(connection=connection)
 
 
 @pytest.mark.parametrize("held_by", ["f", "f; f.itself = f", "f.map().to_numpy(), i"])
@@ -286,20 +284,19 @@ def test_a_compositor_that_accepts_no_buffer_gets_no_more_than_are_allowed() -> 
     config = replace(CONFIG, faults=(Fault(Step.PARAMS, faults.withhold),))
     with FakeCompositor(config) as compositor, Connection(str(compositor.socket_path)) as link:
         chosen, _ = choose(link, "screencopy", "dmabuf")
-        before = descriptors()
-        with chosen.open(read_outputs(link)[0]) as session:
+        with leaving_no_descriptors():
+            with chosen.open(read_outputs(link)[0]) as session:
 
-            def begin() -> None:
-                session.start()
-                link.roundtrip("testing")
-                session.cancel()
+                def begin() -> None:
+                    session.start()
+                    link.roundtrip("testing")
+                    session.cancel()
 
-            for _ in range(16):
-                begin()
-            with pytest.raises(CaptureError, match="has yet to accept 16 dmabufs"):
-                begin()
-        link.close()
-        assert len(descriptors()) < len(before)
+                for _ in range(16):
+                    begin()
+                with pytest.raises(CaptureError, match="has yet to accept 16 dmabufs"):
+                    begin()
+            link.close()
 
 
 def test_a_gpu_that_does_not_finish_is_waited_for_until_the_deadline(
@@ -453,10 +450,11 @@ def test_what_egl_cannot_is_told(  # noqa: PLR0913, PLR0917 - fixtures and param
 ) -> None:
     monkeypatch.setattr(frame.buffer_object, "modifier", modifier)
     tell(words)
-    before = counted.images, descriptors()
-    with pytest.raises(kind, match=said):
+    with (
+        leaving_no_more(descriptors, lambda: counted.images),
+        pytest.raises(kind, match=said),
+    ):
         frame.to_egl_image(DISPLAY)
-    assert (counted.images, descriptors()) == before
 
 
 def test_a_missing_libegl_is_a_reason(frame: DmabufFrame, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -618,13 +616,11 @@ def test_memory_that_is_too_short_is_never_mapped() -> None:
     fd = os.memfd_create("short", os.MFD_CLOEXEC)
     try:
         os.ftruncate(fd, 4096)
-        before = descriptors()
-        for start, end in ((0, 4097), (-1, 10), (10, 10), (20, 10), (0, 2**62)):
-            with pytest.raises(OSError, match="too large"):
-                linear.LinearMapping(fd, start, end)
-        assert descriptors() == before
-        assert linear.LinearMapping(fd, 10, 4096).nbytes == 4086
-        assert descriptors() == before
+        with leaving_no_descriptors():
+            for start, end in ((0, 4097), (-1, 10), (10, 10), (20, 10), (0, 2**62)):
+                with pytest.raises(OSError, match="too large"):
+                    linear.LinearMapping(fd, start, end)
+            assert linear.LinearMapping(fd, 10, 4096).nbytes == 4086
     finally:
         os.close(fd)
 

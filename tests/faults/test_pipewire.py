@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pytest
 
-from tests.descriptors import descriptors, leaving_no_descriptors
+from tests.descriptors import descriptors, leaving_no_descriptors, leaving_no_more, threads
 from tests.fake.pipewire import BGRX, RGB, PipeWire, Producer, picture
 from wayshot_cli import errors
 from wayshot_cli.backends.pipewire import chunks, memory, offers
@@ -465,10 +465,8 @@ def test_what_a_callback_raises_reaches_whoever_waits(
 
 
 def test_streams_leave_nothing_behind(producer: Producer) -> None:
-    def count() -> tuple[int, int, int]:
-        fds = len(descriptors())
-        mappings = Path("/proc/self/maps").read_text().count("\n")
-        return len(os.listdir("/proc/self/task")), fds, mappings
+    def mappings() -> int:
+        return Path("/proc/self/maps").read_text().count("\n")
 
     def use(*, is_closed: bool) -> None:
         consumer = Consumer(producer)
@@ -483,12 +481,11 @@ def test_streams_leave_nothing_behind(producer: Producer) -> None:
 
     use(is_closed=True)  # what is loaded stays loaded
     use(is_closed=False)
-    before = count()
-    for number in range(50):
-        use(is_closed=number % 2 == 0)
-    threads, fds, mappings = count()
-    assert (threads, fds) == before[:2]
-    assert mappings <= before[2] + 4  # the allocator's own
+    before = mappings()
+    with leaving_no_more(threads, descriptors):
+        for number in range(50):
+            use(is_closed=number % 2 == 0)
+    assert mappings() <= before + 4  # the allocator's own
 
 
 def test_a_producer_whose_first_picture_was_lost_is_asked_again(producer: Producer) -> None:

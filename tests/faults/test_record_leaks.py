@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.descriptors import descriptors
+from tests.descriptors import descriptors, leaving_no_more, memory, threads
 from tests.fake import Config, FakeCompositor, Fault, Film, Output, Step, faults
 from wayshot_cli.backends.screencopy import Screencopy
 from wayshot_cli.encode.stream import VideoOptions
@@ -32,16 +31,6 @@ if TYPE_CHECKING:
 SIXTY = Fraction(60)
 MOVING = Output(film=Film(SIXTY))
 TIMES = 20
-
-
-class Left:
-    """What a process has at a time: descriptors and threads."""
-
-    def __init__(self) -> None:
-        self.descriptors = descriptors()
-        self.threads = set(threading.enumerate())
-        with open("/proc/self/maps") as maps:
-            self.memfds = sum("memfd:wayshot" in line for line in maps)
 
 
 @pytest.fixture
@@ -79,11 +68,10 @@ def check_repeated(config: Config, call: Callable[[FakeCompositor], None]) -> No
     with FakeCompositor(config) as compositor:
         call(compositor)  # which loads modules
         compositor.wait_until_gone()
-        before = Left()
-        for _ in range(TIMES):
-            call(compositor)
+        with leaving_no_more(descriptors, memory, threads):
+            for _ in range(TIMES):
+                call(compositor)
         compositor.wait_until_gone()
-        assert vars(Left()) == vars(before)
         assert compositor.violations == []
         assert compositor.leaks == []
 

@@ -10,13 +10,13 @@ import signal
 import threading
 import time
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import wayshot_cli as wayshot
+from tests.descriptors import descriptors, leaving_no_more, memory, threads
 from tests.fake import (
     Config,
     FakeCompositor,
@@ -90,18 +90,6 @@ def number(frame: wayshot.Frame) -> int:
 
 def address(frame: wayshot.Frame) -> int:
     return int(frame.to_numpy().__array_interface__["data"][0])
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def mappings() -> int:
-    return Path("/proc/self/maps").read_text().count("memfd:wayshot")
-
-
-def threads() -> int:
-    return len(os.listdir("/proc/self/task"))
 
 
 # When there is a frame
@@ -307,18 +295,18 @@ def test_breaking_out_of_the_loop_closes_everything_at_once(
     gc.collect()
     gc.disable()
     try:
-        before = descriptors(), mappings(), threads()
-        with serving(moving(**protocol)) as compositor:
-            serving_now = descriptors(), mappings(), threads()
+        with (
+            serving(moving(**protocol)) as compositor,
+            leaving_no_more(descriptors, memory, threads, collecting=False),
+        ):
+            before = threads()
             for frame in wayshot.stream(fps=fps):  # noqa: B007 - kept for later
-                assert threads() == serving_now[2]
+                assert threads() <= before
                 break
             compositor.wait_until_gone()
             assert compositor.connected == 0
             assert number(frame) >= 0
             del frame
-            assert (descriptors(), mappings(), threads()) == serving_now
-        assert (descriptors(), mappings(), threads()) == before
     finally:
         gc.enable()
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import wayshot_cli as wayshot
+from tests.descriptors import leaving_no_more, links
 from tests.fake import Config, FakeCompositor, Output
 from wayshot_cli.errors import ClosedError, ConcurrentUseError
 from wayshot_cli.wayland.connection import Connection
@@ -203,13 +204,9 @@ def test_a_stream_may_go_out_of_scope_while_its_connection_waits() -> None:
         assert len(connection.proxies) < before
 
 
-def open_eventfds() -> list[str]:
-    """Return the descriptors that streams have, and nobody else here."""
-    folder = Path("/proc/self/fd")
-    links = {
-        fd: os.readlink(folder / fd) for fd in os.listdir(folder) if (folder / fd).is_symlink()
-    }
-    return sorted(fd for fd, link in links.items() if link == "anon_inode:[eventfd]")
+def eventfds() -> int:
+    """Count the descriptors that streams have, and nobody else here."""
+    return links().count("anon_inode:[eventfd]")
 
 
 @pytest.mark.parametrize("is_used_again", [True, False])
@@ -217,8 +214,8 @@ def open_eventfds() -> list[str]:
 def test_a_stream_may_go_out_of_scope_while_another_thread_uses_its_connection(
     *, is_used_again: bool
 ) -> None:
-    before = open_eventfds()
-    with Connection() as connection:
+    with leaving_no_more(eventfds, collecting=False), Connection() as connection:
+        before = eventfds()
         streams = [wayshot.stream(connection=connection)]
         assert is_right(next(streams[0]))
         bound = len(connection.proxies)
@@ -231,10 +228,9 @@ def test_a_stream_may_go_out_of_scope_while_another_thread_uses_its_connection(
         thread.join(PATIENCE)
         if is_used_again:
             connection.roundtrip("trying")
-            assert open_eventfds() == before
+            assert eventfds() == before
             assert len(connection.proxies) < bound
             assert is_right(wayshot.shot(connection=connection))
-    assert open_eventfds() == before
 
 
 @pytest.mark.usefixtures("compositor")

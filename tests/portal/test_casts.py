@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import os
 import signal
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from PIL import Image
 
 import wayshot_cli
 from tests import y4m
-from tests.descriptors import descriptors
+from tests.descriptors import descriptors, leaving_no_more, threads
 from tests.fake.pipewire import BGRX, PipeWire, Producer, picture
 from tests.portal.fake import Behaviour, FakePortal, Variant, started, stream
 from tests.statistics import read_statistics
@@ -148,23 +147,17 @@ class TestStills:
     def test_many_leave_nothing_behind(
         self, bus: SessionBus, pipewire: PipeWire, producers: list[Producer]
     ) -> None:
-        def left() -> tuple[int, int]:
-            return len(descriptors()), len(os.listdir("/proc/self/task"))
-
         def mapped() -> int:
             gc.collect()
             return Path("/proc/self/maps").read_text().count("\n")
 
         with FakePortal(bus.address, both(pipewire, producers)):
             shot(portal=PORTAL)
-            before, mapped_before = left(), mapped()
-            for _ in range(50):  # of two streams each
-                shot(portal=PORTAL)
-            deadline = time.monotonic() + PATIENCE
-            while left() > before:  # the compositor hears of it a bit later
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            assert mapped() <= mapped_before + 4  # the allocator's own
+            before = mapped()
+            with leaving_no_more(descriptors, threads):
+                for _ in range(50):  # of two streams each
+                    shot(portal=PORTAL)
+            assert mapped() <= before + 4  # the allocator's own
 
 
 class Recording:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.descriptors import descriptors
+from tests.descriptors import leaving_no_descriptors
 from tests.fake import Config, FakeCompositor
 from tests.unit.peer import DISPLAY, REGISTRY, Peer, event
 from wayshot_cli.errors import (
@@ -589,24 +589,22 @@ def test_nothing_is_left_over_of_200_connections() -> None:
         path = compositor.environ["WAYLAND_DISPLAY"]
         Connection(path).close()
         compositor.wait_until_gone()
-        before = descriptors()
-        for _ in range(200):
-            with Connection(path) as connection:
-                assert connection.find_all(THING) == []
+        with leaving_no_descriptors():
+            for _ in range(200):
+                with Connection(path) as connection:
+                    assert connection.find_all(THING) == []
         compositor.wait_until_gone()
-        assert descriptors() == before
         assert compositor.connections == 201
 
 
 def test_nothing_is_left_over_of_a_connection_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = descriptors()
-    for _ in range(20):
-        with Peer() as peer:
-            peer.on_sync = lambda _callback, peer=peer: peer.hang_up()
-            monkeypatch.setenv("WAYLAND_SOCKET", str(peer.take_client_fd()))
-            with pytest.raises(CaptureError, match="listing the compositor's globals"):
-                Connection(timeout=5)
-    assert descriptors() == before
+    with leaving_no_descriptors():
+        for _ in range(20):
+            with Peer() as peer:
+                peer.on_sync = lambda _callback, peer=peer: peer.hang_up()
+                monkeypatch.setenv("WAYLAND_SOCKET", str(peer.take_client_fd()))
+                with pytest.raises(CaptureError, match="listing the compositor's globals"):
+                    Connection(timeout=5)
 
 
 def test_an_open_connection_that_is_forgotten_does_not_crash_at_exit() -> None:
@@ -707,11 +705,12 @@ def test_no_compositor_is_an_error_with_a_way_out(
 ) -> None:
     monkeypatch.delenv("WAYLAND_SOCKET", raising=False)
     arrange(monkeypatch, tmp_path)
-    before = descriptors()
-    with pytest.raises(UnsupportedError, match="no Wayland") as caught:
+    with (
+        leaving_no_descriptors(),
+        pytest.raises(UnsupportedError, match="no Wayland") as caught,
+    ):
         Connection(timeout=1)
     assert caught.value.hint
-    assert descriptors() == before
 
 
 def test_a_full_backlog_is_an_error_at_the_deadline(tmp_path: Path) -> None:

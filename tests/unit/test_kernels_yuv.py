@@ -16,16 +16,8 @@ from wayshot_cli import kernels
 from wayshot_cli.errors import InvalidArgumentError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Box, Size, Transform
-from wayshot_cli.kernels import YuvTarget
-from wayshot_cli.pixels import (
-    BY_DRM_NAME,
-    FORMATS,
-    YUV_FORMATS,
-    Chroma,
-    Kind,
-    PixelFormat,
-    YuvFormat,
-)
+from wayshot_cli.pixels import BY_DRM_NAME, FORMATS, Kind, PixelFormat
+from wayshot_cli.planes import YUV_FORMATS, Chroma, YuvFormat, YuvTarget
 
 Levels = npt.NDArray[np.float64]
 

@@ -1,11 +1,9 @@
 """The library's face: its names, its arguments, and the way from a target to a frame."""
 
 import gc
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wayshot_cli
+from tests.descriptors import leaving_no_more, memory
 from tests.fake import Config, FakeCompositor, Fault, Output, Step, Window, faults
 from tests.faults.windows import ONE, TWO, desktop, straight
 from tests.unit.peer import Peer
@@ -386,13 +385,6 @@ def test_a_borrowed_connection_holds_no_more_after_shots_that_failed() -> None:
         assert compositor.leaks == []
 
 
-def memfds() -> int:
-    """Count the open descriptors and the mappings of our memfds."""
-    links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
-    open_ones = sum("memfd:wayshot" in os.readlink(link) for link in links if os.path.islink(link))
-    return open_ones + Path("/proc/self/maps").read_text().count("memfd:wayshot")
-
-
 @pytest.fixture
 def _no_collector() -> Iterator[None]:
     """Whoever takes pictures for hours may have no cyclic garbage collector, or a late one."""
@@ -407,8 +399,10 @@ def _no_collector() -> Iterator[None]:
 def test_shots_leave_no_memory_to_the_garbage_collector(
     wishes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = memfds()
-    with FakeCompositor(Config(outputs=(LEFT, RIGHT))) as compositor:
+    with (
+        leaving_no_more(memory, collecting=False),
+        FakeCompositor(Config(outputs=(LEFT, RIGHT))) as compositor,
+    ):
         for name, value in compositor.environ.items():
             monkeypatch.setenv(name, value)
         for _ in range(20):
@@ -416,20 +410,19 @@ def test_shots_leave_no_memory_to_the_garbage_collector(
                 pass
         compositor.wait_until_gone()
         assert compositor.leaks == []
-    assert memfds() == before
 
 
 @pytest.mark.usefixtures("_no_collector")
 def test_a_frame_outlives_its_connection_and_its_memory_goes_with_it() -> None:
-    before = memfds()
-    with FakeCompositor(Config(outputs=(LEFT,))) as compositor:
-        with connected(compositor) as connection:
-            frame = wayshot_cli.shot(connection=connection)
-        compositor.wait_until_gone()
-    assert np.array_equal(frame.to_numpy(), LEFT.upright(0))
-    assert memfds() > before
-    frame.close()
-    assert memfds() == before
+    with leaving_no_more(memory, collecting=False):
+        before = memory()
+        with FakeCompositor(Config(outputs=(LEFT,))) as compositor:
+            with connected(compositor) as connection:
+                frame = wayshot_cli.shot(connection=connection)
+            compositor.wait_until_gone()
+        assert np.array_equal(frame.to_numpy(), LEFT.upright(0))
+        assert memory() > before
+        frame.close()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pywayland.protocol.wayland import WlShm
 
 from wayshot_cli import pixels
 from wayshot_cli.geometry import Size
-from wayshot_cli.pixels import FORMATS, YUV_FORMATS, Chroma, Kind, PixelFormat, YuvFormat
+from wayshot_cli.pixels import FORMATS, Kind, PixelFormat
+from wayshot_cli.planes import YUV_FORMATS, Chroma, YuvFormat
 
 
 def wl_shm_code(fmt: PixelFormat) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from tests.descriptors import leaving_no_descriptors
+from tests.descriptors import leaving_no_descriptors, links
 from tests.unit.peer import Peer
 from wayshot_cli.buffers.shm import ShmLayout, ShmPool
 from wayshot_cli.errors import CaptureError
@@ -150,8 +150,7 @@ def test_memory_outlives_pool_and_connection(peer: Peer, shm: Proxy) -> None:
 
 
 def memfds() -> int:
-    links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
-    return sum("memfd:wayshot" in os.readlink(link) for link in links if os.path.islink(link))
+    return sum("memfd:wayshot" in link for link in links())
 
 
 def test_no_descriptor_is_left_once_pool_and_views_are_gone(peer: Peer, shm: Proxy) -> None:

@@ -19,12 +19,14 @@ HEAVY = {
     "concurrent.futures",
     "ctypes",
     "dataclasses",
+    "difflib",
     "dis",
     "email",
     "http",
     "importlib.metadata",
     "jeepney",
     "json",
+    "locale",
     "logging",
     "multiprocessing",
     "numpy",
@@ -81,6 +83,7 @@ HEAVY = {
     "wayshot_cli.keeper",
     "wayshot_cli.notifications",
     "wayshot_cli.pacing",
+    "wayshot_cli.planes",
     "wayshot_cli.record",
     "wayshot_cli.sources",
     "wayshot_cli.streaming",
@@ -156,10 +159,17 @@ def test_without_a_config_nothing_of_it_is_loaded(
     assert configured & HEAVY == {"tomllib", "wayshot_cli.cli.configured", "wayshot_cli.config"}
 
 
-def test_only_the_backend_that_is_taken_is_loaded(tmp_path: Path) -> None:
-    loaded = loaded_by(Config(image_copy_version=1), tmp_path, "shot.png")
+@pytest.mark.parametrize(
+    ("config", "backend"),
+    [(Config(image_copy_version=1), "image_copy"), (Config(), "screencopy")],
+    ids=["image-copy", "screencopy"],
+)
+def test_only_the_backend_that_is_taken_is_loaded(
+    config: Config, backend: str, tmp_path: Path
+) -> None:
+    loaded = loaded_by(config, tmp_path, "shot.png")
     backends = {name for name in loaded if name.startswith("wayshot_cli.backends.")}
-    assert backends == {"wayshot_cli.backends.common", "wayshot_cli.backends.image_copy"}
+    assert backends == {"wayshot_cli.backends.common", f"wayshot_cli.backends.{backend}"}
 
 
 def test_importing_the_package_loads_none_of_its_modules() -> None:

@@ -15,7 +15,8 @@ from wayshot_cli.encode.yuv import matrix
 from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.frame import Alpha, Frame
 from wayshot_cli.geometry import Size, Transform
-from wayshot_cli.pixels import FORMATS, XRGB8888, YUV_FORMATS, PixelFormat
+from wayshot_cli.pixels import FORMATS, XRGB8888, PixelFormat
+from wayshot_cli.planes import YUV_FORMATS
 
 NTSC = Fraction(60_000, 1001)
 BY_NAME = {format_.drm_name: format_ for format_ in FORMATS}

@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from time import monotonic
@@ -92,3 +93,23 @@ def test_a_handler_that_writes_is_called_when_there_is_room(waiter: Waiter) -> N
     finally:
         os.close(reading_fd)
         os.close(writing_fd)
+
+
+def test_one_that_is_being_woken_is_closed_after_that(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is woken late, as by what was left behind, may be closing it in another thread."""
+    closing = threading.Thread(target=waiter.close)
+    write = os.write
+
+    def slowly(fd: int, data: bytes) -> int:
+        monkeypatch.undo()
+        closing.start()
+        closing.join(0.1)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", slowly)
+    waiter.wake()
+    closing.join()
+    assert waiter.is_closed
+    waiter.wake()

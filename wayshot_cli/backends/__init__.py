@@ -83,7 +83,11 @@ AUTO = ("image-copy", "screencopy", "portal")
 The portal comes last, for it may ask the user, and only where the compositor has no protocol.
 """
 
-_PROTOCOLS = {"ext_image_copy_capture_manager_v1", "zwlr_screencopy_manager_v1"}
+_MANAGERS = {
+    "image-copy": "ext_image_copy_capture_manager_v1",
+    "screencopy": "zwlr_screencopy_manager_v1",
+}
+"""The globals without which a backend need not be imported, which takes a millisecond."""
 
 WINDOWS = ("image-copy",)
 """Those that capture windows, not only outputs."""
@@ -113,11 +117,6 @@ def _refuse_beyond(name: str, wish: Wish) -> None:
     if wish.separate_cursor and name not in SEPARATE_CURSORS:
         message = "it captures no cursor apart from what it lies over"
         raise UnsupportedError(message)
-
-
-def _has_protocol(connection: Connection) -> bool:
-    """Whether the compositor itself can be asked: then nobody is asked by a dialog."""
-    return not _PROTOCOLS.isdisjoint(offer.interface for offer in connection.globals.values())
 
 
 class PassedOver(NamedTuple):
@@ -182,13 +181,18 @@ def _climb(
 ) -> tuple[Backend, list[PassedOver]]:
     """Return the first of these backends that can serve, and those passed over."""
     passed_over: list[PassedOver] = []
+    offered = {offer.interface for offer in connection.globals.values()}
     hint = _WINDOWS_HINT if wish.windows else _HINT
     if wish.buffer == "dmabuf" or names == ("export-dmabuf",):
         hint = _DMABUFS_HINT
     for name in names:
         try:
             _refuse_beyond(name, wish)
-            if name == "portal" and names == AUTO and _has_protocol(connection):
+            if name in _MANAGERS and _MANAGERS[name] not in offered:
+                message = f"{connection.compositor} does not offer {_MANAGERS[name]}"
+                raise UnsupportedError(message)  # noqa: TRY301 - as they do
+            # Where the compositor itself can be asked, nobody is asked by a dialog.
+            if name == "portal" and names == AUTO and not offered.isdisjoint(_MANAGERS.values()):
                 message = f"{connection.compositor} has protocols of its own to capture by"
                 raise UnsupportedError(message)  # noqa: TRY301 - as they do
             return BACKENDS[name](connection, wish), passed_over

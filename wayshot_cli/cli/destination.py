@@ -12,7 +12,7 @@ from wayshot_cli.encode.rawvideo import RawVideo
 from wayshot_cli.encode.stream import ANIMATIONS
 from wayshot_cli.encode.y4m import Y4m
 from wayshot_cli.encode.yuv import tags
-from wayshot_cli.pixels import YUV_FORMATS
+from wayshot_cli.planes import YUV_FORMATS
 
 if TYPE_CHECKING:
     from wayshot_cli.encode.ffmpeg import FfmpegProcess

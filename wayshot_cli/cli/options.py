@@ -77,6 +77,21 @@ class Option(click.Option):
 option = functools.partial(click.option, cls=Option)
 
 
+def telling_option(*names: str, text: Callable[[click.Context], str], help: str) -> Decorator:  # noqa: A002 - as in click
+    """Make an option that prints a text, and that is all.
+
+    click's own for version and help have their help translated as they are made: a millisecond,
+    most of it for importing locale.
+    """
+
+    def tell(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+        if value and not ctx.resilient_parsing:
+            click.echo(text(ctx), color=ctx.color)
+            ctx.exit()
+
+    return option(*names, is_flag=True, expose_value=False, is_eager=True, callback=tell, help=help)
+
+
 def timeout_option(
     default: float = DEFAULT_TIMEOUT, wait: str = "an answer", *, hidden: bool = False
 ) -> Decorator:

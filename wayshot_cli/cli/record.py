@@ -53,7 +53,7 @@ from wayshot_cli.encode.yuv import COLORSPACES
 from wayshot_cli.errors import InvalidArgumentError, WayshotError, WriteError
 from wayshot_cli.geometry import Box, Size
 from wayshot_cli.pacing import SECOND, default_rate, read_rate
-from wayshot_cli.pixels import YUV_FORMATS
+from wayshot_cli.planes import YUV_FORMATS
 from wayshot_cli.record import ON_LOST, ON_RESIZE, Recorder
 from wayshot_cli.sources import OutputSource, Source, WindowSource
 from wayshot_cli.waiting import Waiter

@@ -19,7 +19,6 @@ from wayshot_cli.cli.names import (
 )
 from wayshot_cli.cli.options import (
     CONTEXT_SETTINGS,
-    Option,
     Word,
     after_options,
     backend_options,
@@ -37,6 +36,7 @@ from wayshot_cli.cli.options import (
     refuse_terminal,
     select_options,
     target_options,
+    telling_option,
     within,
     writing_options,
 )
@@ -103,8 +103,13 @@ class _Format(click.Choice):  # type: ignore[type-arg] # which it takes since 8.
 @backend_options(hide_rare=True)
 @portal_options(hidden=True)
 @profile_option
-@click.version_option(__version__, message="wayshot %(version)s", cls=Option)
-@click.help_option(*CONTEXT_SETTINGS["help_option_names"], cls=Option)
+@telling_option(
+    "--version", text=lambda _ctx: f"wayshot {__version__}", help="Show the version and exit."
+)
+@telling_option(
+    *CONTEXT_SETTINGS["help_option_names"],
+    text=click.Context.get_help, help="Show this message and exit.",
+)  # fmt: skip
 @click.argument("file", required=False, type=Word("files"))
 def shot(  # noqa: PLR0913, PLR0917 - one for each option, handed over by name
     outputs: tuple[str, ...],

@@ -11,13 +11,12 @@ import os
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wayshot_cli import kernels
 from wayshot_cli.encode.avframes import PackedPicture, PlanarPicture
 from wayshot_cli.encode.plain import PACKED
 from wayshot_cli.encode.yuv import matrix, tags
 from wayshot_cli.errors import InvalidArgumentError, UnsupportedError
 from wayshot_cli.geometry import Size
-from wayshot_cli.pixels import YUV_FORMATS, Chroma
+from wayshot_cli.planes import YUV_FORMATS, Chroma, YuvTarget
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -203,7 +202,7 @@ class Encoding:
         if not self._planar:
             return PackedPicture(self._av, self._pixel_format, size)
         space = matrix(self._options.colorspace, size)
-        target = kernels.YuvTarget(self._planar, space, self._is_full_range, "left")
+        target = YuvTarget(self._planar, space, self._is_full_range, "left")
         return PlanarPicture(self._av, target, self.coded_size(size))
 
     def open(self, context: Any, timing: Timing, size: Size) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import av
 
     from wayshot_cli.geometry import Size
-    from wayshot_cli.pixels import YuvFormat
+    from wayshot_cli.planes import YuvFormat, YuvTarget
 
 
 class Picture(Protocol):
@@ -27,7 +27,7 @@ class Picture(Protocol):
 class PlanarPicture:
     """Planes, or luma alone, that the kernels fill."""
 
-    def __init__(self, av: "ModuleType", target: kernels.YuvTarget, coded_size: "Size") -> None:
+    def __init__(self, av: "ModuleType", target: "YuvTarget", coded_size: "Size") -> None:
         """Make room. A coded size larger than the frames' repeats their last column or row."""
         self._target = target
         self._coded_size = coded_size

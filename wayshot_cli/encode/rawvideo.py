@@ -8,7 +8,8 @@ from wayshot_cli.encode.plain import PACKED, raw, raw_format
 from wayshot_cli.encode.yuv import YuvPicture
 from wayshot_cli.errors import InvalidArgumentError, WriteError
 from wayshot_cli.frame import Frame
-from wayshot_cli.pixels import FORMATS, YUV_FORMATS
+from wayshot_cli.pixels import FORMATS
+from wayshot_cli.planes import YUV_FORMATS
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from wayshot_cli.encode.yuv import YuvPicture
 from wayshot_cli.errors import InvalidArgumentError
-from wayshot_cli.pixels import YUV_FORMATS
+from wayshot_cli.planes import YUV_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

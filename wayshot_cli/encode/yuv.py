@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from wayshot_cli import kernels
-from wayshot_cli.pixels import Chroma
+from wayshot_cli.planes import Chroma, YuvTarget
 
 if TYPE_CHECKING:
     from wayshot_cli.frame import Frame
     from wayshot_cli.geometry import Size
-    from wayshot_cli.pixels import YuvFormat
+    from wayshot_cli.planes import YuvFormat
 
 COLORSPACES = ("auto", "bt709", "bt601")
 
@@ -51,7 +51,7 @@ class YuvPicture:
         """
         self.full_range = format_.chroma is Chroma.NONE if full_range is None else full_range
         space = matrix(colorspace, size)
-        self._target = kernels.YuvTarget(format_, space, self.full_range, "left")
+        self._target = YuvTarget(format_, space, self.full_range, "left")
         self.memory = memoryview(bytearray(format_.nbytes(size)))
         self._planes = [
             (self.memory[plane.offset : plane.offset + plane.stride * plane.rows], plane.stride)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from wayshot_cli.frame import Frame
-    from wayshot_cli.pixels import YuvFormat
+    from wayshot_cli.planes import YuvTarget
 
 # Zeroing what is overwritten at once would cost as much as the overwriting.
 _new_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
@@ -243,29 +243,13 @@ class QoiEncoder:
         return bytes(ffi.buffer(out, lib.ws_qoi_finish(self._state, out)))
 
 
-class YuvTarget(NamedTuple):
-    """What becomes of a picture as YUV.
-
-    ``colorspace`` says how luma weighs the colours: "bt709" or "bt601" (ITU-R BT.709, 3.2, and
-    BT.601, 2.5.1). Samples of a full range use every number; of a limited one, at
-    8 bits, luma 16 to 235 and chroma 16 to 240. ``siting`` says where chroma is that is halved
-    along the row: "left" on every second column (MPEG-2's way, H.264's default),
-    "center" between two (JPEG's and MPEG-1's); down the picture it is between two rows.
-    """
-
-    format: "YuvFormat"
-    colorspace: str
-    full_range: bool
-    siting: str
-
-
 # Kr and Kb: what of luma is red, and what blue.
 _WEIGHTS = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114)}
 # Weights of columns 2i - 1, 2i, 2i + 1 in the chroma sample i.
 _SITINGS = {"left": (0.25, 0.5, 0.25), "center": (0, 0.5, 0.5)}
 
 
-def _yuv(target: YuvTarget) -> "FFI.CData":
+def _yuv(target: "YuvTarget") -> "FFI.CData":
     """Return the target as ``struct ws_yuv``, still without planes."""
     fmt = target.format
     red, blue = _WEIGHTS[target.colorspace]
@@ -295,7 +279,7 @@ def _yuv(target: YuvTarget) -> "FFI.CData":
     )
 
 
-def to_yuv(frame: "Frame", target: YuvTarget, planes: "Sequence[tuple[Buffer, int]]") -> None:
+def to_yuv(frame: "Frame", target: "YuvTarget", planes: "Sequence[tuple[Buffer, int]]") -> None:
     """Convert the upright picture into writable planes, each with its stride in bytes.
 
     There are as many planes as the format has, each with room for the rows that
