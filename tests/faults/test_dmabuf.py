@@ -720,7 +720,8 @@ def test_an_impossible_export_is_an_error(
             moment.client.send(moment.resource.event(*event))
         return False
 
-    assert_failed(shoot(replace(CONFIG, faults=(Fault(Step.EXPORT, action),)), *EXPORT), 1)
+    config = replace(CONFIG, faults=(Fault(Step.EXPORT, action),))
+    assert_failed(shoot(config, *EXPORT, timeout=TIMEOUT), 1)
 
 
 @pytest.mark.parametrize(

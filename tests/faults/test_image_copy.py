@@ -25,7 +25,7 @@ from tests.fake import (
     faults,
     read_counter,
 )
-from tests.fake.image_copy import ImageSession
+from tests.fake.image_copy import ImageFrame, ImageSession
 from tests.faults.command import (
     LIMIT,
     LONG,
@@ -544,6 +544,15 @@ def recorded(
     return result, 1 + len(changes)
 
 
+def filmed(config: Config, folder: Path, count: int) -> Result:
+    """Record a film until so many frames have been asked for."""
+    with recording(config, folder, "a.y4m") as running:
+        running.compositor.wait_for(FRAME, "capture", count)
+        result = running.told(signal.SIGINT)
+    assert result.code == 0, result.stderr
+    return result
+
+
 def test_an_idle_screen_is_not_captured_again(tmp_path: Path) -> None:
     def rest(running: Recording) -> None:
         running.compositor.wait_for(FRAME, "capture", 2)
@@ -557,9 +566,7 @@ def test_an_idle_screen_is_not_captured_again(tmp_path: Path) -> None:
 
 
 def test_a_film_is_recorded_in_order(tmp_path: Path) -> None:
-    config = faulty(film=Film(Fraction(60)))
-    result = record(config, tmp_path, "--frames", "60", "a.y4m")
-    assert result.code == 0
+    result = filmed(faulty(film=Film(Fraction(60))), tmp_path, 60)
     counters = result.counters()
     assert counters == sorted(counters)
     assert len(set(counters)) > 5  # 60 where nobody else needs the processor
@@ -580,12 +587,19 @@ def test_a_still_of_an_idle_recording_comes_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reason", [UNKNOWN, BUFFER_CONSTRAINTS, STOPPED])
 def test_a_frame_that_fails_midway_is_passed_over(reason: int, tmp_path: Path) -> None:
-    config = faulty(once(Step.DESCRIBED, faults.failing(reason), skip=5), film=Film(Fraction(60)))
-    result = record(config, tmp_path, "--frames", "60", "a.y4m")
-    assert result.code == 0, result.stderr
-    counters = result.counters()
+    numbers: list[int] = []
+
+    def fail(moment: faults.Moment) -> bool:
+        assert isinstance(moment.resource, ImageFrame)
+        numbers.append(moment.resource.number)
+        moment.resource.fail(reason)
+        return False
+
+    config = faulty(once(Step.DESCRIBED, fail, skip=5), film=Film(Fraction(60)))
+    counters = filmed(config, tmp_path, 12).counters()
     assert counters == sorted(counters)
-    assert len(set(counters)) > 5  # as many as came before it
+    (failed,) = numbers
+    assert counters[0] < failed < counters[-1]
 
 
 @pytest.mark.parametrize("reason", [UNKNOWN, BUFFER_CONSTRAINTS, STOPPED])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.fake import FORMATS, Config, FakeCompositor, Fault, Output, Step, faults
-from tests.faults.command import assert_failed, assert_shot, picture_of, shoot, wayshot
+from tests.faults.command import LONG, assert_failed, assert_shot, picture_of, shoot, wayshot
 from tests.unit.pngfile import read as read_png
 
 if TYPE_CHECKING:
@@ -140,10 +140,11 @@ def test_a_thousand_outputs(tmp_path: Path) -> None:
     outputs = tuple(Output(f"FAKE-{n}", 8, 8, x=8 * n) for n in range(1000))
     config = Config(outputs=outputs)
     with FakeCompositor(config) as compositor:
-        listed = wayshot(compositor, tmp_path, "list", "--json")
+        listed = wayshot(compositor, tmp_path, "list", "--timeout", str(LONG), "--json")
         names = [output["name"] for output in json.loads(listed.stdout)["outputs"]]
         assert names == [output.name for output in outputs]
-        last = wayshot(compositor, tmp_path, "-o", "FAKE-999", "shot.png")
+        words = ("--timeout", str(LONG), "-o", "FAKE-999", "shot.png")
+        last = wayshot(compositor, tmp_path, *words)
     assert_shot(last, outputs[999].upright(999))
 
 
@@ -154,7 +155,8 @@ def test_more_requests_than_the_socket_holds_while_the_compositor_is_busy(tmp_pa
         Fault(Step.OUTPUT, faults.dozing(0.4), output="FAKE-0"),
     )
     with FakeCompositor(Config(outputs=outputs, faults=busy)) as compositor:
-        result = wayshot(compositor, tmp_path, "-o", "FAKE-5999", "shot.png")
+        words = ("--timeout", str(LONG), "-o", "FAKE-5999", "shot.png")
+        result = wayshot(compositor, tmp_path, *words)
     assert_shot(result, outputs[5999].upright(5999))
 
 
