@@ -546,7 +546,7 @@ def recorded(
 
 def filmed(config: Config, folder: Path, count: int) -> Result:
     """Record a film until so many frames have been asked for."""
-    with recording(config, folder, "a.y4m", timeout=LONG) as running:
+    with recording(config, folder, "a.y4m") as running:
         running.compositor.wait_for(FRAME, "capture", count)
         result = running.told(signal.SIGINT)
     assert result.code == 0, result.stderr
