@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from jeepney import DBusAddress, MessageType, Properties, message_bus, new_method_call
-from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
 from tests.live.dmabuf_proxy import DmabufProxy
-from tests.portal.bus import SessionBus
+from tests.portal.bus import SessionBus, connected
 from tests.processes import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from jeepney.io.blocking import DBusConnection
 
     from tests.stage import Sway
 
@@ -121,7 +122,7 @@ class Services:
         return "\n".join(tails)
 
     def _has_owner(self, name: str) -> bool:
-        with open_dbus_connection(self.bus.address) as bus:
+        with connected(self.bus.address) as bus:
             reply = bus.send_and_get_reply(message_bus.NameHasOwner(name), timeout=PATIENCE)
             return bool(reply.body[0])
 
@@ -129,7 +130,7 @@ class Services:
         address = DBusAddress(
             "/org/freedesktop/portal/desktop", PORTAL, "org.freedesktop.portal.ScreenCast"
         )
-        with open_dbus_connection(self.bus.address) as bus:
+        with connected(self.bus.address) as bus:
             get = Properties(address).get("AvailableSourceTypes")
             reply = bus.send_and_get_reply(get, timeout=PATIENCE)
             is_there = reply.header.message_type is MessageType.method_return
@@ -196,7 +197,7 @@ class GnomePortal(Services):
     def allow(self) -> None:
         """Store what the portal stores when a user allows the monitor, and the token for it."""
         token = str(uuid.uuid4())
-        with open_dbus_connection(self.bus.address) as bus:
+        with connected(self.bus.address) as bus:
             display = "org.gnome.Mutter.DisplayConfig"
             address = DBusAddress("/org/gnome/Mutter/DisplayConfig", display, display)
             state = _call(bus, address, "GetCurrentState")
