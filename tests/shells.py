@@ -136,7 +136,10 @@ class Shell:
         if not self._pid:  # the child
             try:
                 os.chdir(self.folder)
-                os.execve(program, [self.name, *words], self._env)
+                # As UNTIL_OUR_END, which a shell at a terminal does not care for.
+                os.execvpe(
+                    "setpriv", ["setpriv", "--pdeathsig", "KILL", program, *words], self._env
+                )
             finally:
                 os._exit(127)
         return self
