@@ -174,6 +174,8 @@ class Waiter:
         A handler of Python's may run only after the wait that the signal came into: whoever
         relies on one hands ``wake_fd`` to signal.set_wakeup_fd, and takes it back before ``close``.
         """
+        if self.is_forked:
+            return  # it is the parent's, of whose threads one may have held the lock
         with self._waking:
             if self.wake_fd >= 0:
                 with contextlib.suppress(BlockingIOError):  # it is full: of wake-ups
@@ -197,6 +199,8 @@ class Waiter:
 
     def close(self) -> None:
         """Close the wake-up pipe. Harmless twice."""
+        if self.is_forked:
+            return  # as above
         with self._waking:  # a thread that wakes must not write to what has the number next
             fds = {self._woken_fd, self.wake_fd} - {-1}
             self._woken_fd = self.wake_fd = -1

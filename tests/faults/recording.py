@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 MANAGER = "zwlr_screencopy_manager_v1"
 FRAME = "zwlr_screencopy_frame_v1"
 
-SOON = 5.0
-"""Seconds within which a recording must have ended that was told to; it should take a tenth."""
+SOON = 10.0
+"""Seconds within which a recording must have ended that was told to; it should take a twentieth."""
 
 STATIC = Config(idle=True)
 

@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,11 +17,11 @@ from PIL import Image
 from tests.fake import Config, FakeCompositor, Window
 from tests.fake.toplevels import ACTIVATED
 from tests.faults.command import LIMIT, Result, assert_failed, wayshot
-from tests.faults.selecting import is_running
+from tests.faults.selecting import is_running, wait_until
 from tests.faults.windows import desktop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -300,15 +299,8 @@ def running(folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         [sys.executable, "-m", "wayshot_cli", *(word.format(program=program) for word in words)],
         env=compositor.env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        wait_for(lambda: pid_file.exists() and bool(pid_file.read_text()))
+        wait_until(lambda: pid_file.exists() and bool(pid_file.read_text()))
         yield process
-
-
-def wait_for(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +320,7 @@ def test_a_signal_ends_both_and_leaves_nothing_but_the_picture(
         process.send_signal(number)
         assert process.wait(LIMIT) == 128 + number
     pid = int((folder.parent / "pid").read_text())
-    wait_for(lambda: not is_running(pid))
+    wait_until(lambda: not is_running(pid))
     assert os.listdir(folder) == ["a.png"]
 
 
@@ -481,7 +473,7 @@ def test_a_signal_after_a_recording_ends_its_program(folder: Path, number: int) 
         process.send_signal(number)
         assert process.wait(LIMIT) == 128 + number
     pid = int((folder.parent / "pid").read_text())
-    wait_for(lambda: not is_running(pid))
+    wait_until(lambda: not is_running(pid))
     assert (folder / "a.y4m").stat().st_size > 2 * 64 * 48
 
 
@@ -490,7 +482,7 @@ def test_a_recording_that_is_ended_by_a_signal_is_handed_on(folder: Path) -> Non
     with session(folder) as compositor, subprocess.Popen(
         [sys.executable, "-m", "wayshot_cli", *words], env=compositor.env, cwd=folder
     ) as process:  # fmt: skip
-        wait_for(lambda: (folder / "a.y4m").exists() and (folder / "a.y4m").stat().st_size > 0)
+        wait_until(lambda: (folder / "a.y4m").exists() and (folder / "a.y4m").stat().st_size > 0)
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT) == 0
     assert (folder / "b.y4m").read_bytes() == (folder / "a.y4m").read_bytes()

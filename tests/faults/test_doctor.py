@@ -12,14 +12,11 @@ import pytest
 
 from tests.fake import Config, FakeCompositor, Fault, Output, Step, faults
 from tests.faults.bus import Bus, Kind
-from tests.faults.command import LONG, TIMEOUT
+from tests.faults.command import LIMIT, LONG, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-LIMIT = 30.0
-"""Seconds after which doctor counts as hung: what it runs and loads takes one without any fault."""
 
 ENDS = {"silence": faults.fall_silent, "hang-up": faults.hang_up, "error": faults.protocol_error}
 

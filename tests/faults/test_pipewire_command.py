@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.fake.pipewire import BGRX, picture, sending
+from tests.statistics import read_statistics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,8 +143,8 @@ def test_a_recording_shows_changes_and_silence_in_time(
 ) -> None:
     process = subprocess.Popen(
         [*COMMAND, "record", "--pipewire-node", str(producer.node), "--duration", "4",
-         "-r", "10", "-t", "raw", "--quiet", "-"],
-        env=pipewire.env, stdout=subprocess.PIPE,
+         "-r", "10", "-t", "raw", "-"],
+        env=pipewire.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout
     with sending(producer, 1):
@@ -151,10 +152,12 @@ def test_a_recording_shows_changes_and_silence_in_time(
     data += process.stdout.read(10 * NBYTES)  # silent for a second
     producer.tell("send", seed=2)
     data += process.stdout.read()
-    process.stdout.close()
-    assert process.wait() == 0
+    _, said = process.communicate(timeout=SOON)
+    assert process.returncode == 0
     seeds = [data[position] for position in range(0, len(data), NBYTES)]
-    assert len(data) == 40 * NBYTES
+    statistics = read_statistics(said.decode())
+    assert len(data) == statistics.written * NBYTES
+    assert statistics.written + statistics.dropped == 40
     assert seeds == sorted(seeds)
     assert set(seeds) == {1, 2}
     assert seeds.index(2) > 10

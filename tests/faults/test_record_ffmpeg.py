@@ -117,7 +117,7 @@ def test_two_interrupts_end_a_recording_whose_ffmpeg_never_reads_at_once(
         time.sleep(1)
         assert running.process.poll() is None, "it might start yet"
         running.send(signal.SIGINT)
-        result = running.result(SOON, may_leak=True)
+        result = running.result(START_UP / 2, may_leak=True)  # before ffmpeg would be given up
     assert (result.code, result.stderr, result.files) == (130, "", [])
     assert_ended(tmp_path)
 

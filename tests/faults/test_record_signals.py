@@ -88,7 +88,7 @@ def test_an_interrupt_keeps_all_that_was_shown_until_then(tmp_path: Path) -> Non
 def test_a_signal_before_the_first_frame_leaves_no_file(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    with recording(SILENT, tmp_path, "--timeout", "60", "a.y4m") as running:
+    with recording(SILENT, tmp_path, "a.y4m") as running:
         running.wait_until(lambda: running.compositor.count(FRAME, "copy") == 1)
         running.send(number)
         result = running.result(SOON, may_leak=True)

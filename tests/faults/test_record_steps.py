@@ -156,7 +156,7 @@ def test_the_end_of_the_connection_is_told_at_once(
     action: faults.Action, words: str, tmp_path: Path
 ) -> None:
     cases = {step.name: with_fault(Fault(step, action, skip=LATER)) for step in STEPS}
-    results = record_at_once(cases, tmp_path, "--timeout", "60", "-r", "30", "a.y4m")
+    results = record_at_once(cases, tmp_path, "-r", "30", "a.y4m")
     for result in results.values():
         assert_broken_off(result, words)
 
@@ -186,7 +186,7 @@ def test_a_hang_up_during_a_pause_is_told_at_once(tmp_path: Path) -> None:
 def test_what_is_not_wayland_ends_it(change: faults.Change, tmp_path: Path) -> None:
     config = with_fault(Fault(Step.READY, faults.garbling(change), skip=LATER))
     # Of a connection that is no more nothing can be destroyed.
-    result = record(config, tmp_path, "--timeout", "60", "-r", "30", "a.y4m", may_leak=True)
+    result = record(config, tmp_path, "-r", "30", "a.y4m", may_leak=True)
     assert_broken_off(result, "not Wayland")
 
 

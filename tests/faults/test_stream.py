@@ -45,7 +45,7 @@ from wayshot_cli.wayland.connection import Connection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 IDLE = 0.2
 """Seconds in which an idle screen shows that it is."""
 
@@ -268,7 +268,8 @@ def test_frames_that_are_kept_stay_as_they_are_up_to_a_limit(
     fps: int | None, protocol: dict[str, int]
 ) -> None:
     kept: list[wayshot.Frame] = []
-    with serving(moving(120, **protocol)), wayshot.stream(fps=fps) as stream:
+    timeout = 2 * PATIENCE
+    with serving(moving(120, **protocol)), wayshot.stream(fps=fps, timeout=timeout) as stream:
         began = time.monotonic()
         with pytest.raises(FramesHeldError, match="frames are held"):
             kept.extend(stream)

@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -139,15 +138,13 @@ def test_a_signal_ends_the_dialog_at_once(
 ) -> None:
     with FakePortal(run.bus.address, Behaviour(silent={"Start"})) as portal:
         process = subprocess.Popen(
-            [sys.executable, "-m", "wayshot_cli", *words, "--timeout", "60"],
+            [sys.executable, "-m", "wayshot_cli", *words, "--timeout", str(3 * PATIENCE)],
             env=run.compositor.env,
             cwd=run.folder,
         )
         portal.wait_for(lambda: "Start" in portal.methods)
-        asked = time.monotonic()
         process.send_signal(number)
         assert process.wait(PATIENCE) == 128 + number
-        assert time.monotonic() - asked < 5
         portal.wait_until_gone()  # which ends the dialog
     assert os.listdir(run.folder) == []
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.descriptors import leaving_no_descriptors
+from tests.faults.selecting import wait_until
 from wayshot_cli import background
 from wayshot_cli.errors import CaptureTimeoutError, NotFoundError, UnsupportedError, WayshotError
 
@@ -30,7 +31,7 @@ def orphans() -> Iterator[None]:
     yield
     for pid in children():
         os.kill(pid, signal.SIGKILL)
-    wait(lambda: children() == [])
+    wait_until(lambda: children() == [])
     prctl(SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
@@ -48,13 +49,6 @@ def has_ended(child: int) -> bool:
         return bool(os.waitpid(child, os.WNOHANG)[0])
     except ChildProcessError:  # the kernel has let it go while SIGCHLD was ignored
         return True
-
-
-def wait(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def detach(work: Callable[[Ready], object], timeout: float = 20) -> None:
@@ -83,7 +77,7 @@ def test_the_work_goes_on_after_it_is_ready_and_ends_by_itself(tmp_path: Path) -
 
 def test_work_that_ends_before_it_is_ready_is_done() -> None:
     detach(lambda _ready: None)
-    wait(lambda: children() == [])
+    wait_until(lambda: children() == [])
 
 
 def test_the_child_keeps_nothing_of_its_parents() -> None:
@@ -155,7 +149,7 @@ def test_an_error_before_it_is_ready_is_the_parents(error: WayshotError) -> None
     with pytest.raises(type(error)) as caught:
         detach(work)
     assert (str(caught.value), caught.value.hint) == (str(error), error.hint)
-    wait(lambda: children() == [])
+    wait_until(lambda: children() == [])
 
 
 def test_another_exception_is_one_of_ours_for_the_parent() -> None:
@@ -192,7 +186,7 @@ def test_a_parent_that_ignores_its_children_is_no_worse_off() -> None:
 def test_who_is_never_ready_is_ended_at_the_deadline() -> None:
     with pytest.raises(CaptureTimeoutError, match="testing"):
         detach(lambda _ready: time.sleep(60), timeout=0.2)
-    wait(lambda: children() == [])
+    wait_until(lambda: children() == [])
 
 
 def test_a_child_dies_with_a_parent_that_waits_for_it(tmp_path: Path) -> None:
@@ -211,7 +205,7 @@ background.detach(work, "testing", name="ws-test")
         assert Path(f"/proc/{child}").exists()
         parent.kill()
         parent.wait(20)
-        wait(lambda: children() == [])
+        wait_until(lambda: children() == [])
         assert not Path(f"/proc/{child}").exists()
 
 
@@ -251,4 +245,4 @@ def test_fifty_in_a_row_leave_nothing_open_here() -> None:
     with leaving_no_descriptors():
         for _ in range(50):
             detach(lambda ready: ready())
-    wait(lambda: children() == [])
+    wait_until(lambda: children() == [])

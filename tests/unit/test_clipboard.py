@@ -72,7 +72,7 @@ def test_who_takes_a_little_now_and_then_gets_all(
 
     def wait_until_given_more() -> None:
         before = len(reader._rest)
-        waiter.wait(lambda: len(reader._rest) < before, "testing")
+        waiter.wait(lambda: bool(ended) or len(reader._rest) < before, "testing")
 
     wait_until_given_more()
     taken = 0

@@ -216,16 +216,16 @@ def test_an_interrupt_ends_the_work_and_the_threads(
 
     def interrupt(self: kernels.PngFilter, y: int, rows: int) -> None:
         if threading.current_thread() is main:
-            is_main_past_starting.set()
-            try:
-                threading.Event().wait(PATIENCE)  # it never comes, but the interrupt does
+            try:  # the interrupt comes at any moment from now on
+                is_main_past_starting.set()
+                threading.Event().wait(PATIENCE)
             finally:
                 is_over.set()
         elif is_first.acquire(blocking=False):
             assert main.ident is not None
-            is_main_past_starting.wait()
+            is_main_past_starting.wait(PATIENCE)
             signal.pthread_kill(main.ident, signal.SIGINT)
-        is_over.wait()
+        is_over.wait(PATIENCE)
         filtered(self, y, rows)
 
     monkeypatch.setattr(kernels.PngFilter, "filter", interrupt)
@@ -250,7 +250,7 @@ def test_nobody_waits_for_a_band_that_was_taken_up_and_dropped(
             is_taken.set()
             time.sleep(0.1)  # for the others to wait for it
             raise KeyboardInterrupt
-        is_taken.wait()
+        is_taken.wait(PATIENCE)
         return take(self)
 
     monkeypatch.setattr(png._Crew, "_take", drop)
@@ -275,11 +275,11 @@ def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work(
         own = of_main if threading.current_thread() is main else of_other
         own.append(y)
         if own is of_main and len(own) > 1:
-            has_made_one.wait()
+            has_made_one.wait(PATIENCE)
         elif len(own) == 2:
             has_made_one.set()
         elif len(own) > 2:  # the consumer has what it waits for
-            is_abandoned.wait()
+            is_abandoned.wait(PATIENCE)
         filtered(self, y, rows)
 
     def tell(self: png._Deflater) -> None:

@@ -4,25 +4,18 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.descriptors import leaving_no_descriptors
+from tests.faults.selecting import wait_until
 from wayshot_cli.errors import WriteError
 from wayshot_cli.sinks import RecordingFile, WholeRecordingFile
 
 BOTH = pytest.mark.parametrize("kind", [RecordingFile, WholeRecordingFile])
 PATIENCE = 30.0
 PART = 1 << 18  # bytes that are written at once
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @BOTH

@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -128,3 +129,29 @@ def test_one_that_is_being_woken_is_closed_after_that(
     closing.join()
     assert waiter.is_closed
     waiter.wake()
+
+
+def test_a_forked_process_does_not_wait_for_threads_of_its_parent(waiter: Waiter) -> None:
+    """One may have been waking it: in the child the lock is then held for ever."""
+    is_locked, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with waiter._waking:
+            is_locked.set()
+            go_on.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_locked.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        waiter.wake()
+        waiter.close()
+        os._exit(0)
+    go_on.set()
+    holder.join()
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    waiter.wait(lambda: True, "testing")
+    waiter.sleep(0)  # which nobody has woken
