@@ -40,23 +40,6 @@ class App(click.Group):
         module = _SUBCOMMANDS.get(cmd_name)
         return import_module(module).command if module else None
 
-    def make_parser(self, ctx: click.Context) -> Any:
-        """Have ``-o`` taken for a short option at once.
-
-        click would first look for a long one, and then for those whose names are like it: 1 ms.
-        """
-        parser: Any = super().make_parser(ctx)
-        process_option = parser._process_opts  # noqa: SLF001 - click has no other way
-
-        def process(arg: str, state: Any) -> None:
-            if arg.startswith("--"):
-                process_option(arg, state)
-            else:
-                parser._match_short_opt(arg, state)  # noqa: SLF001
-
-        parser._process_opts = process  # noqa: SLF001
-        return parser
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Leave the line alone when a subcommand begins it; else it is a still's."""
         if args and args[0] in _SUBCOMMANDS:

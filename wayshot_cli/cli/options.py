@@ -217,6 +217,9 @@ class _Select(Option):
         match_long_option = parser._match_long_opt  # noqa: SLF001 - click has no other way
 
         def match(option: str, value: str | None, state: Any) -> None:
+            if not option.startswith("--"):
+                # A short one is looked for next; click would first look for others like it: 1 ms.
+                raise click.NoSuchOption(option, message=option)
             is_alone = value is None and set(SELECTABLE).isdisjoint(state.rargs[:1])
             if option in self.opts and is_alone:
                 value = SELECTABLE[0]
