@@ -288,24 +288,18 @@ def test_a_buffer_is_captured_into_again_when_all_that_shows_it_is_gone(
 def test_a_compositor_that_accepts_no_buffer_gets_no_more_than_are_allowed() -> None:
     """However often a capture is begun, and given up."""
     config = replace(CONFIG, faults=(Fault(Step.PARAMS, faults.withhold),))
-    with (
-        FakeCompositor(config) as compositor,
-        Connection(str(compositor.socket_path), timeout=LONG) as link,
-    ):
-        chosen, _ = choose(link, "screencopy", "dmabuf")
-        with leaving_no_descriptors():
+    with FakeCompositor(config) as compositor, leaving_no_descriptors():
+        with Connection(str(compositor.socket_path), timeout=LONG) as link:
+            chosen, _ = choose(link, "screencopy", "dmabuf")
             with chosen.open(read_outputs(link)[0]) as session:
-
-                def begin() -> None:
+                for _ in range(16):
                     session.start()
                     link.roundtrip("testing")
                     session.cancel()
-
-                for _ in range(16):
-                    begin()
+                session.start()
                 with pytest.raises(CaptureError, match="has yet to accept 16 dmabufs"):
-                    begin()
-            link.close()
+                    link.roundtrip("testing")
+        del chosen, session
 
 
 def test_a_gpu_that_does_not_finish_is_waited_for_until_the_deadline(
