@@ -1,12 +1,18 @@
-"""Programs that run beside the tests, and none of which outlives them, be they killed."""
+"""Programs and forks that run beside the tests, none of which outlives them, be they killed."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import threading
+import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 UNTIL_OUR_END = ("setpriv", "--pdeathsig", "TERM")
@@ -48,3 +54,39 @@ def end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def in_a_fork(work: Callable[[], object]) -> None:
+    """Do something in a forked process, and see it end well."""
+    child = os.fork()
+    if not child:
+        signal.alarm(30)  # what it waits for may not have been forked
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:  # noqa: BLE001 - said here, for nobody is left to raise it to
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@contextmanager
+def held_elsewhere(lock: AbstractContextManager[object]) -> Iterator[None]:
+    """Let another thread hold a lock for the time of a block."""
+    is_held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            is_held.set()
+            go_on.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_held.wait()
+    try:
+        yield
+    finally:
+        go_on.set()
+        holder.join()

@@ -22,6 +22,7 @@ import wayshot_cli
 from tests.descriptors import descriptors, leaving_no_descriptors, leaving_no_more
 from tests.fake import Config, FakeCompositor, Fault, Feedback, Output, Step, faults
 from tests.faults.command import LONG, picture_of
+from tests.processes import in_a_fork
 from wayshot_cli.backends import choose
 from wayshot_cli.buffers import devices, egl, gbm, linear
 from wayshot_cli.errors import (
@@ -375,12 +376,12 @@ def test_a_modifier_that_says_nothing_is_not_named(  # noqa: PLR0913, PLR0917 - 
 def test_a_forked_process_takes_nothing_along(frame: DmabufFrame, counted: Counted) -> None:
     image = frame.to_egl_image(DISPLAY)
     before = counted.images
-    child = os.fork()
-    if not child:
+
+    def close() -> None:
         image.close()
-        os._exit(counted.images - before)
-    _, status = os.waitpid(child, 0)
-    assert status == 0
+        assert counted.images == before
+
+    in_a_fork(close)
     image.close()
     assert counted.images == before - 1
 

@@ -20,6 +20,7 @@ import pytest
 from tests.descriptors import descriptors, leaving_no_descriptors, leaving_no_more, threads
 from tests.fake.pipewire import BGRX, RGB, PipeWire, PipeWireError, Producer, picture
 from tests.faults.selecting import wait_until
+from tests.processes import in_a_fork
 from wayshot_cli import errors
 from wayshot_cli.backends.pipewire import chunks, memory, offers
 from wayshot_cli.backends.pipewire.library import Remote, library
@@ -596,14 +597,13 @@ def test_a_stream_that_is_closed_says_so(producer: Producer) -> None:
 
 def test_a_fork_leaves_the_stream_to_whoever_made_it(producer: Producer) -> None:
     with Consumer(producer) as consumer:
-        child = os.fork()
-        if not child:
-            signal.alarm(10)  # the thread that it would wait for was not forked
+
+        def use() -> None:
             with contextlib.suppress(errors.ClosedError):
                 consumer.stream.take_damage()
             consumer.stream.close()
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+        in_a_fork(use)
         consumer.next_is_good()
 
 

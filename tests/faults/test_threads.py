@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 import wayshot_cli as wayshot
 from tests.descriptors import leaving_no_more, links
 from tests.fake import Config, FakeCompositor, Output
+from tests.processes import in_a_fork
 from wayshot_cli.errors import ClosedError, ConcurrentUseError
 from wayshot_cli.wayland.connection import Connection
 from wayshot_cli.wayland.protocols.core import WL_SHM
@@ -248,19 +248,6 @@ def test_one_thread_after_the_other_may_use_a_connection() -> None:
             assert is_right(*frames)
 
 
-def in_a_fork(work: Callable[[], object]) -> None:
-    """Do something in a forked process, and see it end well."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
-
-
 def test_a_forked_process_gets_nothing_through_what_its_parent_opened(
     compositor: FakeCompositor,
 ) -> None:
@@ -296,12 +283,15 @@ def test_a_forked_process_may_open_its_own_while_other_threads_capture() -> None
         while not done.is_set():
             wayshot.shot().close()
 
+    def shoot_right() -> None:
+        assert is_right(wayshot.shot())
+
     threads = [threading.Thread(target=shoot) for _ in range(3)]
     for thread in threads:
         thread.start()
     try:
         for _ in range(5):
-            in_a_fork(lambda: is_right(wayshot.shot()) or os._exit(2))
+            in_a_fork(shoot_right)
     finally:
         done.set()
         for thread in threads:

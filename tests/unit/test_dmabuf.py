@@ -2,9 +2,7 @@
 
 import math
 import os
-import signal
 import struct
-import threading
 from pathlib import Path
 from stat import S_IFCHR
 
@@ -13,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.descriptors import leaving_no_descriptors
+from tests.processes import held_elsewhere, in_a_fork
 from wayshot_cli.buffers import devices, gbm
 from wayshot_cli.errors import CancelledError, CaptureError, CaptureTimeoutError, UnsupportedError
 from wayshot_cli.wayland import dmabuf
@@ -274,25 +273,13 @@ def test_a_forked_process_frees_nothing() -> None:
     """The device's open file, and so its buffers, are those of both; locks stay as they are."""
     freed: list[str] = []
     handle = gbm.Handle(lambda: freed.append("bo"))
-    is_locked, go_on = threading.Event(), threading.Event()
 
-    def hold() -> None:
-        with handle.lock:
-            is_locked.set()
-            go_on.wait()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    is_locked.wait()
-    child = os.fork()
-    if not child:
-        signal.alarm(10)
+    def drop() -> None:
         handle.drop()
-        os._exit(len(freed))
-    go_on.set()
-    holder.join()
-    _, status = os.waitpid(child, 0)
-    assert status == 0
+        assert not freed
+
+    with held_elsewhere(handle.lock):
+        in_a_fork(drop)
     handle.drop()
     assert freed == ["bo"]
 

@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +10,7 @@ from time import monotonic
 import pytest
 
 from tests.fake import FakeCompositor
+from tests.processes import held_elsewhere, in_a_fork
 from wayshot_cli.errors import CaptureTimeoutError
 from wayshot_cli.waiting import Waiter
 from wayshot_cli.wayland.connection import Connection
@@ -133,25 +133,12 @@ def test_one_that_is_being_woken_is_closed_after_that(
 
 def test_a_forked_process_does_not_wait_for_threads_of_its_parent(waiter: Waiter) -> None:
     """One may have been waking it: in the child the lock is then held for ever."""
-    is_locked, go_on = threading.Event(), threading.Event()
 
-    def hold() -> None:
-        with waiter._waking:
-            is_locked.set()
-            go_on.wait()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    is_locked.wait()
-    child = os.fork()
-    if not child:
-        signal.alarm(10)
+    def use() -> None:
         waiter.wake()
         waiter.close()
-        os._exit(0)
-    go_on.set()
-    holder.join()
-    _, status = os.waitpid(child, 0)
-    assert status == 0
+
+    with held_elsewhere(waiter._waking):
+        in_a_fork(use)
     waiter.wait(lambda: True, "testing")
     waiter.sleep(0)  # which nobody has woken
