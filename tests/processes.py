@@ -6,14 +6,18 @@ import os
 import signal
 import subprocess
 import threading
+import time
 import traceback
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
+
+PATIENCE = 40.0
+"""Seconds after which what has to come about does not, on the slowest machine."""
 
 UNTIL_OUR_END = ("setpriv", "--pdeathsig", "TERM")
 """What a command is led by, to end with us."""
@@ -54,6 +58,23 @@ def end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait for something that has to come about."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there, and not only waits to be reaped."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def in_a_fork(work: Callable[[], object]) -> None:

@@ -16,8 +16,8 @@ import pytest
 from tests.descriptors import leaving_no_more
 from tests.fake import Config, FakeCompositor, Fault, Step, faults
 from tests.faults.command import LIMIT, LONG, TIMEOUT
-from tests.faults.selecting import wait_until
 from tests.orphans import Orphans, adopted
+from tests.processes import wait_until
 from wayshot_cli import clipboard
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from PIL import Image
 from tests.fake import Config, FakeCompositor, Window
 from tests.fake.toplevels import ACTIVATED
 from tests.faults.command import LIMIT, Result, assert_failed, wayshot
-from tests.faults.selecting import is_running, wait_until
 from tests.faults.windows import desktop
+from tests.processes import is_running, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

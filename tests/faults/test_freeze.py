@@ -20,7 +20,8 @@ from tests.faults.command import (
     shoot,
     wayshot,
 )
-from tests.faults.selecting import LAYERS, is_running, select, selecting, wait_until
+from tests.faults.selecting import LAYERS, select, selecting
+from tests.processes import is_running, wait_until
 from wayshot_cli.cli.children import descendants
 from wayshot_cli.cli.selecting import Programs, select_point, select_region
 from wayshot_cli.errors import CancelledError, SelectionError, UnsupportedError

@@ -19,8 +19,7 @@ import pytest
 
 from tests.descriptors import descriptors, leaving_no_descriptors, leaving_no_more, threads
 from tests.fake.pipewire import BGRX, RGB, PipeWire, PipeWireError, Producer, picture
-from tests.faults.selecting import wait_until
-from tests.processes import in_a_fork
+from tests.processes import in_a_fork, wait_until
 from wayshot_cli import errors
 from wayshot_cli.backends.pipewire import chunks, memory, offers
 from wayshot_cli.backends.pipewire.library import Remote, library

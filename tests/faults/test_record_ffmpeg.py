@@ -15,7 +15,7 @@ import pytest
 from tests import probe
 from tests.fake import Config, Output
 from tests.faults.recording import FRAME, SOON, STATIC, Recording, moving, recording
-from tests.faults.selecting import is_running
+from tests.processes import is_running
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

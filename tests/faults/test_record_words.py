@@ -34,7 +34,7 @@ from tests.faults.recording import (
     record,
     recording,
 )
-from tests.faults.selecting import wait_until
+from tests.processes import wait_until
 from tests.statistics import read_statistics
 from wayshot_cli import cli
 

@@ -24,13 +24,12 @@ from tests.faults.command import (
 from tests.faults.selecting import (
     LAYERS,
     WAYSHOT,
-    is_running,
     select,
     selecting,
     sh,
-    wait_until,
 )
 from tests.faults.windows import ONE, desktop, straight
+from tests.processes import is_running, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.descriptors import leaving_no_descriptors
-from tests.faults.selecting import wait_until
+from tests.processes import wait_until
 from wayshot_cli import background
 from wayshot_cli.errors import CaptureTimeoutError, NotFoundError, UnsupportedError, WayshotError
 

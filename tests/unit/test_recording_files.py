@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.descriptors import leaving_no_descriptors
-from tests.faults.selecting import wait_until
+from tests.processes import wait_until
 from wayshot_cli.errors import WriteError
 from wayshot_cli.sinks import RecordingFile, WholeRecordingFile
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from wayshot_cli.wayland.outputs import OutputFacts
     from wayshot_cli.wayland.toplevels import Toplevels
 
-# libwayland's request buffer is 4 KiB, a bind some 50 bytes: send them before it overflows.
+# libwayland's request buffer is 4 KiB up to 1.22, a bind some 50 bytes: send them before that
+# overflows.
 _BINDS_PER_FLUSH = 32
 # Bytes read at a time: all else waits for a deadline to be looked at. No message is longer.
 _PART = 1 << 16
